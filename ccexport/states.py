@@ -1,0 +1,114 @@
+"""The states of a run and of a batch, and the moves between them. Each state says what is true in the world.
+
+`RUN_MOVES` and `BATCH_MOVES` are the only places that say which move is legal; the store checks them before it writes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a run is; a state without a way out is final."""
+
+    QUEUED = "queued"  # a row; nothing read, nothing sent
+    PREPARING = "preparing"  # the source is being read; nothing sent
+    UPLOADING = "uploading"  # files and batches are durable; some batches are not yet at Constant Contact
+    CONFIRMING = "confirming"  # every batch has been sent; Constant Contact still works on some
+    WAITING = "waiting"  # goes on by itself or after a person acted; `waiting_for` says on what
+    SUCCEEDED = "succeeded"  # every profile prepared was accepted
+    COMPLETED_WITH_ERRORS = "completed_with_errors"  # finished, some rows or batches were not accepted
+    FAILED = "failed"  # stopped; `error` says why and what to do
+    CANCELED = "canceled"  # a person stopped it
+    SKIPPED = "skipped"  # there was nothing to do
+
+    @property
+    def is_final(self) -> bool:
+        return not RUN_MOVES[self]
+
+
+class WaitingFor(StrEnum):
+    """What a waiting run waits for."""
+
+    QUOTA = "quota"  # the day's API budget; resets at 00:00 UTC
+    SIGN_IN = "sign_in"  # a person has to sign in at Constant Contact again
+    APPROVAL = "approval"  # a person has to approve an unusually large change
+    QUEUE = "queue"  # the account's queue of 1,000 activities is full
+    SERVICE = "service"  # Constant Contact does not answer, or answers with its own errors
+
+
+class BatchState(StrEnum):
+    """Where a batch (one file) is."""
+
+    PENDING = "pending"  # prepared, nothing sent
+    SENDING = "sending"  # committed before the POST; found after a crash it means: outcome unknown
+    SUBMITTED = "submitted"  # Constant Contact gave us an activity id
+    COMPLETED = "completed"  # the activity ended; its counters say what happened
+    FAILED = "failed"  # refused, or the activity did not complete
+    CANCELED = "canceled"  # never sent: the run was canceled before
+
+    @property
+    def is_final(self) -> bool:
+        return not BATCH_MOVES[self]
+
+
+class Rejection(StrEnum):
+    """Why a profile is left out of a run, before anything is sent."""
+
+    MISSING_EMAIL = "missing_email"
+    INVALID_EMAIL = "invalid_email"
+    EMAIL_TOO_LONG = "email_too_long"
+    DUPLICATE = "duplicate"
+    VALUE_TOO_LONG = "value_too_long"
+    INVALID_VALUE = "invalid_value"
+
+
+class Trigger(StrEnum):
+    """Why a run was queued."""
+
+    MANUAL = "manual"
+    SCHEDULE = "schedule"
+    REFRESH = "refresh"
+    RETRY = "retry"
+
+
+class Mode(StrEnum):
+    """What a run sends."""
+
+    FULL = "full"  # everything each time
+
+
+_LIVE = frozenset({RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING, RunState.WAITING})
+_ENDS = frozenset(
+    {
+        RunState.SUCCEEDED,
+        RunState.COMPLETED_WITH_ERRORS,
+        RunState.FAILED,
+        RunState.CANCELED,
+        RunState.SKIPPED,
+    }
+)
+
+RUN_MOVES: dict[RunState, frozenset[RunState]] = {
+    RunState.QUEUED: frozenset(
+        {RunState.PREPARING, RunState.WAITING, RunState.CANCELED, RunState.FAILED}
+    ),
+    RunState.PREPARING: frozenset({RunState.UPLOADING, RunState.WAITING}) | _ENDS,
+    RunState.UPLOADING: frozenset({RunState.CONFIRMING, RunState.WAITING}) | _ENDS,
+    RunState.CONFIRMING: frozenset({RunState.UPLOADING, RunState.WAITING}) | _ENDS,
+    RunState.WAITING: (_LIVE - {RunState.WAITING}) | {RunState.CANCELED, RunState.FAILED},
+    RunState.SUCCEEDED: frozenset(),
+    RunState.COMPLETED_WITH_ERRORS: frozenset(),
+    RunState.FAILED: frozenset(),
+    RunState.CANCELED: frozenset(),
+    RunState.SKIPPED: frozenset(),
+}
+
+BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
+    BatchState.PENDING: frozenset({BatchState.SENDING, BatchState.CANCELED}),
+    BatchState.SENDING: frozenset({BatchState.SUBMITTED, BatchState.PENDING, BatchState.FAILED}),
+    BatchState.SUBMITTED: frozenset({BatchState.COMPLETED, BatchState.FAILED}),
+    BatchState.COMPLETED: frozenset(),
+    BatchState.FAILED: frozenset(),
+    BatchState.CANCELED: frozenset(),
+}
