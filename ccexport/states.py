@@ -13,11 +13,15 @@ class RunState(StrEnum):
 
     QUEUED = "queued"  # a row; nothing read, nothing sent
     PREPARING = "preparing"  # the source is being read; nothing sent
-    UPLOADING = "uploading"  # files and batches are durable; some batches are not yet at Constant Contact
+    UPLOADING = (
+        "uploading"  # files and batches are durable; some batches are not yet at Constant Contact
+    )
     CONFIRMING = "confirming"  # every batch has been sent; Constant Contact still works on some
     WAITING = "waiting"  # goes on by itself or after a person acted; `waiting_for` says on what
     SUCCEEDED = "succeeded"  # every profile prepared was accepted
-    COMPLETED_WITH_ERRORS = "completed_with_errors"  # finished, some rows or batches were not accepted
+    COMPLETED_WITH_ERRORS = (
+        "completed_with_errors"  # finished, some rows or batches were not accepted
+    )
     FAILED = "failed"  # stopped; `error` says why and what to do
     CANCELED = "canceled"  # a person stopped it
     SKIPPED = "skipped"  # there was nothing to do

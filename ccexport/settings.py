@@ -1,0 +1,170 @@
+"""The settings: environment variables named `CCEXPORT_…`, or a `.env` file in the working directory.
+
+A bad one is a `SettingError` of one line: the variable, what it holds, what it should hold.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ccexport.errors import SettingError
+
+PREFIX = "CCEXPORT_"
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+# What each variable should hold, in the words of an error; the README's table says the same at length.
+SHOULD_HOLD: dict[str, str] = {
+    "data_dir": "a folder that can be written",
+    "database_url": "sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE",
+    "source_url": "file:DIR, or a database URL such as postgres://HOST/DATABASE",
+    "cc_client_id": "the API key of the application in Constant Contact's developer portal",
+    "cc_client_secret": "the application's secret, or nothing at all",
+    "cc_api_url": "an https:// address (http:// for this machine alone)",
+    "cc_auth_url": "an https:// address (http:// for this machine alone)",
+    "cc_requests_per_second": "a number above 0, at most 100",
+    "cc_requests_per_day": "a whole number from 1 to 10000000",
+    "public_url": "an http:// or https:// address without a query",
+    "secret_key": "44 characters of URL-safe base64 (32 bytes)",
+    "max_profiles": "a whole number from 1 to 1000000",
+    "poll_seconds": "a number from 0.05 to 60",
+    "retention_days": "a whole number from 1 to 3650",
+    "log_format": "text or json",
+    "log_level": "debug, info, warning or error",
+    "oidc_issuer": "the https:// address of the OpenID Connect provider",
+    "oidc_client_id": "the client id registered at the OpenID Connect provider",
+    "oidc_client_secret": "the client secret registered at the OpenID Connect provider",
+    "admins": "addresses separated by commas",
+}
+
+
+class Settings(BaseSettings):
+    """Every setting, validated. Secrets are masked in `repr`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Path("data/var")
+    database_url: str = ""  # filled in from data_dir where empty
+    source_url: str = "file:data/sample"
+    cc_client_id: str = ""
+    cc_client_secret: SecretStr | None = None
+    cc_api_url: str = "https://api.cc.email/v3"
+    cc_auth_url: str = "https://authz.constantcontact.com/oauth2/default/v1"
+    cc_requests_per_second: float = Field(default=4, gt=0, le=100)
+    cc_requests_per_day: int = Field(default=10_000, ge=1, le=10_000_000)
+    public_url: str = "http://localhost:8501"
+    secret_key: SecretStr | None = None
+    max_profiles: int = Field(default=1_000_000, ge=1, le=1_000_000)
+    poll_seconds: float = Field(default=5, ge=0.05, le=60)
+    retention_days: int = Field(default=30, ge=1, le=3_650)
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    admins: str = ""
+
+    @field_validator("cc_client_secret", "secret_key", "oidc_client_secret")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value().strip() else None
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            Fernet(value.get_secret_value())  # raises ValueError
+        return value
+
+    @field_validator("cc_api_url", "cc_auth_url", "public_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+            raise ValueError("not an address")
+        return value.rstrip("/")
+
+    @field_validator("cc_api_url", "cc_auth_url")
+    @classmethod
+    def _plain_http_stays_here(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("http to another machine")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_known_database(cls, value: str) -> str:
+        if value and not re.match(r"(sqlite:///.+|postgresql\+psycopg://.+)", value):
+            raise ValueError("unknown database")
+        return value
+
+    @field_validator("source_url")
+    @classmethod
+    def _has_a_scheme(cls, value: str) -> str:
+        if not re.match(r"[a-z][a-z0-9+.-]*:.", value):
+            raise ValueError("no scheme")
+        return value
+
+    @field_validator("log_format", "log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _database_beside_the_data(self) -> Settings:
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'ccexport.db'}")
+        return self
+
+    @property
+    def run_files_dir(self) -> Path:
+        """Where the runs' encrypted files are."""
+        return self.data_dir / "runs"
+
+    @property
+    def redirect_uri(self) -> str:
+        """The redirect address to register at Constant Contact for the dashboard's sign-in."""
+        return f"{self.public_url}/oauth/callback"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; `overrides` (by field name) win over it. Raises `SettingError`."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates them
+    except ValidationError as error:
+        raise SettingError(_first_problem(error)) from None  # the cause would quote secrets
+    except UnicodeDecodeError:
+        raise SettingError("The file .env is not UTF-8 text. Save it as UTF-8.") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    name = str(problem["loc"][0]) if problem["loc"] else "data_dir"
+    return f"{PREFIX}{name.upper()} holds {_shown(name, problem['input'])}; it should hold {SHOULD_HOLD[name]}."
+
+
+def _shown(name: str, value: object) -> str:
+    if is_secret(name):
+        return "a value of the wrong form (not shown)"
+    return f'"{mask_password(str(value))}"'
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting (by field name) may never be printed."""
+    field = Settings.model_fields[name]
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def mask_password(url: str) -> str:
+    """The URL with its password, if it has one, as stars; its shape stays."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", url)

@@ -1,0 +1,111 @@
+"""Pacing and the day's budget of an application key, shared by every process that uses the store.
+
+Constant Contact allows 4 requests a second and 10,000 a UTC day for an application key, over all accounts
+(V3 guide, rate limits). Slots are handed out a little further apart than that: a request may reach the
+other side sooner or later after its slot than the one before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from sqlalchemy import Engine
+
+from ccexport.clock import Now, utc_now
+from ccexport.errors import QuotaExceeded
+from ccexport.store.engine import reading, writing
+from ccexport.store.tables import ApiUsage
+
+SPACING_MARGIN = 1.12
+
+
+@dataclass(frozen=True)
+class DayBudget:
+    """Requests of the present UTC day."""
+
+    used: int
+    limit: int
+    exhausted: bool  # Constant Contact said so, whatever our count
+    resets_at: datetime
+
+    @property
+    def left(self) -> int:
+        return 0 if self.exhausted else max(0, self.limit - self.used)
+
+
+class BudgetStore:
+    """Hands out request slots. `application` is the client id; only a digest of it is stored."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        application: str,
+        *,
+        requests_per_second: float,
+        requests_per_day: int,
+        now: Now = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._application = hashlib.sha256(application.encode()).hexdigest()[:16]
+        self._spacing_seconds = SPACING_MARGIN / requests_per_second
+        self._limit = requests_per_day
+        self._now = now
+
+    def reserve_slot(self) -> float:
+        """Seconds to wait before the next request. Counts it. Raises `QuotaExceeded` when the day has none left."""
+        now = self._now()
+        with writing(self._engine) as session:
+            row = session.get(ApiUsage, self._application, with_for_update=True)
+            row = _of_today(row or self._new(now), now)
+            if row.exhausted or row.used >= self._limit:
+                raise QuotaExceeded("Today's requests to Constant Contact are used up.")
+            slot = _next_slot(row.next_slot, now.timestamp(), self._spacing_seconds)
+            row.next_slot = slot + self._spacing_seconds
+            row.used += 1
+            session.add(row)
+        return max(0.0, slot - now.timestamp())
+
+    def mark_exhausted(self) -> None:
+        """Constant Contact answered that the day's quota is gone."""
+        now = self._now()
+        with writing(self._engine) as session:
+            row = session.get(ApiUsage, self._application, with_for_update=True)
+            row = _of_today(row or self._new(now), now)
+            row.exhausted = True
+            session.add(row)
+
+    def today(self) -> DayBudget:
+        now = self._now()
+        with reading(self._engine) as session:
+            row = session.get(ApiUsage, self._application)
+        same_day = row is not None and row.day == now.date()
+        return DayBudget(
+            used=row.used if row and same_day else 0,
+            limit=self._limit,
+            exhausted=bool(row and same_day and row.exhausted),
+            resets_at=next_reset(now),
+        )
+
+    def _new(self, now: datetime) -> ApiUsage:
+        return ApiUsage(
+            application=self._application, next_slot=0.0, day=now.date(), used=0, exhausted=False
+        )
+
+
+def next_reset(now: datetime) -> datetime:
+    """The next 00:00 UTC, when the day's budget begins anew."""
+    tomorrow: date = now.astimezone(UTC).date() + timedelta(days=1)
+    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
+
+
+def _of_today(row: ApiUsage, now: datetime) -> ApiUsage:
+    if row.day != now.date():
+        row.day, row.used, row.exhausted = now.date(), 0, False
+    return row
+
+
+def _next_slot(stored: float, now: float, spacing: float) -> float:
+    """The stored slot, unless it lies further ahead than any queue of ours: then the clock was set back."""
+    return now if stored > now + max(60.0, 240 * spacing) else max(stored, now)

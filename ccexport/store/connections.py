@@ -1,0 +1,138 @@
+"""Connections, with the consent given for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, delete, func, select
+
+from ccexport.clock import Now, utc_now
+from ccexport.errors import Conflict, NotFound
+from ccexport.store.engine import reading, writing
+from ccexport.store.tables import Connection, Consent, Export, Run
+
+
+@dataclass(frozen=True)
+class ConnectionView:
+    """A connection with what the list of connections says of it."""
+
+    connection: Connection
+    agreed_by: str | None
+    agreed_at: datetime | None
+    exports: int
+
+
+class ConnectionStore:
+    """Questions and changes about connections."""
+
+    def __init__(self, engine: Engine, now: Now = utc_now) -> None:
+        self._engine = engine
+        self._now = now
+
+    def by_name(self, name: str) -> Connection:
+        """Raises `NotFound`."""
+        connection = self.find(name)
+        if connection is None:
+            raise NotFound(
+                f'There is no connection "{name}". `connections list` shows all; `connections add` makes one.'
+            )
+        return connection
+
+    def find(self, name: str) -> Connection | None:
+        with reading(self._engine) as session:
+            return session.exec(
+                select(Connection).where(Connection.name_key == name.strip().casefold())
+            ).first()
+
+    def get(self, connection_id: int) -> Connection:
+        """Raises `NotFound`."""
+        with reading(self._engine) as session:
+            connection = session.get(Connection, connection_id)
+        if connection is None:
+            raise NotFound("This connection has been removed.")
+        return connection
+
+    def views(self) -> list[ConnectionView]:
+        """All connections by name, each with its latest consent and how many exports use it."""
+        with reading(self._engine) as session:
+            counts = dict(
+                session.exec(
+                    select(Export.connection_id, func.count()).group_by(col(Export.connection_id))
+                ).all()
+            )
+            consents = {
+                consent.connection_id: consent
+                for consent in session.exec(select(Consent).order_by(col(Consent.id)))
+            }
+            rows = session.exec(select(Connection).order_by(col(Connection.name_key))).all()
+        return [_view(row, consents.get(row.id), counts.get(row.id, 0)) for row in rows]
+
+    def add(self, connection: Connection, *, agreed_by: str, text_version: str) -> Connection:
+        """Store a connection with its consent. Raises `Conflict` when the name is taken."""
+        try:
+            with writing(self._engine) as session:
+                session.add(connection)
+                session.flush()
+                session.add(self._consent(connection, agreed_by, text_version))
+        except IntegrityError:
+            raise Conflict(
+                f'There is a connection "{connection.name}" already. Choose another name.'
+            ) from None
+        return connection
+
+    def agree_again(self, connection: Connection, *, agreed_by: str, text_version: str) -> None:
+        """Record a further consent, and that the sign-in is accepted again."""
+        with writing(self._engine) as session:
+            session.add(self._consent(connection, agreed_by, text_version))
+            _set_needs_sign_in(session, connection.id, needed=False)
+
+    def set_needs_sign_in(self, connection_id: int, *, needed: bool) -> None:
+        with writing(self._engine) as session:
+            _set_needs_sign_in(session, connection_id, needed=needed)
+
+    def share(self, connection_id: int, *, contributors: bool) -> None:
+        """Whether contributors may use it."""
+        with writing(self._engine) as session:
+            row = session.get(Connection, connection_id)
+            if row is not None:
+                row.contributors = contributors
+                session.add(row)
+
+    def remove(self, connection_id: int) -> None:
+        """Remove it with its tokens; exports and runs stay, without it. Raises `Conflict` while a run is live."""
+        with writing(self._engine) as session:
+            live = session.exec(
+                select(Run.id).where(
+                    Run.connection_id == connection_id, col(Run.finished_at).is_(None)
+                )
+            ).first()
+            if live is not None:
+                raise Conflict(
+                    f"Run {live} still uses this connection. Cancel it (`runs cancel {live}`) or wait for its end."
+                )
+            session.exec(delete(Connection).where(col(Connection.id) == connection_id))
+
+    def _consent(self, connection: Connection, agreed_by: str, text_version: str) -> Consent:
+        return Consent(
+            connection_id=connection.id,
+            connection_name=connection.name,
+            agreed_by=agreed_by,
+            agreed_at=self._now(),
+            text_version=text_version,
+        )
+
+
+def _view(row: Connection, consent: Consent | None, exports: int) -> ConnectionView:
+    if consent is None:
+        return ConnectionView(row, None, None, exports)
+    return ConnectionView(row, consent.agreed_by, consent.agreed_at, exports)
+
+
+def _set_needs_sign_in(session: Session, connection_id: int | None, *, needed: bool) -> None:
+    row = session.get(Connection, connection_id)
+    if row is not None and row.needs_sign_in != needed:
+        row.needs_sign_in = needed
+        session.add(row)

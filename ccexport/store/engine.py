@@ -1,0 +1,110 @@
+"""The engine: one place for what differs between SQLite and PostgreSQL, and for transactions.
+
+`reading` and `writing` are the only ways into the database. `writing` takes SQLite's write lock at once (BEGIN
+IMMEDIATE), so a transaction never fails half-way for want of it. Database errors leave this room as `StoreError`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlmodel import Session
+
+from ccexport.errors import StoreError
+
+BUSY_TIMEOUT_SECONDS = 30
+_WRITE = "ccexport_write"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `url`; makes SQLite's folder (mode 0700). Raises `StoreError`."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError("CCEXPORT_DATABASE_URL is not a database URL.") from None
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=20)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session for one look at the store."""
+    with _errors_translated(engine), Session(engine, expire_on_commit=False) as session:
+        yield session
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """A session whose changes are committed, durably, when the block ends without an exception."""
+    with (
+        _errors_translated(engine),
+        engine.execution_options(**{_WRITE: True}).connect() as connection,
+        Session(connection, expire_on_commit=False) as session,
+    ):
+        yield session
+        session.commit()
+
+
+def _open_sqlite(url: URL) -> Engine:
+    path = Path(url.database or "")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise StoreError(
+            f"The store {path} cannot be made: {error.strerror}. Set CCEXPORT_DATA_DIR to a folder that can be written."
+        ) from error
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by `_begin_sqlite`
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a commit is on disk when it returns: token pairs and intents depend on it
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}",
+        "secure_delete=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _errors_translated(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise  # the callers know what their constraint means
+    except DBAPIError as error:
+        raise StoreError(_say(error, engine)) from error
+
+
+def _say(error: DBAPIError, engine: Engine) -> str:
+    cause = str(error.orig).splitlines()[0] if error.orig and str(error.orig) else "no reason given"
+    where = engine.url.render_as_string(hide_password=True)
+    if "not a database" in cause or "malformed" in cause:
+        return f"The store {where} is damaged ({cause}). Restore it from a backup, or move it away to begin anew."
+    if "disk is full" in cause or "disk I/O" in cause or "No space left" in cause:
+        return f"The disk of the store {where} is full. Make room; runs then go on by themselves."
+    if "locked" in cause:
+        return f"The store {where} stayed locked for {BUSY_TIMEOUT_SECONDS} s. Look for a process that holds it."
+    if isinstance(error, OperationalError):
+        return f"The store {where} cannot be reached ({cause}). Check CCEXPORT_DATABASE_URL and the database server."
+    return f"The store {where} answered an error ({cause}). Run `python -m ccexport doctor`."

@@ -1,0 +1,299 @@
+"""The tables. Rows are read by other rooms as they are and written by the classes of this room alone.
+
+Times are aware UTC. States are text by value. The invariants that can be said as constraints are said here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from ccexport.states import BatchState, RunState, Trigger, WaitingFor
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in, aware UTC out, on every database; SQLite alone would give naive times back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone is not stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _utc(*, nullable: bool = False, index: bool = False) -> Column[datetime]:
+    return Column(UtcDateTime(), nullable=nullable, index=index)
+
+
+def _state(kind: type[StrEnum], *, nullable: bool = False) -> Column[Any]:
+    values = Enum(
+        kind,
+        native_enum=False,
+        create_constraint=False,
+        length=40,
+        values_callable=lambda members: [member.value for member in members],
+    )
+    return Column(values, nullable=nullable)
+
+
+def _parent(table: str, *, on_delete: str, primary: bool = False) -> Column[int]:
+    return Column(
+        Integer,
+        ForeignKey(f"{table}.id", ondelete=on_delete),
+        primary_key=primary,
+        nullable=on_delete == "SET NULL",
+        index=not primary,
+    )
+
+
+class Connection(SQLModel, table=True):
+    """A signed-in Constant Contact account, under a name of the people's own."""
+
+    __tablename__ = "connection"
+    __table_args__ = (UniqueConstraint("name_key", name="one_connection_a_name"),)
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    name: str
+    name_key: str  # the name case-folded: "Marketing" and "marketing" are one name
+    account_id: str  # Constant Contact's encoded_account_id: compared before each run
+    organization: str
+    contributors: bool  # whether contributors may use it, besides administrators
+    export_user: str  # as whom runs read the source
+    needs_sign_in: bool
+    created_at: datetime = Field(sa_column=_utc())
+
+
+class Token(SQLModel, table=True):
+    """The encrypted token pair of a connection, and who is renewing it just now."""
+
+    __tablename__ = "token"
+
+    connection_id: int = Field(sa_column=_parent("connection", on_delete="CASCADE", primary=True))
+    pair: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    version: int  # grows by one with each new pair
+    expires_at: datetime = Field(sa_column=_utc())
+    issued_at: datetime = Field(sa_column=_utc())
+    renewed_by: str | None = None  # the one refresher; others wait for `version` to grow
+    renewed_until: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+
+
+class Consent(SQLModel, table=True):
+    """Who agreed, when, to which text; kept when the connection is removed."""
+
+    __tablename__ = "consent"
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    connection_id: int | None = Field(
+        default=None, sa_column=_parent("connection", on_delete="SET NULL")
+    )
+    connection_name: str
+    agreed_by: str
+    agreed_at: datetime = Field(sa_column=_utc())
+    text_version: str
+
+
+class Export(SQLModel, table=True):
+    """What is sent where: segments, mapping, list, schedule. Without a connection it is detached."""
+
+    __tablename__ = "export"
+    __table_args__ = (UniqueConstraint("name_key", name="one_export_a_name"),)
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    name: str
+    name_key: str
+    connection_id: int | None = Field(
+        default=None, sa_column=_parent("connection", on_delete="SET NULL")
+    )
+    list_id: str
+    list_name: str
+    mode: str
+    schedule: str  # "refresh", "off", or "daily HH:MM ZONE"
+    next_run_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    revision: int = 1  # grows with each edit: two people editing at once are told
+    created_by: str
+    created_at: datetime = Field(sa_column=_utc())
+    updated_at: datetime = Field(sa_column=_utc())
+
+
+class ExportSegment(SQLModel, table=True):
+    """One segment of an export."""
+
+    __tablename__ = "export_segment"
+
+    export_id: int = Field(sa_column=_parent("export", on_delete="CASCADE", primary=True))
+    position: int = Field(primary_key=True)
+    segment: str
+
+
+class FieldMapping(SQLModel, table=True):
+    """One contact field of an export and what fills it."""
+
+    __tablename__ = "field_mapping"
+
+    export_id: int = Field(sa_column=_parent("export", on_delete="CASCADE", primary=True))
+    position: int = Field(primary_key=True)
+    contact_field: str
+    attribute: str  # an attribute, "=constant" or a template with {Attribute}
+
+
+class Run(SQLModel, table=True):
+    """One execution of an export, with a copy of the export as it was then."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        Index(
+            "one_live_run_an_export",
+            "export_id",
+            unique=True,
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+    )
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    export_id: int | None = Field(default=None, sa_column=_parent("export", on_delete="SET NULL"))
+    connection_id: int | None = Field(
+        default=None, sa_column=_parent("connection", on_delete="SET NULL")
+    )
+    export_name: str
+    connection_name: str
+    account_id: str
+    list_id: str
+    list_name: str
+    segments: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    mapping: list[list[str]] = Field(sa_column=Column(JSON, nullable=False))
+    mode: str
+    trigger: Trigger = Field(sa_column=_state(Trigger))
+    requested_by: str
+    retry_of: int | None = None
+
+    state: RunState = Field(sa_column=_state(RunState))
+    resume_state: RunState | None = Field(default=None, sa_column=_state(RunState, nullable=True))
+    waiting_for: WaitingFor | None = Field(
+        default=None, sa_column=_state(WaitingFor, nullable=True)
+    )
+    waiting_until: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    waits: int = 0  # waits in a row without progress: the next one is longer
+    error: str | None = Field(default=None, sa_column=Column(Text))
+    cancel_requested_by: str | None = None
+
+    queued_at: datetime = Field(sa_column=_utc(index=True))
+    started_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    seconds: dict[str, float] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False)
+    )  # of work, by stage
+
+    read_count: int = 0
+    rejected_count: int = 0
+    prepared_count: int = 0
+    unchanged_count: int = 0
+    suppressed_count: int = 0
+    removed_count: int = 0
+    truncated_count: int = 0
+    submitted_count: int = 0
+    unsubscribed_count: int = 0
+    failed_count: int = 0
+    rejections: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+    lease_owner: str | None = Field(default=None, index=True)
+    lease_until: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    files_deleted_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+
+
+class RunEvent(SQLModel, table=True):
+    """One line of a run's history: what, when, who."""
+
+    __tablename__ = "run_event"
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    run_id: int = Field(sa_column=_parent("run", on_delete="CASCADE"))
+    at: datetime = Field(sa_column=_utc())
+    who: str
+    batch_number: int | None = None
+    what: str
+    detail: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class Batch(SQLModel, table=True):
+    """One file of a run: a range of rows of its contacts, and what became of it."""
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        UniqueConstraint("run_id", "number", name="one_batch_a_number"),
+        UniqueConstraint("file_name", name="one_batch_a_file_name"),
+    )
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    run_id: int = Field(sa_column=_parent("run", on_delete="CASCADE"))
+    number: int
+    first_row: int
+    rows: int
+    bytes: int
+    digest: str  # SHA-256 of the file: prepared again, it must be the same
+    file_name: str  # unique, the only handle for finding a lost POST again
+    state: BatchState = Field(sa_column=_state(BatchState))
+    attempts: int = 0
+    sending_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    submitted_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    activity_id: str | None = None
+    person_count: int | None = None
+    error_count: int | None = None
+    correctable_count: int | None = None
+    unsubscribed_count: int | None = None
+    failed_rows: int = 0  # by our judgement of the counters
+    errors: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+
+
+class Worker(SQLModel, table=True):
+    """A worker process; alive while its heartbeat is fresh."""
+
+    __tablename__ = "worker"
+
+    id: str = Field(primary_key=True)
+    host: str
+    pid: int
+    version: str
+    started_at: datetime = Field(sa_column=_utc())
+    heartbeat_at: datetime = Field(sa_column=_utc())
+    stopped_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+
+
+class ApiUsage(SQLModel, table=True):
+    """Pacing and the day's budget of one application key, shared by all processes."""
+
+    __tablename__ = "api_usage"
+
+    application: str = Field(primary_key=True)  # a digest of the client id
+    next_slot: float  # seconds since 1970: when the next request may start
+    day: date
+    used: int
+    exhausted: bool  # Constant Contact itself said that the day's requests are gone
