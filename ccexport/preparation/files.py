@@ -1,0 +1,211 @@
+"""Arrow batches of contacts → CSV files, within both limits of an import. Pure and vectorised: no loop over rows.
+
+What exceeds a limit the server drops without an error (V3 reference, POST /activities/contacts_file_import), so both
+are kept here, on encoded bytes: `plan_batches` says which rows make a file, `render_file` makes the file of such rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MAX_CONTACTS_PER_FILE = 39_999  # 40,000 lines less the header
+MAX_BODY_BYTES = (
+    3_900_000  # "less than 4 MB", unit and scope not stated: the whole HTTP body, decimal
+)
+MULTIPART_OVERHEAD_BYTES = 2_000  # boundaries, part headers and the list ids around the file
+MAX_FILE_BYTES = MAX_BODY_BYTES - MULTIPART_OVERHEAD_BYTES
+MAX_PLAIN_EMAIL = (
+    50  # characters; longer ones go in files of their own, as the contracts disagree on them
+)
+
+_LINE_END = "\r\n"
+_NEEDS_QUOTES = '[",\r\n]'
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """One file to be: rows `first_row` … `first_row + rows - 1` of the stream of contacts, counted from 0."""
+
+    number: int  # from 1
+    first_row: int
+    rows: int
+    bytes: int  # of the CSV file
+    digest: str  # sha256 of the CSV file, hexadecimal
+
+
+def plan_batches(
+    contacts: Iterable[pa.RecordBatch],
+    fields: Sequence[str],
+    *,
+    max_rows: int = MAX_CONTACTS_PER_FILE,
+    max_bytes: int = MAX_FILE_BYTES,
+) -> Iterator[PlannedBatch]:
+    """Cut the stream of contacts into files, in order; each as full as both limits allow."""
+    planner = BatchPlanner(fields, max_rows=max_rows, max_bytes=max_bytes)
+    for batch in contacts:
+        yield from planner.add(batch)
+    yield from planner.finish()
+
+
+def render_file(contacts: pa.Table | pa.RecordBatch, fields: Sequence[str]) -> bytes:
+    """The CSV file of these contacts: UTF-8 without BOM, a header, CRLF, quotes only where needed (RFC 4180).
+
+    Columns follow `fields`; those that are empty for the whole file are left out (a blank cell changes nothing there,
+    and costs bytes). Column `email` is never left out.
+    """
+    piece = _Encoded(contacts, fields)
+    return _render([piece], fields, piece.lengths.any(axis=1))
+
+
+class BatchPlanner:
+    """Takes contacts as they stream by and says each file as soon as it is full. Keeps less than one file."""
+
+    def __init__(
+        self,
+        fields: Sequence[str],
+        *,
+        max_rows: int = MAX_CONTACTS_PER_FILE,
+        max_bytes: int = MAX_FILE_BYTES,
+    ) -> None:
+        self._fields = tuple(fields)
+        self._names = np.array([len(_quoted(name).encode()) for name in fields], dtype=np.int64)
+        self._max_rows, self._max_bytes = max_rows, max_bytes
+        self._number, self._next_row = 1, 0
+        self._is_apart = False  # whether the open file is one of long addresses
+        self._open_new()
+
+    def add(self, contacts: pa.RecordBatch) -> list[PlannedBatch]:
+        """Take the next contacts; return the files that are now full."""
+        if contacts.num_rows == 0:
+            return []
+        encoded = _Encoded(contacts, self._fields)
+        full = []
+        for start, stop, is_apart in _stretches(contacts.column("email")):
+            if is_apart != self._is_apart:
+                full += self.finish()
+                self._is_apart = is_apart
+            while start < stop:
+                taken = self._fitting(encoded.lengths[:, start:stop])
+                if taken == 0:
+                    full += self.finish()
+                    continue
+                self._take(encoded.slice(start, taken))
+                start += taken
+        return full
+
+    def finish(self) -> list[PlannedBatch]:
+        """Close the open file, if it has rows. More may be added afterwards; it goes into the next file."""
+        if self._rows == 0:
+            return []
+        data = _render(self._pieces, self._fields, self._used)
+        planned = PlannedBatch(
+            number=self._number,
+            first_row=self._next_row - self._rows,
+            rows=self._rows,
+            bytes=len(data),
+            digest=hashlib.sha256(data).hexdigest(),
+        )
+        self._number += 1
+        self._open_new()
+        return [planned]
+
+    def _open_new(self) -> None:
+        self._pieces: list[_Encoded] = []
+        self._rows, self._value_bytes = 0, 0
+        self._used = np.zeros(len(self._fields), dtype=bool)  # which columns the file has
+
+    def _fitting(self, lengths: np.ndarray) -> int:
+        """How many of these rows (bytes by field and row) still go into the open file.
+
+        A column appears with the first row that has a value in it, which makes every row of the file a comma longer.
+        """
+        room = min(lengths.shape[1], self._max_rows - self._rows)
+        if room <= 0:
+            return 0
+        lengths = lengths[:, :room]
+        appears_at = np.where(self._used, 0, _first_value(lengths))
+        columns = np.bincount(appears_at, minlength=room + 1)[:room].cumsum()
+        names = np.bincount(appears_at, weights=self._names, minlength=room + 1)[:room].cumsum()
+        values = self._value_bytes + lengths.sum(axis=0, dtype=np.int64).cumsum()
+        lines = self._rows + 2 + np.arange(room)  # with the header, once the row is in
+        fitting = np.searchsorted(values + names + lines * (columns + 1), self._max_bytes, "right")
+        if fitting == 0 and self._rows == 0:
+            raise ValueError("one contact alone is larger than a file may be")
+        return int(fitting)
+
+    def _take(self, piece: _Encoded) -> None:
+        self._pieces.append(piece)
+        self._rows += piece.rows
+        self._next_row += piece.rows
+        self._value_bytes += int(piece.lengths.sum(dtype=np.int64))
+        self._used |= piece.lengths.any(axis=1)
+
+
+class _Encoded:
+    """Contacts as they will stand in the file: a text column a field, quoted where needed, and the bytes of each value."""
+
+    def __init__(self, contacts: pa.Table | pa.RecordBatch, fields: Sequence[str]) -> None:
+        self.columns = [_encode(contacts.column(field)) for field in fields]
+        self.rows = contacts.num_rows
+        self.lengths = np.empty((len(fields), self.rows), dtype=np.int32)
+        for index, column in enumerate(self.columns):
+            self.lengths[index] = pc.binary_length(column).to_numpy(zero_copy_only=False)
+
+    def slice(self, start: int, rows: int) -> _Encoded:
+        part = object.__new__(_Encoded)
+        part.columns = [column.slice(start, rows) for column in self.columns]
+        part.rows = rows
+        part.lengths = self.lengths[:, start : start + rows]
+        return part
+
+
+def _encode(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    filled = column.fill_null("")
+    needs_quotes = pc.match_substring_regex(filled, _NEEDS_QUOTES)
+    if not pc.any(needs_quotes).as_py():
+        return filled
+    doubled = pc.replace_substring(filled, '"', '""')
+    quoted = pc.binary_join_element_wise('"', doubled, '"', "")
+    return pc.if_else(needs_quotes, quoted, filled)
+
+
+def _render(pieces: Sequence[_Encoded], fields: Sequence[str], used: np.ndarray) -> bytes:
+    keep = [index for index in range(len(fields)) if used[index] or fields[index] == "email"]
+    header = ",".join(_quoted(fields[index]) for index in keep) + _LINE_END
+    return header.encode() + b"".join(_lines(piece, keep) for piece in pieces if piece.rows)
+
+
+def _lines(piece: _Encoded, keep: Sequence[int]) -> pa.Buffer:
+    joined = pc.binary_join_element_wise(*(piece.columns[index] for index in keep), ",")
+    lines = pc.binary_join_element_wise(joined, "", _LINE_END)
+    offsets = np.frombuffer(lines.buffers()[1], dtype=np.int32)
+    first, last = offsets[lines.offset], offsets[lines.offset + len(lines)]
+    return lines.buffers()[2].slice(int(first), int(last - first))
+
+
+def _quoted(name: str) -> str:
+    if any(character in name for character in '",\r\n'):
+        return '"' + name.replace('"', '""') + '"'
+    return name
+
+
+def _first_value(lengths: np.ndarray) -> np.ndarray:
+    """For each field the index of the first row with a value; the number of rows where there is none."""
+    has_value = lengths > 0
+    return np.where(has_value.any(axis=1), has_value.argmax(axis=1), lengths.shape[1])
+
+
+def _stretches(email: pa.Array) -> Iterator[tuple[int, int, bool]]:
+    """(start, stop, whether the addresses are long) of each stretch of rows of one kind."""
+    is_apart = pc.greater(pc.utf8_length(email), MAX_PLAIN_EMAIL).to_numpy(zero_copy_only=False)
+    edges = np.flatnonzero(is_apart[1:] != is_apart[:-1]) + 1
+    for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(is_apart)], strict=True):
+        yield start, stop, bool(is_apart[start])

@@ -1,0 +1,1 @@
+"""Segments: where profiles come from. It knows nothing of mappings, lists or HTTP."""

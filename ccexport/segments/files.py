@@ -1,0 +1,133 @@
+"""A folder with Customer.parquet|csv and SegmentMembership.parquet|csv, read by DuckDB in memory.
+
+DuckDB keeps everything in memory: it has no folder for temporary files, because they would hold profiles in the clear
+(the DuckDB of the wheel encrypts them only with an extension that is not part of it).
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+
+from ccexport.errors import SourceError
+from ccexport.segments.trouble import BLANK_KEY, translated
+
+_CUSTOMERS, _MEMBERSHIPS = "Customer", "SegmentMembership"
+_NEEDED = {_CUSTOMERS: ("CustomerId",), _MEMBERSHIPS: ("CustomerId", "Segment")}
+_CONTENT = {_CUSTOMERS: "profiles", _MEMBERSHIPS: "memberships"}
+
+Opened = tuple[Backend, ir.Table, ir.Table, dict[str, str]]
+
+
+def open_folder(url: str, *, threads: int | None, memory_limit_mb: int) -> Opened:
+    """Open the two files of `file:DIR`. Raises `SourceError` where one is missing, empty or lacks a column."""
+    folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser()
+    if not folder.is_dir():
+        raise SourceError(
+            f'The source folder "{folder}" does not exist. Set CCEXPORT_SOURCE_URL to another.'
+        )
+    paths = {table: _find(folder, table) for table in _NEEDED}
+    names = {"customers": paths[_CUSTOMERS].name, "memberships": paths[_MEMBERSHIPS].name}
+    backend = _connect(threads, memory_limit_mb)
+    try:
+        with translated(names):
+            for table, path in paths.items():
+                _create_view(backend, table, path)
+                _check(backend, table, path)
+            return backend, backend.table(_CUSTOMERS), backend.table(_MEMBERSHIPS), names
+    except BaseException:
+        backend.disconnect()
+        raise
+
+
+def _find(folder: Path, table: str) -> Path:
+    for ending in ("parquet", "csv"):
+        path = folder / f"{table}.{ending}"
+        if path.is_file():
+            return path
+    what = "is empty" if not any(folder.iterdir()) else f"has no {table}.parquet or {table}.csv"
+    raise SourceError(
+        f'The source folder "{folder}" {what}. Put Customer and SegmentMembership there as .parquet or .csv.'
+    )
+
+
+def _connect(threads: int | None, memory_limit_mb: int) -> Backend:
+    options: dict[str, object] = {
+        "memory_limit": f"{memory_limit_mb}MB",
+        "temp_directory": "",
+        "preserve_insertion_order": False,  # the order of a result is asked for where it matters
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    if threads:
+        options["threads"] = threads
+    return ibis.duckdb.connect(":memory:", **options)
+
+
+def _create_view(backend: Backend, table: str, path: Path) -> None:
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path.name} is empty (0 bytes). Export it anew.")
+    if path.suffix == ".csv":
+        columns = _header(path)
+        _check_columns(table, path, columns)
+        types = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in columns)
+        read = (
+            f"read_csv({_literal(str(path))}, auto_detect=false, header=true, columns={{{types}}}, "
+            "delim=',', quote='\"', escape='\"', nullstr='', strict_mode=true)"
+        )
+    else:
+        read = f"read_parquet({_literal(str(path))}, binary_as_string=true)"
+        _check_columns(table, path, backend.sql(f"SELECT * FROM {read}").columns)  # noqa: S608  # our own text
+    key = '"CustomerId"'
+    if table == _CUSTOMERS:
+        # Raised by whatever query meets it, so it costs no look at the file of its own.
+        blank = (
+            f"CASE WHEN trim({key}::VARCHAR) <> '' THEN {key} ELSE error({_literal(BLANK_KEY)}) END"
+        )
+        selected = f"* REPLACE ({blank} AS {key})"
+    else:
+        selected = f'{key}, "Segment"'
+    backend.raw_sql(f'CREATE VIEW "{table}" AS SELECT {selected} FROM {read}')  # noqa: S608  # our own text
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file, strict=True), [])
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{path.name}, line 1: not UTF-8 text. Save the file as UTF-8."
+        ) from error
+    except csv.Error as error:
+        raise SourceError(f"{path.name}, line 1: broken quoting. Correct the header.") from error
+
+
+def _check_columns(table: str, path: Path, columns: list[str] | tuple[str, ...]) -> None:
+    for needed in _NEEDED[table]:
+        if needed not in columns:
+            raise SourceError(
+                f"{path.name} has no column {needed}. It has: {', '.join(columns[:8])}. "
+                f"Name the columns {' and '.join(_NEEDED[table])} as they are written here."
+            )
+    seen: set[str] = set()
+    for number, column in enumerate(columns, start=1):
+        if not column.strip():
+            raise SourceError(f"{path.name}: column {number} has no name. Name it in the header.")
+        if column.lower() in seen:
+            raise SourceError(f'{path.name} has two columns "{column}". Rename one of them.')
+        seen.add(column.lower())
+
+
+def _check(backend: Backend, table: str, path: Path) -> None:
+    if not backend.raw_sql(f'SELECT 1 FROM "{table}" LIMIT 1').fetchall():  # noqa: S608  # our own text
+        raise SourceError(
+            f"{path.name} holds no {_CONTENT[table]}, a header alone. Export it anew."
+        )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,64 @@
+"""Finds a key that comes twice in a stream, exactly, at the price of keeping the keys (some 20 MB a million)."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class RepeatFinder:
+    """Watches keys stream by. In a stream of a few ascending stretches it compares neighbours, and the stretches at the end."""
+
+    def __init__(self) -> None:
+        self._stretches: list[list[pa.Array]] = []
+        self._last: str | None = None
+
+    def add(self, keys: pa.Array) -> str | None:
+        """Take the next keys; return one that was seen to repeat, or None."""
+        if len(keys) == 0:
+            return None
+        before, after = keys.slice(0, len(keys) - 1), keys.slice(1)
+        repeats = after.filter(pc.equal(before, after))
+        if len(repeats):
+            return str(repeats[0].as_py())
+        if self._last is not None and keys[0].as_py() == self._last:
+            return self._last
+        for part in _ascending_parts(keys):
+            first = part[0].as_py()
+            if not self._stretches or self._last is None or _key(first) < _key(self._last):
+                self._stretches.append([])
+            self._stretches[-1].append(part)
+            self._last = part[-1].as_py()
+        return None
+
+    def finish(self) -> str | None:
+        """At the end of the stream: return a key that is in two stretches, or None."""
+        if len(self._stretches) < 2:
+            return None
+        if len(self._stretches) > 8:
+            return _repeat_of_all([part for stretch in self._stretches for part in stretch])
+        by_size = sorted(self._stretches, key=lambda stretch: sum(map(len, stretch)))
+        for index, stretch in enumerate(by_size[:-1]):
+            smaller = pa.chunked_array(stretch)
+            for part in (part for other in by_size[index + 1 :] for part in other):
+                found = part.filter(pc.is_in(part, value_set=smaller.combine_chunks()))
+                if len(found):
+                    return str(found[0].as_py())
+        return None
+
+
+def _ascending_parts(keys: pa.Array) -> list[pa.Array]:
+    before, after = keys.slice(0, len(keys) - 1), keys.slice(1)
+    falls = pc.indices_nonzero(pc.less(after, before)).to_pylist()
+    edges = [0, *(index + 1 for index in falls), len(keys)]
+    return [keys.slice(start, stop - start) for start, stop in zip(edges, edges[1:], strict=False)]
+
+
+def _key(text: str) -> bytes:
+    return text.encode()  # Arrow compares text by its bytes, which is the order of code points
+
+
+def _repeat_of_all(parts: list[pa.Array]) -> str | None:
+    counts = pc.value_counts(pa.chunked_array(parts))
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+    return str(repeated[0]["values"].as_py()) if len(repeated) else None

@@ -1,0 +1,44 @@
+"""Columns of every type as the text a person would write: dates by ISO, whole numbers without a fraction."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+_LARGEST_EXACT = 2**53  # beyond it a floating-point number does not hold every whole number
+
+
+def as_text(table: ir.Table) -> ir.Table:
+    """The table with every column as text; null stays null."""
+    return table.select(**{name: _text(table[name]) for name in table.columns})
+
+
+def _text(column: ir.Column) -> ir.Column:
+    kind = column.type()
+    if kind.is_string():
+        return column
+    if kind.is_null():
+        return ibis.null("string")
+    if kind.is_floating():
+        return _number(column)
+    if kind.is_boolean():
+        return column.ifelse("true", "false")
+    if kind.is_timestamp():
+        return _moment(column, suffix="Z" if kind.timezone else "")
+    if kind.is_date():
+        return column.strftime("%Y-%m-%d")
+    return column.cast("string")
+
+
+def _number(column: ir.Column) -> ir.Column:
+    """A table of whole numbers with gaps often comes as floating point: 12.0 is 12."""
+    is_whole = (column == column.floor()) & (column.abs() < _LARGEST_EXACT)
+    return is_whole.fill_null(False).ifelse(
+        column.cast("int64").cast("string"), column.cast("string")
+    )
+
+
+def _moment(column: ir.Column, suffix: str) -> ir.Column:
+    """A date often comes as the midnight that begins it: without a time of day it is a date."""
+    text = column.strftime("%Y-%m-%dT%H:%M:%S") + suffix
+    return text.endswith("T00:00:00" + suffix).ifelse(column.strftime("%Y-%m-%d"), text)
