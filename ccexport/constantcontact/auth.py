@@ -5,9 +5,6 @@ works once and a new pair ends all earlier ones. Everything secret travels in bo
 raised here have no cause attached, because its text could hold a token.
 """
 
-# mypy: allow-untyped-calls
-# (oauthlib and requests-oauthlib are published without types)
-
 from __future__ import annotations
 
 import hmac
@@ -21,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
-from oauthlib.oauth2.rfc6749.clients.web_application import WebApplicationClient
+from oauthlib.oauth2 import WebApplicationClient
 from requests.auth import HTTPBasicAuth
-from requests_oauthlib.oauth2_session import OAuth2Session
+from requests_oauthlib import OAuth2Session
 
 from ccexport.constantcontact.answers import (
     NOT_CONNECTED,
@@ -212,7 +209,7 @@ class _TokenSession(OAuth2Session):
         finally:
             self.close()
 
-    def request(  # type: ignore[override]  # the few options that OAuth2Session passes
+    def request(
         self,
         method: str,
         url: str,
