@@ -1,0 +1,156 @@
+"""Puts the rooms together from the settings; the one place that knows how each is built."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlalchemy import Engine
+
+from ccexport.clock import Now, utc_now
+from ccexport.constantcontact.auth import AppCredentials
+from ccexport.constantcontact.client import Client
+from ccexport.errors import SettingError
+from ccexport.segments.source import Source, open_source
+from ccexport.services.tokens import TokenKeeper
+from ccexport.settings import Settings
+from ccexport.steps.tools import ActivityBoard, Tools
+from ccexport.store.batches import BatchStore
+from ccexport.store.budget import BudgetStore
+from ccexport.store.connections import ConnectionStore
+from ccexport.store.engine import open_engine
+from ccexport.store.exports import ExportStore
+from ccexport.store.keys import Keys, load_keys
+from ccexport.store.migrate import migrate
+from ccexport.store.run_files import RunFiles
+from ccexport.store.runs import RunStore
+from ccexport.store.tokens import TokenStore
+from ccexport.store.workers import WorkerStore
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything, built when first used. `now` is the clock of all of it."""
+
+    settings: Settings
+    now: Now = utc_now
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The store, brought to this code's tables."""
+        engine = open_engine(self.settings.database_url)
+        migrate(engine)
+        return engine
+
+    @cached_property
+    def keys(self) -> Keys:
+        secret = self.settings.secret_key
+        return load_keys(secret.get_secret_value() if secret else None, self.settings.data_dir)
+
+    @cached_property
+    def connections(self) -> ConnectionStore:
+        return ConnectionStore(self.engine, self.now)
+
+    @cached_property
+    def exports(self) -> ExportStore:
+        return ExportStore(self.engine, self.now)
+
+    @cached_property
+    def runs(self) -> RunStore:
+        return RunStore(self.engine, self.now)
+
+    @cached_property
+    def batches(self) -> BatchStore:
+        return BatchStore(self.engine, self.now)
+
+    @cached_property
+    def workers(self) -> WorkerStore:
+        return WorkerStore(self.engine, self.now)
+
+    @cached_property
+    def run_files(self) -> RunFiles:
+        return RunFiles(self.settings.run_files_dir, self.keys.run_files)
+
+    @cached_property
+    def budget(self) -> BudgetStore:
+        return BudgetStore(
+            self.engine,
+            self.settings.cc_client_id,
+            requests_per_second=self.settings.cc_requests_per_second,
+            requests_per_day=self.settings.cc_requests_per_day,
+            now=self.now,
+        )
+
+    @cached_property
+    def tokens(self) -> TokenKeeper:
+        store = TokenStore(self.engine, self.keys, self.now)
+        return TokenKeeper(
+            store, self.connections, self.settings.cc_auth_url, self.app, now=self.now
+        )
+
+    @property
+    def app(self) -> AppCredentials:
+        """The Constant Contact application. Raises `SettingError` when none is set."""
+        if not self.settings.cc_client_id:
+            raise SettingError(
+                "CCEXPORT_CC_CLIENT_ID is not set; it should hold the API key of your application in "
+                "Constant Contact's developer portal."
+            )
+        secret = self.settings.cc_client_secret
+        return AppCredentials(
+            self.settings.cc_client_id, secret.get_secret_value() if secret else None
+        )
+
+    def open_source(self) -> Source:
+        """Raises `SourceError`."""
+        return open_source(self.settings.source_url)
+
+    def client_for(self, connection_id: int, guard: Callable[[], None] | None = None) -> Client:
+        """A paced client that is signed in as a connection; `guard` may refuse each request."""
+
+        def pace(_operation: str) -> None:
+            time.sleep(self.budget.reserve_slot())
+            if guard is not None:
+                guard()
+
+        return Client(
+            self.settings.cc_api_url,
+            get_token=lambda: self.tokens.access_token(connection_id),
+            refresh_token=lambda rejected: self.tokens.renewed(connection_id, rejected),
+            pace=pace,
+        )
+
+    def client_with_token(self, access_token: str) -> Client:
+        """A paced client for a sign-in that is not stored yet."""
+        return Client(
+            self.settings.cc_api_url,
+            get_token=lambda: access_token,
+            refresh_token=None,
+            pace=lambda _operation: time.sleep(self.budget.reserve_slot()),
+        )
+
+    def tools(self, stop: threading.Event) -> Tools:
+        """What runs work with, in a process that ends when `stop` is set."""
+        return Tools(
+            runs=self.runs,
+            batches=self.batches,
+            connections=self.connections,
+            budget=self.budget,
+            run_files=self.run_files,
+            open_source=self.open_source,
+            client_for=self.client_for,
+            activities=ActivityBoard(self.now),
+            max_profiles=self.settings.max_profiles,
+            poll_seconds=self.settings.poll_seconds,
+            sleep=stop.wait,
+            now=self.now,
+        )
+
+
+def host_name() -> str:
+    """This machine, as histories name it."""
+    return socket.gethostname()

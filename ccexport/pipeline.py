@@ -1,0 +1,196 @@
+"""One run, from queued to its end: read this first.
+
+    queued → preparing → uploading → confirming → succeeded | completed_with_errors | failed | canceled | skipped
+                  any of them ⇄ waiting
+
+Every step commits its intent before it acts and its outcome after, so `execute_run` can be called again after a crash
+at any line. A batch found in `sending` may or may not have arrived: it is looked up by its unique file name first.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+
+from ccexport.constantcontact.client import Client
+from ccexport.errors import (
+    NotConnected,
+    QueueFull,
+    QuotaExceeded,
+    RetryableError,
+    SetupError,
+    StoreError,
+)
+from ccexport.states import BatchState, RunState, WaitingFor
+from ccexport.steps.following import PollTimer, follow_batches
+from ccexport.steps.outcomes import RunTotals, judge_run
+from ccexport.steps.preparing import prepare_run, restore_run_files
+from ccexport.steps.sending import send_batch
+from ccexport.steps.tools import MAX_IN_FLIGHT, StopAsked, Tools
+from ccexport.store.budget import next_reset
+from ccexport.store.runs import Held, LeaseLost, Wait
+from ccexport.store.tables import Batch, Run
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 15 * 60.0
+QUEUE_WAIT_SECONDS = 120.0
+QUOTA_JITTER_SECONDS = 120.0
+LONGEST_PAUSE_SECONDS = 2.0  # between two looks at a cancel request
+
+
+def execute_run(held: Held, tools: Tools) -> None:
+    """Take one run as far as it can go now. Safe to call again after a crash at any line."""
+    try:
+        _go(held, tools)
+    except StopAsked:
+        tools.runs.release(held)
+        log.info("run %d: let go", held.run_id)
+    except LeaseLost:
+        log.warning("run %d: another worker has it, or it ended", held.run_id)
+    except StoreError as error:
+        log.error("run %d: %s", held.run_id, error)  # the lease lapses; the run is tried again then
+    except (RetryableError, NotConnected) as error:
+        _wait_or_cancel(held, _why(error, held, tools), tools)
+    except SetupError as error:
+        tools.runs.finish(held, RunState.FAILED, error=str(error))
+        log.error("run %d failed: %s", held.run_id, error)
+    except Exception:  # a bug of ours: the run ends and says so, the worker lives on
+        number = uuid.uuid4().hex[:8]
+        log.exception("run %d: error %s", held.run_id, number)
+        tools.runs.finish(held, RunState.FAILED, error=_our_fault(number))
+
+
+def _go(held: Held, tools: Tools) -> None:
+    run = tools.runs.check_lease(held)
+    if run.state is RunState.WAITING:
+        run = tools.runs.resume(held)
+    if run.state is RunState.QUEUED and not run.cancel_requested_by:
+        run = tools.runs.move(held, RunState.PREPARING, started_at=tools.now())
+        tools.reached("preparing")
+    if run.state is RunState.PREPARING and not run.cancel_requested_by:
+        with _timed(held, RunState.PREPARING, tools):
+            prepare_run(held, run, tools)
+    _upload_and_confirm(held, tools)
+    _finish(held, tools)
+
+
+def _upload_and_confirm(held: Held, tools: Tools) -> None:
+    """Send what is pending, follow what is sent; both at once."""
+    run = tools.runs.check_lease(held)
+    if run.state not in (RunState.UPLOADING, RunState.CONFIRMING):
+        return
+    restore_run_files(held, run, tools)
+    timer = PollTimer(tools.poll_seconds, tools.now())
+    with closing(tools.guarded_client(held, run.connection_id or 0)) as client:
+        while batches := _open_batches(held, tools):
+            with _timed(held, run.state, tools):
+                _one_step(held, run, batches, client, timer, tools)
+            run = _stage(held, tools)
+
+
+def _open_batches(held: Held, tools: Tools) -> list[Batch]:
+    run = tools.runs.check_lease(held)
+    if run.cancel_requested_by:
+        tools.batches.cancel_pending(held)
+    return [batch for batch in tools.batches.of_run(held.run_id) if not batch.state.is_final]
+
+
+def _one_step(
+    held: Held, run: Run, batches: list[Batch], client: Client, timer: PollTimer, tools: Tools
+) -> None:
+    """Send one batch, or look at the activities when that is due or nothing can be sent."""
+    tools.pause(0)
+    pending = [batch for batch in batches if batch.state is BatchState.PENDING]
+    in_flight = len(batches) - len(pending)
+    may_send = bool(pending) and in_flight < MAX_IN_FLIGHT
+    if may_send and (not in_flight or timer.seconds_left(tools.now()) > 0):
+        send_batch(held, run, pending[0], client, tools)
+        return
+    if left := timer.seconds_left(tools.now()):
+        tools.pause(min(left, LONGEST_PAUSE_SECONDS))
+        return
+    settled = follow_batches(held, run, batches, client, tools)
+    timer.looked(tools.now(), something_ended=settled)
+    if settled and run.waits:
+        tools.runs.made_progress(held)
+
+
+def _stage(held: Held, tools: Tools) -> Run:
+    """`confirming` once nothing is left to send, `uploading` again when a lost file has to be."""
+    run = tools.runs.check_lease(held)
+    states = {batch.state for batch in tools.batches.of_run(held.run_id)}
+    stage = RunState.UPLOADING if BatchState.PENDING in states else RunState.CONFIRMING
+    return run if run.state is stage else tools.runs.move(held, stage)
+
+
+def _finish(held: Held, tools: Tools) -> None:
+    run = tools.runs.check_lease(held)
+    if run.cancel_requested_by:
+        tools.batches.cancel_pending(held)
+    batches = tools.batches.of_run(held.run_id)
+    totals = RunTotals(
+        read=run.read_count,
+        prepared=run.prepared_count,
+        submitted=run.submitted_count,
+        unsubscribed=run.unsubscribed_count,
+        failed=run.failed_count,
+        batches=len(batches),
+        failed_batches=sum(batch.state is BatchState.FAILED for batch in batches),
+    )
+    state, message = judge_run(totals, canceled=bool(run.cancel_requested_by))
+    tools.runs.finish(held, state, error=message)
+    log.info("run %d: %s", held.run_id, state)
+
+
+def _why(error: Exception, held: Held, tools: Tools) -> Wait:
+    """Which waiting an error means, and until when. Waits without progress grow; none counts as a failure."""
+    now, run = tools.now(), tools.runs.get(held.run_id)
+    if isinstance(error, NotConnected):
+        tools.connections.set_needs_sign_in(run.connection_id or 0, needed=True)
+        return Wait(WaitingFor.SIGN_IN, None, str(error))
+    if isinstance(error, QuotaExceeded):
+        tools.budget.mark_exhausted()
+        jitter = random.uniform(1, QUOTA_JITTER_SECONDS)  # noqa: S311  # spreads load, hides nothing
+        return Wait(WaitingFor.QUOTA, next_reset(now) + timedelta(seconds=jitter), str(error))
+    if isinstance(error, QueueFull):
+        return Wait(WaitingFor.QUEUE, now + timedelta(seconds=QUEUE_WAIT_SECONDS), str(error))
+    return Wait(WaitingFor.SERVICE, _next_try(error, now, run.waits, tools), str(error))
+
+
+def _next_try(error: Exception, now: datetime, waits: int, tools: Tools) -> datetime:
+    first = min(FIRST_WAIT_SECONDS, tools.poll_seconds)
+    asked = error.retry_after_seconds if isinstance(error, RetryableError) else None
+    seconds = max(min(first * 2 ** min(waits, 16), LONGEST_WAIT_SECONDS), asked or 0.0)
+    return now + timedelta(seconds=seconds)
+
+
+def _wait_or_cancel(held: Held, wait: Wait, tools: Tools) -> None:
+    run = tools.runs.check_lease(held)
+    if run.cancel_requested_by:
+        tools.batches.cancel_pending(held)
+        tools.runs.finish(held, RunState.CANCELED, error=f"Canceled while waiting: {wait.detail}")
+        return
+    tools.runs.wait(held, wait)
+    log.info("run %d waits for %s: %s", held.run_id, wait.reason, wait.detail)
+
+
+def _our_fault(number: str) -> str:
+    return (
+        f"ccexport made an error of its own (number {number}). The worker's log has the details; "
+        "what was sent is kept. Run the export again."
+    )
+
+
+@contextmanager
+def _timed(held: Held, stage: RunState, tools: Tools) -> Iterator[None]:
+    """Add the seconds of a successful step to the run's timings."""
+    started = time.monotonic()
+    yield
+    tools.runs.add_seconds(held, stage, time.monotonic() - started)

@@ -1,0 +1,153 @@
+"""Connections: sign in at Constant Contact, check, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from ccexport.assembly import Parts
+from ccexport.clock import iso
+from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
+from ccexport.errors import Conflict, UsageError
+from ccexport.services.access import Person
+from ccexport.services.consent import CONSENT_VERSION
+from ccexport.steps.preflight import check_account
+from ccexport.store.connections import ConnectionView
+from ccexport.store.tables import Connection
+
+NEEDED_PRIVILEGES = ("contacts:read", "contacts:write", "contacts:lists:read")
+MAX_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class CheckedConnection:
+    """What a check of a connection found."""
+
+    organization: str
+    lists: int
+    missing_privileges: tuple[str, ...]
+
+
+class Connections:
+    """What people do with connections."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def begin(self, redirect_uri: str) -> SignIn:
+        """Where to send the browser, and what to remember until it comes back."""
+        return begin_sign_in(self._parts.settings.cc_auth_url, self._parts.app, redirect_uri)
+
+    def finish(
+        self,
+        name: str,
+        code: str,
+        sign_in: SignIn,
+        redirect_uri: str,
+        *,
+        by: Person,
+        contributors: bool = False,
+    ) -> Connection:
+        """Exchange the code and store the connection, or sign an existing one in again.
+
+        Raises `Conflict` when the name belongs to another account; nothing changes then.
+        """
+        name = check_name(name, "connection")
+        pair = finish_sign_in(
+            self._parts.settings.cc_auth_url,
+            self._parts.app,
+            redirect_uri,
+            code,
+            sign_in.code_verifier,
+        )
+        with closing(self._parts.client_with_token(pair.access_token)) as client:
+            account = client.account()
+        existing = self._parts.connections.find(name)
+        if existing is not None:
+            return self._sign_in_again(existing, account.account_id, account.organization, pair, by)
+        connection = self._parts.connections.add(
+            Connection(
+                name=name,
+                name_key=name.casefold(),
+                account_id=account.account_id,
+                organization=account.organization,
+                contributors=contributors,
+                export_user=by.name,
+                needs_sign_in=False,
+                created_at=self._parts.now(),
+            ),
+            agreed_by=by.name,
+            text_version=CONSENT_VERSION,
+        )
+        self._parts.tokens.store(connection.id, pair)
+        return connection
+
+    def views(self) -> list[ConnectionView]:
+        return self._parts.connections.views()
+
+    def check(self, name: str) -> CheckedConnection:
+        """Ask Constant Contact: is the sign-in alive, the account the same, are the privileges enough?"""
+        connection = self._parts.connections.by_name(name)
+        with closing(self._parts.client_for(connection.id)) as client:
+            privileges = client.privileges()
+            check_account(connection, client)
+            lists = client.lists()
+        missing = tuple(need for need in NEEDED_PRIVILEGES if need not in privileges)
+        return CheckedConnection(connection.organization, len(lists), missing)
+
+    def remove(self, name: str) -> int:
+        """Remove it and destroy its tokens; its exports stay, detached. Returns how many were."""
+        connection = self._parts.connections.by_name(name)
+        exports = next(view.exports for view in self.views() if view.connection.id == connection.id)
+        self._parts.connections.remove(connection.id)
+        return exports
+
+    def _sign_in_again(
+        self,
+        connection: Connection,
+        account_id: str,
+        organization: str,
+        pair: TokenPair,
+        by: Person,
+    ) -> Connection:
+        if connection.account_id != account_id:
+            raise Conflict(
+                f'"{connection.name}" belongs to the account {connection.organization}; you signed in to '
+                f"{organization}. Nothing was changed. Sign in with the right account, or choose another name."
+            )
+        self._parts.tokens.store(connection.id, pair)
+        self._parts.connections.agree_again(
+            connection, agreed_by=by.name, text_version=CONSENT_VERSION
+        )
+        self._parts.runs.wake_waiting_for_sign_in(connection.id)
+        return connection
+
+
+def check_name(name: str, kind: str) -> str:
+    """The trimmed name. Raises `UsageError` when it is blank or too long."""
+    name = name.strip()
+    if not name:
+        raise UsageError(f"The {kind}'s name is blank. Give it one that people will recognize.")
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise UsageError(
+            f"The {kind}'s name has {len(name)} characters; {MAX_NAME_CHARACTERS} are allowed."
+        )
+    return name
+
+
+def connection_document(view: ConnectionView) -> Mapping[str, Any]:
+    """A connection as `connections list --json` prints it."""
+    connection = view.connection
+    return {
+        "name": connection.name,
+        "account": connection.account_id,
+        "organization": connection.organization,
+        "state": "needs_sign_in" if connection.needs_sign_in else "connected",
+        "contributors": connection.contributors,
+        "export_user": connection.export_user,
+        "agreed_by": view.agreed_by,
+        "agreed_at": iso(view.agreed_at),
+        "exports": view.exports,
+    }

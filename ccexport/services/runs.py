@@ -1,0 +1,122 @@
+"""Runs: their documents, rejections, cancelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ccexport.assembly import Parts
+from ccexport.clock import iso
+from ccexport.errors import NotFound
+from ccexport.services.access import Person
+from ccexport.states import RunState
+from ccexport.steps.preparing import REJECTIONS
+from ccexport.store.tables import Batch, Run, RunEvent
+
+REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
+_STAGES = (RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING)
+
+
+class Runs:
+    """What people do with runs."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def document(self, run_id: int) -> dict[str, Any]:
+        """A run with its batches, as `runs show --json` prints it. Raises `NotFound`."""
+        batches = self._parts.batches.of_run(run_id)
+        return {
+            **run_document(self._parts.runs.get(run_id)),
+            "batches": [batch_document(batch) for batch in batches],
+        }
+
+    def latest(self, *, export_name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Run documents without batches, the newest first."""
+        runs = self._parts.runs.latest(export_name=export_name, limit=limit)
+        return [run_document(run) for run in runs]
+
+    def get(self, run_id: int) -> Run:
+        return self._parts.runs.get(run_id)
+
+    def events(self, run_id: int) -> list[RunEvent]:
+        return self._parts.runs.events(run_id)
+
+    def request_cancel(self, run_id: int, *, by: Person) -> Run:
+        """Ask for the end of a run; its worker acts on it between two steps."""
+        return self._parts.runs.request_cancel(run_id, by.name)
+
+    def rejected(self, run_id: int) -> Iterator[tuple[str, ...]]:
+        """The profiles left out: customer_id, email, reason, sent_instead. Raises `NotFound`."""
+        run = self._parts.runs.get(run_id)
+        if run.rejected_count == 0:
+            return iter(())
+        if run.files_deleted_at is not None or not self._parts.run_files.exists(run_id, REJECTIONS):
+            raise NotFound(
+                f"The files of run {run_id} are no longer kept (CCEXPORT_RETENTION_DAYS); its counts are kept."
+            )
+        return self._rejected_rows(run_id)
+
+    def _rejected_rows(self, run_id: int) -> Iterator[tuple[str, ...]]:
+        for batch in self._parts.run_files.stream(run_id, REJECTIONS):
+            columns = [batch[name].to_pylist() for name in REJECTED_HEADER]
+            for row in zip(*columns, strict=True):
+                yield tuple(value or "" for value in row)
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run as the documents show it."""
+    return {
+        "id": run.id,
+        "export": run.export_name,
+        "connection": run.connection_name,
+        "list_id": run.list_id,
+        "trigger": run.trigger.value,
+        "mode": run.mode,
+        "state": run.state.value,
+        "error": run.error,
+        "waiting_for": run.waiting_for.value if run.waiting_for else None,
+        "waiting_until": iso(run.waiting_until),
+        "requested_by": run.requested_by,
+        "queued_at": iso(run.queued_at),
+        "started_at": iso(run.started_at),
+        "finished_at": iso(run.finished_at),
+        "timings": {stage.value: run.seconds.get(stage.value, 0.0) for stage in _STAGES},
+        "counts": counts(run),
+        "rejections": dict(run.rejections),
+    }
+
+
+def counts(run: Run) -> Mapping[str, int]:
+    """`read = rejected + prepared`; `accepted = submitted - unsubscribed - failed`, which is an estimate."""
+    return {
+        "read": run.read_count,
+        "rejected": run.rejected_count,
+        "prepared": run.prepared_count,
+        "unchanged": run.unchanged_count,
+        "submitted": run.submitted_count,
+        "accepted": run.submitted_count - run.unsubscribed_count - run.failed_count,
+        "unsubscribed": run.unsubscribed_count,
+        "failed": run.failed_count,
+        "removed": run.removed_count,
+        "suppressed": run.suppressed_count,
+        "truncated": run.truncated_count,
+    }
+
+
+def batch_document(batch: Batch) -> dict[str, Any]:
+    """A batch as the documents show it, with Constant Contact's own counters; null is "not known"."""
+    return {
+        "number": batch.number,
+        "rows": batch.rows,
+        "bytes": batch.bytes,
+        "state": batch.state.value,
+        "activity_id": batch.activity_id,
+        "file_name": batch.file_name,
+        "attempts": batch.attempts,
+        "person_count": batch.person_count,
+        "error_count": batch.error_count,
+        "correctable_count": batch.correctable_count,
+        "unsubscribed_count": batch.unsubscribed_count,
+        "errors": list(batch.errors),
+    }

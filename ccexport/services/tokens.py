@@ -1,0 +1,126 @@
+"""The living sign-in of a connection: hands out access tokens, renews the pair, one process at a time.
+
+Refresh tokens are single use: issuing a new pair kills the older ones (vendor support). So a lease is taken, the pair
+is read again, renewed, and the new one is on disk before anybody uses it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from ccexport.clock import Now, utc_now
+from ccexport.constantcontact.auth import AppCredentials, TokenPair, refresh
+from ccexport.errors import NotConnected, OutcomeUnknown, ServiceTrouble
+from ccexport.store.connections import ConnectionStore
+from ccexport.store.tokens import StoredPair, TokenStore
+
+RENEW_BEFORE_END = timedelta(minutes=10)
+LOOK_AGAIN_SECONDS = 0.2
+PATIENCE_SECONDS = 120.0  # longer than a lease: whoever renews has ended or lost it by then
+
+
+class TokenKeeper:
+    """Access tokens of connections, always fresh. Thread-safe; several processes may share the store."""
+
+    def __init__(
+        self,
+        tokens: TokenStore,
+        connections: ConnectionStore,
+        auth_url: str,
+        app: AppCredentials,
+        *,
+        now: Now = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._tokens = tokens
+        self._connections = connections
+        self._auth_url = auth_url
+        self._app = app
+        self._now = now
+        self._sleep = sleep
+
+    def store(self, connection_id: int, pair: TokenPair) -> None:
+        """After a sign-in. When this returns, the pair is on disk."""
+        self._tokens.write(connection_id, _to_bytes(pair), pair.expires_at)
+
+    def access_token(self, connection_id: int) -> str:
+        """A token that is good for a while yet. Raises `NotConnected` when a person has to sign in."""
+        stored = self._read(connection_id)
+        if self._is_fresh(stored):
+            return _from_bytes(stored.content).access_token
+        return self._renew(connection_id, stored.version)
+
+    def renewed(self, connection_id: int, rejected: str) -> str:
+        """Another token than the one that was just answered with 401."""
+        stored = self._read(connection_id)
+        pair = _from_bytes(stored.content)
+        if pair.access_token != rejected:
+            return pair.access_token
+        return self._renew(connection_id, stored.version)
+
+    def _is_fresh(self, stored: StoredPair) -> bool:
+        """Ten minutes before the end is time to renew, or for short-lived tokens the last quarter of their life."""
+        life = stored.expires_at - stored.issued_at
+        return self._now() < stored.expires_at - min(RENEW_BEFORE_END, life / 4)
+
+    def _renew(self, connection_id: int, version: int) -> str:
+        owner = uuid.uuid4().hex
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        while not self._tokens.take_lease(connection_id, owner, version):
+            stored = self._read(connection_id)
+            if stored.version != version:
+                return _from_bytes(stored.content).access_token
+            if time.monotonic() > give_up_at:
+                raise ServiceTrouble("Another process takes too long to renew the sign-in.")
+            self._sleep(LOOK_AGAIN_SECONDS)
+        try:
+            return self._renew_alone(connection_id)
+        finally:
+            self._tokens.give_lease_back(connection_id, owner)
+
+    def _renew_alone(self, connection_id: int) -> str:
+        old = _from_bytes(self._read(connection_id).content)
+        try:
+            try:
+                new = refresh(self._auth_url, self._app, old, now=self._now())
+            except (
+                OutcomeUnknown
+            ):  # the answer was lost: the old token may be spent; one more try tells
+                self._sleep(1.0)  # the token endpoint allows one request a second
+                new = refresh(self._auth_url, self._app, old, now=self._now())
+        except NotConnected:
+            raise self._needs_sign_in(connection_id) from None
+        self.store(connection_id, new)
+        return new.access_token
+
+    def _read(self, connection_id: int) -> StoredPair:
+        stored = self._tokens.read(connection_id)
+        if stored is None:
+            raise self._needs_sign_in(connection_id)
+        return stored
+
+    def _needs_sign_in(self, connection_id: int) -> NotConnected:
+        connection = self._connections.get(connection_id)
+        self._connections.set_needs_sign_in(connection_id, needed=True)
+        return NotConnected(
+            f'Constant Contact no longer accepts the sign-in of "{connection.name}". Sign in again: open Settings > '
+            f'Connections and select Authenticate, or run `connections add "{connection.name}" --agree`. '
+            "Runs that wait for it then continue by themselves."
+        )
+
+
+def _to_bytes(pair: TokenPair) -> bytes:
+    fields = asdict(pair)
+    fields["expires_at"] = pair.expires_at.isoformat()
+    return json.dumps(fields).encode()
+
+
+def _from_bytes(content: bytes) -> TokenPair:
+    fields = json.loads(content)
+    fields["expires_at"] = datetime.fromisoformat(fields["expires_at"])
+    return TokenPair(**fields)

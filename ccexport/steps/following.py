@@ -1,0 +1,122 @@
+"""Following what was sent: one look at the account's activities judges every batch that has ended."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from ccexport.constantcontact.client import Client
+from ccexport.constantcontact.model import Activity
+from ccexport.errors import NotFoundThere
+from ccexport.redaction import redact
+from ccexport.states import BatchState
+from ccexport.steps.outcomes import first_words, judge_activity
+from ccexport.steps.sending import record_submitted
+from ccexport.steps.tools import ACTIVITY_DEADLINE, Tools
+from ccexport.store.runs import Held
+from ccexport.store.tables import Batch, Run
+
+GROWTH = 1.5
+LONGEST_SECONDS = 60.0
+
+
+class PollTimer:
+    """When to look next: growing intervals while nothing ends, from the first up to a minute."""
+
+    def __init__(self, first_seconds: float, now: datetime) -> None:
+        self._interval = timedelta(seconds=first_seconds)
+        self._longest = timedelta(seconds=max(first_seconds, LONGEST_SECONDS))
+        self.due_at = now + self._interval
+
+    def seconds_left(self, now: datetime) -> float:
+        return max(0.0, (self.due_at - now).total_seconds())
+
+    def looked(self, now: datetime, *, something_ended: bool) -> None:
+        if not something_ended:
+            self._interval = min(self._interval * GROWTH, self._longest)
+        self.due_at = now + self._interval
+
+
+def follow_batches(
+    held: Held, run: Run, batches: list[Batch], client: Client, tools: Tools
+) -> bool:
+    """Look once; record what ended and what a lost answer left unknown. True if anything was settled."""
+    open_batches = [b for b in batches if b.state in (BatchState.SENDING, BatchState.SUBMITTED)]
+    if not open_batches:
+        return False
+    latest = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
+    activities = tools.activities.look(
+        run.connection_id or 0,
+        client,
+        not_before=max(latest, tools.now() - timedelta(seconds=tools.poll_seconds / 2)),
+        wanted={batch.file_name for batch in open_batches},
+    )
+    by_id = {activity.activity_id: activity for activity in activities}
+    by_name = {activity.file_name: activity for activity in activities}
+    settled = [
+        _look_up(held, batch, by_name.get(batch.file_name), tools)
+        if batch.state is BatchState.SENDING
+        else _follow(held, batch, by_id.get(batch.activity_id or ""), client, tools)
+        for batch in open_batches
+    ]
+    return any(settled)
+
+
+def _look_up(held: Held, batch: Batch, found: Activity | None, tools: Tools) -> bool:
+    """A batch whose POST may or may not have arrived: found, or proven absent, or still unknown."""
+    if found is not None:
+        record_submitted(held, batch, found.activity_id, tools, "found by its file name")
+        return True
+    if batch.sending_at and tools.now() - batch.sending_at < tools.lookup_grace:
+        return False
+    tools.batches.move(
+        held, batch, BatchState.PENDING, detail="not at Constant Contact: sent again"
+    )
+    return True
+
+
+def _follow(
+    held: Held, batch: Batch, activity: Activity | None, client: Client, tools: Tools
+) -> bool:
+    try:
+        activity = activity or client.activity(batch.activity_id or "")
+    except NotFoundThere:
+        return _give_up(held, batch, "Constant Contact no longer knows the activity.", tools)
+    if activity.is_terminal:
+        _record_end(held, batch, activity, tools)
+        return True
+    if batch.submitted_at and tools.now() - batch.submitted_at > ACTIVITY_DEADLINE:
+        hours = int(ACTIVITY_DEADLINE.total_seconds() // 3600)
+        words = f'The activity did not end within {hours} hours (its state is "{activity.state}").'
+        return _give_up(held, batch, words, tools)
+    return False
+
+
+def _record_end(held: Held, batch: Batch, activity: Activity, tools: Tools) -> None:
+    outcome = judge_activity(activity, batch.rows)
+    problems = [outcome.problem] if outcome.problem else []
+    tools.batches.move(
+        held,
+        batch,
+        outcome.state,
+        detail=outcome.problem,
+        person_count=activity.person_count,
+        error_count=activity.error_count,
+        correctable_count=activity.correctable_count,
+        unsubscribed_count=activity.cannot_add_count,
+        failed_rows=outcome.failed_rows,
+        errors=[*problems, *(redact(text) for text in first_words(activity.errors))],
+        finished_at=tools.now(),
+    )
+
+
+def _give_up(held: Held, batch: Batch, words: str, tools: Tools) -> bool:
+    tools.batches.move(
+        held,
+        batch,
+        BatchState.FAILED,
+        detail=words,
+        errors=[words],
+        failed_rows=batch.rows,
+        finished_at=tools.now(),
+    )
+    return True

@@ -1,0 +1,142 @@
+"""Preparing: the source's engine runs the one expression; contacts and rejections stream into the run's files."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ccexport.errors import SetupError
+from ccexport.preparation.expression import prepare
+from ccexport.preparation.files import PlannedBatch, plan_batches
+from ccexport.preparation.mapping import FieldMapping
+from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
+from ccexport.segments.source import Source
+from ccexport.states import BatchState
+from ccexport.steps.preflight import check_before_sending
+from ccexport.steps.tools import Tools
+from ccexport.store.batches import PreparedCounts
+from ccexport.store.run_files import RunFileWriter
+from ccexport.store.runs import Held
+from ccexport.store.tables import Batch, Run
+
+CONTACTS = "contacts"
+REJECTIONS = "rejections"
+
+
+def prepare_run(held: Held, run: Run, tools: Tools) -> None:
+    """Check, read, write the run's files, and record counts and batches in one transaction."""
+    connection = tools.connections.get(run.connection_id or 0)
+    mapping = mapping_of(run)
+    with (
+        tools.preparing,
+        tools.open_source() as source,
+        closing(tools.guarded_client(held, connection.id)) as client,
+    ):
+        types = check_before_sending(run, connection, mapping, source, client)
+        counts, plan = _write_run_files(run, mapping, types, source, tools)
+    tools.reached("files written")
+    tools.batches.store_prepared(held, counts, [_batch(run, planned) for planned in plan])
+    tools.reached("batches stored")
+
+
+def restore_run_files(held: Held, run: Run, tools: Tools) -> None:
+    """Prepare again what this machine does not have; each batch's digest proves that it is the same.
+
+    Raises `SetupError` when the source has changed meanwhile.
+    """
+    if tools.run_files.exists(run.id, CONTACTS):
+        return
+    connection = tools.connections.get(run.connection_id or 0)
+    mapping = mapping_of(run)
+    with (
+        tools.preparing,
+        tools.open_source() as source,
+        closing(tools.guarded_client(held, connection.id)) as client,
+    ):
+        types = check_before_sending(run, connection, mapping, source, client)
+        _, plan = _write_run_files(run, mapping, types, source, tools)
+    stored = [batch.digest for batch in tools.batches.of_run(run.id)]
+    if [planned.digest for planned in plan] != stored:
+        tools.run_files.delete(run.id)
+        raise SetupError(
+            "The run's files are gone and the source has changed since they were made. What was sent stays as it is; "
+            "run the export again for the rest."
+        )
+
+
+def mapping_of(run: Run) -> FieldMapping:
+    """The run's own copy of the field mapping."""
+    return FieldMapping(tuple((pair[0], pair[1]) for pair in run.mapping))
+
+
+@dataclass
+class _Tally:
+    read: int = 0
+    prepared: int = 0
+    truncated: int = 0
+    rejections: Counter[str] = field(default_factory=Counter)
+
+    def add(self, contacts: pa.RecordBatch, rejected: pa.RecordBatch, truncated: int) -> None:
+        self.read += contacts.num_rows + rejected.num_rows
+        self.prepared += contacts.num_rows
+        self.truncated += truncated
+        for row in pc.value_counts(rejected["reason"]).to_pylist():
+            self.rejections[row["values"]] += row["counts"]
+
+
+def _write_run_files(
+    run: Run, mapping: FieldMapping, types: Mapping[str, str], source: Source, tools: Tools
+) -> tuple[PreparedCounts, list[PlannedBatch]]:
+    expression = prepare(source.customers, source.memberships, run.segments, mapping, types)
+    tally = _Tally()
+    fields = mapping.fields
+    with (
+        tools.run_files.writer(run.id, CONTACTS, contacts_schema(fields)) as contacts,
+        tools.run_files.writer(run.id, REJECTIONS, REJECTIONS_SCHEMA) as rejections,
+    ):
+        pieces = (split(batch, fields) for batch in source.stream(expression))
+        kept = _written(pieces, tally, contacts, rejections, tools.max_profiles)
+        plan = list(plan_batches(kept, fields))
+    counts = PreparedCounts(tally.read, tally.prepared, tally.truncated, dict(tally.rejections))
+    return counts, plan
+
+
+def _written(
+    pieces: Iterable[tuple[pa.RecordBatch, pa.RecordBatch, int]],
+    tally: _Tally,
+    contacts: RunFileWriter,
+    rejections: RunFileWriter,
+    most: int,
+) -> Iterator[pa.RecordBatch]:
+    """Write both halves of each record batch, count, and hand the contacts on to be planned."""
+    for kept, rejected, truncated in pieces:
+        tally.add(kept, rejected, truncated)
+        if tally.prepared > most:
+            raise SetupError(
+                f"The segments hold more than {most:,} contacts, the most one run may send "
+                "(CCEXPORT_MAX_PROFILES). Nothing was sent. Choose smaller segments."
+            )
+        contacts.write(kept)
+        rejections.write(rejected)
+        yield kept
+
+
+def _batch(run: Run, planned: PlannedBatch) -> Batch:
+    # unique over all installations that use the account; says nothing of the people in it
+    name = f"ccexport-run{run.id}-{planned.number:04}-{uuid.uuid4().hex[:12]}.csv"
+    return Batch(
+        run_id=run.id,
+        number=planned.number,
+        first_row=planned.first_row,
+        rows=planned.rows,
+        bytes=planned.bytes,
+        digest=planned.digest,
+        file_name=name,
+        state=BatchState.PENDING,
+    )

@@ -1,0 +1,100 @@
+"""What the steps of a run work with. The worker builds it; tests build it with their own clock and sleep."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ccexport.clock import Now, utc_now
+from ccexport.constantcontact.client import Client
+from ccexport.constantcontact.model import Activity
+from ccexport.errors import CcexportError
+from ccexport.segments.source import Source
+from ccexport.store.batches import BatchStore
+from ccexport.store.budget import BudgetStore
+from ccexport.store.connections import ConnectionStore
+from ccexport.store.run_files import RunFiles
+from ccexport.store.runs import Held, RunStore
+
+MAX_IN_FLIGHT = 20  # of our batches in an account's queue of 1,000 activities
+ACTIVITY_DEADLINE = timedelta(hours=24)  # no processing time is documented: hours, not minutes
+LOOKUP_GRACE_POLLS = (
+    12  # an unanswered POST is held to be lost when still unseen after so many first waits
+)
+
+
+class StopAsked(CcexportError):
+    """The process is to end: the step in hand is done, the run is let go."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything a run needs besides itself."""
+
+    runs: RunStore
+    batches: BatchStore
+    connections: ConnectionStore
+    budget: BudgetStore
+    run_files: RunFiles
+    open_source: Callable[[], Source]
+    client_for: Callable[
+        [int, Callable[[], None]], Client
+    ]  # connection id, guard before each request
+    activities: ActivityBoard
+    max_profiles: int
+    poll_seconds: float
+    sleep: Callable[[float], bool]  # True: the process was asked to end meanwhile
+    now: Now = utc_now
+    preparing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
+    reached: Callable[[str], None] = lambda point: None  # crash tests stop the process here
+
+    @property
+    def lookup_grace(self) -> timedelta:
+        return timedelta(seconds=LOOKUP_GRACE_POLLS * self.poll_seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep. Raises `StopAsked`."""
+        if self.sleep(seconds):
+            raise StopAsked
+
+    def guarded_client(self, held: Held, connection_id: int) -> Client:
+        """A client that sends nothing more once the run's lease is lost."""
+        return self.client_for(connection_id, lambda: self._check(held))
+
+    def _check(self, held: Held) -> None:
+        self.runs.check_lease(held)
+
+
+class ActivityBoard:
+    """The latest look at each account's activities, shared by all runs of this process.
+
+    One `GET /activities` follows all batches of all runs of a connection, so a look that is young enough is shared.
+    """
+
+    def __init__(self, now: Now = utc_now) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}
+        self._looks: dict[int, tuple[datetime, Sequence[Activity]]] = {}
+
+    def look(
+        self, connection_id: int, client: Client, *, not_before: datetime, wanted: set[str]
+    ) -> Sequence[Activity]:
+        """Activities as they were at or after `not_before`; pages are read until all `wanted` file names are seen."""
+        with self._lock:
+            lock = self._locks.setdefault(connection_id, threading.Lock())
+        with lock:
+            seen_at, activities = self._looks.get(connection_id, (None, []))
+            names = {activity.file_name for activity in activities}
+            if seen_at is not None and seen_at >= not_before and wanted <= names:
+                return activities
+            started = self._now()
+            activities = client.activities(until=lambda page: wanted <= _names(page))
+            self._looks[connection_id] = (started, activities)
+            return activities
+
+
+def _names(activities: Sequence[Activity]) -> set[str]:
+    return {activity.file_name for activity in activities}

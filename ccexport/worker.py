@@ -1,0 +1,136 @@
+"""`python -m ccexport worker`: claims runs and performs them, several at once, until it is told to stop.
+
+`schedule` only ticks. Each tick is wrapped: one that fails is logged, and the worker carries on. SIGTERM finishes the
+step in hand; SIGKILL costs that step at most, since another worker takes the run over when its lease lapses.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import schedule
+
+from ccexport import __version__
+from ccexport.assembly import Parts, host_name
+from ccexport.errors import CcexportError, StoreError
+from ccexport.pipeline import execute_run
+from ccexport.states import RunState, WaitingFor
+from ccexport.steps.tools import Tools
+from ccexport.store.runs import Held
+from ccexport.store.tables import Run
+
+log = logging.getLogger(__name__)
+
+MAX_RUNS_AT_ONCE = 16
+CLAIM_EVERY_SECONDS = 1
+BEAT_EVERY_SECONDS = 15
+CLEAN_EVERY_MINUTES = 60
+TICK_SECONDS = 0.2
+
+
+class Worker:
+    """One worker process. `stop` may be set from a signal handler."""
+
+    def __init__(self, parts: Parts, stop: threading.Event | None = None) -> None:
+        self.id = f"{host_name()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.stop = stop or threading.Event()
+        self._parts = parts
+        self.tools: Tools = parts.tools(self.stop)
+        self._threads: dict[int, threading.Thread] = {}
+
+    def work(self, *, until_idle: bool = False) -> None:
+        """Tick until stopped; with `until_idle`, until nothing is left that goes on by itself today."""
+        self._parts.workers.started(self.id, host=host_name(), pid=os.getpid(), version=__version__)
+        log.info("worker %s started", self.id)
+        ticks = self._schedule()
+        try:
+            self._guarded(self._claim)
+            while not self.stop.is_set() and not (until_idle and self._is_idle()):
+                ticks.run_pending()
+                self.stop.wait(TICK_SECONDS)
+        finally:
+            self._end()
+
+    def perform(self, run_id: int) -> bool:
+        """Claim one run and take it as far as it goes now, in this thread; False when another holds it."""
+        run = self._parts.runs.claim(self.id, run_id=run_id)
+        if run is None:
+            return False
+        self._perform(run)
+        return True
+
+    def _schedule(self) -> schedule.Scheduler:
+        ticks = schedule.Scheduler()
+        for every, unit, tick in (
+            (CLAIM_EVERY_SECONDS, "seconds", self._claim),
+            (BEAT_EVERY_SECONDS, "seconds", self.beat),
+            (CLEAN_EVERY_MINUTES, "minutes", self._clean),
+        ):
+            getattr(ticks.every(every), unit).do(self._guarded, tick)
+        return ticks
+
+    def _guarded(self, tick: Callable[[], None]) -> None:
+        try:
+            tick()
+        except CcexportError as error:
+            log.error("%s", error)
+        except Exception:  # a tick that fails must not end the worker
+            log.exception("a tick of the worker failed")
+
+    def _claim(self) -> None:
+        self._threads = {n: t for n, t in self._threads.items() if t.is_alive()}
+        while len(self._threads) < MAX_RUNS_AT_ONCE and not self.stop.is_set():
+            run = self._parts.runs.claim(self.id)
+            if run is None:
+                return
+            thread = threading.Thread(target=self._perform, args=(run,), name=f"run {run.id}")
+            self._threads[run.id] = thread
+            thread.start()
+
+    def _perform(self, run: Run) -> None:
+        log.info("run %d: taken (%s)", run.id, run.state)
+        try:
+            execute_run(Held(run.id, self.id), self.tools)
+        except CcexportError as error:  # the store went away while an end was being written
+            log.error("run %d: %s", run.id, error)
+
+    def beat(self) -> None:
+        """Say that this worker lives, and keep the runs it works on."""
+        self._parts.workers.beat(self.id)
+        active = [run_id for run_id, thread in self._threads.items() if thread.is_alive()]
+        self._parts.runs.renew_leases(self.id, active)
+
+    def _clean(self) -> None:
+        """Delete run files older than the setting; the history stays."""
+        runs = self._parts.runs
+        for run_id in runs.with_old_files(timedelta(days=self._parts.settings.retention_days)):
+            self._parts.run_files.delete(run_id)
+            runs.mark_files_deleted(run_id)
+
+    def _is_idle(self) -> bool:
+        if any(thread.is_alive() for thread in self._threads.values()):
+            return False
+        return all(self._waits_for_others(run) for run in self._parts.runs.unfinished())
+
+    def _waits_for_others(self, run: Run) -> bool:
+        """Whether a run waits for a person, or for tomorrow's budget."""
+        if run.state is not RunState.WAITING or run.cancel_requested_by:
+            return False
+        if run.waiting_for is WaitingFor.QUOTA:
+            return run.waiting_until is None or run.waiting_until > self._parts.now()
+        return run.waiting_until is None
+
+    def _end(self) -> None:
+        self.stop.set()
+        for thread in self._threads.values():
+            thread.join()
+        try:
+            self._parts.workers.stopped(self.id)
+        except StoreError as error:
+            log.error("%s", error)
+        log.info("worker %s stopped", self.id)
