@@ -34,12 +34,19 @@ TICK_SECONDS = 0.2
 
 
 class Worker:
-    """One worker process. `stop` may be set from a signal handler."""
+    """One worker process. `stop` may be set from a signal handler; with `only_run` it takes no other run."""
 
-    def __init__(self, parts: Parts, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        stop: threading.Event | None = None,
+        *,
+        only_run: int | None = None,
+    ) -> None:
         self.id = f"{host_name()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self.stop = stop or threading.Event()
         self._parts = parts
+        self._only_run = only_run
         self.tools: Tools = parts.tools(self.stop)
         self._threads: dict[int, threading.Thread] = {}
 
@@ -55,14 +62,6 @@ class Worker:
                 self.stop.wait(TICK_SECONDS)
         finally:
             self._end()
-
-    def perform(self, run_id: int) -> bool:
-        """Claim one run and take it as far as it goes now, in this thread; False when another holds it."""
-        run = self._parts.runs.claim(self.id, run_id=run_id)
-        if run is None:
-            return False
-        self._perform(run)
-        return True
 
     def _schedule(self) -> schedule.Scheduler:
         ticks = schedule.Scheduler()
@@ -85,7 +84,7 @@ class Worker:
     def _claim(self) -> None:
         self._threads = {n: t for n, t in self._threads.items() if t.is_alive()}
         while len(self._threads) < MAX_RUNS_AT_ONCE and not self.stop.is_set():
-            run = self._parts.runs.claim(self.id)
+            run = self._parts.runs.claim(self.id, run_id=self._only_run)
             if run is None:
                 return
             thread = threading.Thread(target=self._perform, args=(run,), name=f"run {run.id}")

@@ -1,0 +1,174 @@
+"""The commands: `python -m ccexport …`. An error is one line on standard error; no traceback reaches a person.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done with errors.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import uuid
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import click
+import typer
+
+from ccexport import __version__
+from ccexport.assembly import Parts
+from ccexport.commands import connections, exports, runs, segments
+from ccexport.commands.console import print_text, say
+from ccexport.errors import CcexportError, SettingError, SetupError, UsageError
+from ccexport.redaction import configure_logging, redact
+from ccexport.settings import load_settings
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(
+    name="python -m ccexport",
+    help="Sends segments of customer profiles to Constant Contact lists, and accounts for every profile.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(connections.app, name="connections")
+app.add_typer(segments.app, name="segments")
+app.add_typer(exports.app, name="exports")
+app.add_typer(runs.app, name="runs")
+
+
+def main() -> NoReturn:
+    """Run a command and exit with its code."""
+    try:
+        code = app(standalone_mode=False)
+    except (UsageError, click.UsageError) as error:
+        text = error.format_message() if isinstance(error, click.UsageError) else str(error)
+        _end(2, text)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _end(1, "Interrupted. A run that was queued stays for a worker.")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has had enough
+        sys.exit(1)
+    except CcexportError as error:
+        _end(1, str(error))
+    except Exception:  # a bug of ours: a person gets one line with a number, the log has the rest
+        number = uuid.uuid4().hex[:8]
+        log.exception("error %s", number)
+        _end(
+            1, f"ccexport made an error of its own (number {number}); the lines above are its log."
+        )
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end(code: int, text: str) -> NoReturn:
+    """One line that says what happened and what to do."""
+    say(redact(" ".join(text.split())))
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Read the settings, except where only help is asked for."""
+    if version:
+        print_text(f"ccexport {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None or "--help" in sys.argv:
+        return
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, sys.stderr)
+    if (
+        ctx.invoked_subcommand not in ("worker", "serve", "sandbox")
+        and settings.log_level == "info"
+    ):
+        logging.getLogger("ccexport").setLevel(logging.WARNING)  # a command speaks for itself
+    ctx.obj = Parts(settings)
+
+
+@app.command()
+def worker(
+    ctx: typer.Context,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="Exit once nothing is queued or running.")
+    ] = False,
+) -> None:
+    """Perform runs, several at once, until stopped (SIGTERM or Ctrl-C finish the step in hand)."""
+    from ccexport.worker import Worker
+
+    parts: Parts = ctx.obj
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Worker(parts, stop).work(until_idle=until_idle)
+
+
+@app.command()
+def sandbox(
+    port: Annotated[
+        int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
+    ] = 8790,
+    behaviour: Annotated[
+        Path | None, typer.Option(help="A YAML file with faults, lists, limits …")
+    ] = None,
+) -> None:
+    """Serve a local stand-in for Constant Contact: sign-in, lists, imports, faults on demand."""
+    from ccexport.sandbox.behaviour import load_behaviour
+    from ccexport.sandbox.server import serve
+
+    settings = load_settings()
+    secret = settings.cc_client_secret
+    try:
+        loaded = load_behaviour(behaviour) if behaviour else None
+        serve(
+            port,
+            loaded,
+            settings.cc_client_id or None,
+            secret.get_secret_value() if secret else None,
+        )
+    except ValueError as error:
+        raise SettingError(str(error)) from error
+    except OSError as error:
+        raise SetupError(
+            f"Port {port} cannot be used ({error.strerror or error}). Choose another with --port."
+        ) from error
+
+
+@app.command()
+def demo(
+    ctx: typer.Context,
+    once: Annotated[
+        bool, typer.Option("--once", help="Run the export to its end, print the summary and exit.")
+    ] = False,
+    profiles: Annotated[
+        int | None, typer.Option(help="Make so many sample profiles.", min=1, max=10_000_000)
+    ] = None,
+) -> None:
+    """Everything on this machine, without an account: stand-in, sample source, connection, export and run."""
+    from ccexport.commands.demo import run_once
+
+    if not once:
+        raise UsageError("Until there is a dashboard, the demo runs with --once alone.")
+    raise typer.Exit(run_once(ctx.obj.settings, profiles))
+
+
+@app.command()
+def doctor(ctx: typer.Context) -> None:
+    """Print the settings, secrets masked, and check store, source, Constant Contact, clock and disk."""
+    from ccexport.services.health import examine, shown_settings
+
+    parts: Parts = ctx.obj
+    for name, value in shown_settings(parts.settings):
+        print_text(f"{name}={redact(value)}")
+    healthy = True
+    for finding in examine(parts):
+        healthy &= finding.ok
+        print_text(f"{'ok ' if finding.ok else 'BAD'} {finding.subject}: {finding.text}")
+    raise typer.Exit(0 if healthy else 1)

@@ -1,0 +1,98 @@
+"""How commands speak: documents on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ExportName = Annotated[str, typer.Argument(metavar="NAME", help="The export's name.")]
+
+
+def say(text: str) -> None:
+    """One line to the person, on standard error, never broken by the terminal's width."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201  # this is where commands speak
+
+
+def print_json(document: object) -> None:
+    """The document alone on standard output."""
+    print(json.dumps(document, ensure_ascii=False, indent=2))  # noqa: T201
+
+
+def print_text(text: str) -> None:
+    """A line of the answer, on standard output."""
+    print(text)  # noqa: T201
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """A table on standard output; with no rows, the next step on standard error."""
+    if not rows:
+        say(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_shown(value)) for value in row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
+
+
+@contextmanager
+def run_progress() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Shows run documents as they change: a bar on a terminal, a line a change elsewhere."""
+    if not sys.stderr.isatty():
+        yield _ProgressLines().show
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("queued", total=None)
+
+        def show(run: Mapping[str, Any]) -> None:
+            batches = run["batches"]
+            ended = sum(batch["state"] in ("completed", "failed", "canceled") for batch in batches)
+            total = len(batches) or None
+            bar.update(task, description=describe(run), completed=ended, total=total)
+
+        yield show
+
+
+class _ProgressLines:
+    def __init__(self) -> None:
+        self._last = ""
+
+    def show(self, run: Mapping[str, Any]) -> None:
+        line = describe(run)
+        if line != self._last:
+            say(line)
+            self._last = line
+
+
+def describe(run: Mapping[str, Any]) -> str:
+    """One line on where a run is."""
+    line = f'Run {run["id"]} of "{run["export"]}": {run["state"].replace("_", " ")}'
+    if run["state"] == "waiting":
+        until = f" until {run['waiting_until']}" if run["waiting_until"] else ""
+        line += f" for {run['waiting_for'].replace('_', ' ')}{until}"
+    if run.get("batches"):
+        done = sum(batch["state"] == "completed" for batch in run["batches"])
+        line += f", {done} of {len(run['batches'])} files done"
+    return line

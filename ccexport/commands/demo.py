@@ -1,0 +1,135 @@
+"""`demo`: everything on this machine, without an account: stand-in, sample source, a connection, an export, a run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ccexport.assembly import Parts
+from ccexport.commands.console import run_progress, say
+from ccexport.commands.summary import print_run
+from ccexport.constantcontact.auth import read_callback
+from ccexport.errors import Conflict, SetupError
+from ccexport.preparation.mapping import parse_mapping
+from ccexport.sample import write_sample
+from ccexport.sandbox.visitor import sign_in_at_once
+from ccexport.services.access import local_administrator
+from ccexport.services.connections import Connections
+from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.following import EXIT_CODES, follow_run
+from ccexport.settings import Settings
+
+CONNECTION = "Demo account"
+EXPORT = "Newsletter"
+LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e11"
+SEGMENTS = ("Newsletter subscribers", "Spring buyers")
+MAPPING = ("email=EMail", "first_name=FirstName", "last_name=LastName")
+APPLICATION = "ccexport-demo"
+BEHAVIOUR = f"""\
+auto_approve: true
+processing_seconds: 1
+lists:
+  - {{list_id: {LIST_ID}, name: Spring newsletter}}
+  - Customers
+"""
+_SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
+
+
+def run_once(settings: Settings, profiles: int | None) -> int:
+    """Set everything up, run the export to its end, print the summary; the exit code."""
+    with demo_parts(settings, profiles) as parts:
+        by = local_administrator()
+        run = Exports(parts).queue(EXPORT, by=by)
+        with run_progress() as show:
+            document = follow_run(parts, run.id, show)
+    print_run(document)
+    return EXIT_CODES.get(document["state"], 1)
+
+
+@contextmanager
+def demo_parts(settings: Settings, profiles: int | None) -> Iterator[Parts]:
+    """A demo of its own folder, with the stand-in running beside it."""
+    folder = settings.data_dir / "demo"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _sandbox(folder) as url:
+        parts = Parts(
+            settings.model_copy(
+                update={
+                    "data_dir": folder,
+                    "database_url": f"sqlite:///{folder / 'ccexport.db'}",
+                    "source_url": f"file:{_source(folder, profiles)}",
+                    "cc_client_id": APPLICATION,
+                    "cc_client_secret": None,
+                    "cc_api_url": f"{url}/v3",
+                    "cc_auth_url": f"{url}/oauth2/default/v1",
+                    "poll_seconds": min(settings.poll_seconds, 1.0),
+                }
+            )
+        )
+        _connect(parts)
+        _set_up_export(parts)
+        yield parts
+
+
+@contextmanager
+def _sandbox(folder: Path) -> Iterator[str]:
+    """The stand-in in a process of its own; gives its address."""
+    behaviour = folder / "sandbox.yaml"
+    behaviour.write_text(BEHAVIOUR, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "ccexport",
+        "sandbox",
+        "--port",
+        "0",
+        "--behaviour",
+        str(behaviour),
+    ]
+    environment = os.environ | {
+        "CCEXPORT_CC_CLIENT_ID": APPLICATION,
+        "CCEXPORT_CC_CLIENT_SECRET": "",
+    }
+    with subprocess.Popen(  # noqa: S603  # our own program
+        command, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if "ready on " not in line:
+                raise SetupError("The sandbox did not start; its own message says why.")
+            yield line.rsplit(" ", 1)[1].strip()
+        finally:
+            process.terminate()
+
+
+def _source(folder: Path, profiles: int | None) -> Path:
+    if profiles is None and (_SAMPLE / "Customer.csv").exists():
+        return _SAMPLE
+    wanted = profiles or 5_000
+    source = folder / f"source-{wanted}"
+    if not (source / "SegmentMembership.parquet").exists():
+        say(f"Making {wanted:,} sample profiles …")
+        source.mkdir(exist_ok=True)
+        write_sample(source, wanted, format="parquet")
+    return source
+
+
+def _connect(parts: Parts) -> None:
+    """Sign in as a person would, at the stand-in that approves at once."""
+    redirect_uri = parts.settings.redirect_uri
+    connections = Connections(parts)
+    sign_in = connections.begin(redirect_uri)
+    code = read_callback(sign_in_at_once(sign_in.url), sign_in.state)
+    connections.finish(CONNECTION, code, sign_in, redirect_uri, by=local_administrator())
+
+
+def _set_up_export(parts: Parts) -> None:
+    draft = ExportDraft(EXPORT, CONNECTION, LIST_ID, SEGMENTS, parse_mapping(MAPPING))
+    try:
+        Exports(parts).add(draft, by=local_administrator())
+    except Conflict:
+        say(f'The demo\'s export "{EXPORT}" is there from an earlier demo.')

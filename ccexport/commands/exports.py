@@ -1,0 +1,171 @@
+"""`exports …`: set up, preview, list, run, remove."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ccexport.assembly import Parts
+from ccexport.commands.console import (
+    ExportName,
+    Json,
+    print_json,
+    print_table,
+    print_text,
+    run_progress,
+    say,
+)
+from ccexport.commands.summary import print_run, reasons
+from ccexport.preparation.mapping import parse_mapping
+from ccexport.services.access import local_administrator
+from ccexport.services.exports import ExportDraft, Exports, export_document
+from ccexport.services.following import EXIT_CODES, follow_run
+from ccexport.services.previews import ExportPreview, preview_document
+from ccexport.services.runs import run_document
+
+app = typer.Typer(help="Which segments go to which list.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    name: ExportName,
+    connection: Annotated[str, typer.Option(help="The connection's name.")],
+    list_id: Annotated[str, typer.Option(help="The list's id, or the address of its page.")],
+    segment: Annotated[list[str], typer.Option(help="A segment; repeat for more.")],
+    mapping: Annotated[
+        list[str],
+        typer.Option(
+            "--map",
+            help='CONTACT_FIELD=ATTRIBUTE, ="constant" or "template with {Attribute}"; repeat for more.',
+        ),
+    ],
+    mode: Annotated[str, typer.Option(help="full: everything each time.")] = "full",
+    schedule: Annotated[
+        str, typer.Option(help='refresh, off, or "daily 06:30 Europe/Berlin".')
+    ] = "refresh",
+) -> None:
+    """Set up an export. Everything is checked before it is stored; saving runs nothing."""
+    draft = ExportDraft(
+        name=name,
+        connection=connection,
+        list_id=list_id,
+        segments=segment,
+        mapping=parse_mapping(mapping),
+        mode=mode,
+        schedule=schedule,
+    )
+    view = Exports(ctx.obj).add(draft, by=local_administrator())
+    say(
+        f'"{view.export.name}" is saved, to the list "{view.export.list_name}". '
+        f'Nothing was sent. See what it would send: exports preview "{view.export.name}"'
+    )
+
+
+@app.command("list")
+def list_exports(ctx: typer.Context, as_json: Json = False) -> None:
+    """All exports, by name."""
+    exports = Exports(ctx.obj)
+    last = {export_id: run_document(run) for export_id, run in exports.last_runs().items()}
+    documents = [export_document(view, last.get(view.export.id)) for view in exports.views()]
+    if as_json:
+        print_json(documents)
+        return
+    print_table(
+        ["name", "connection", "list", "segments", "schedule", "state", "last run"],
+        [
+            [
+                view.export.name,
+                view.connection_name,
+                view.export.list_name,
+                ", ".join(view.segments),
+                view.export.schedule,
+                view.state,
+                document["last_run"]["state"] if document["last_run"] else "never",
+            ]
+            for view, document in zip(exports.views(), documents, strict=True)
+        ],
+        empty="There are no exports yet. Make one: exports add NAME --connection … --list-id … --segment … --map …",
+    )
+
+
+@app.command()
+def preview(
+    ctx: typer.Context,
+    name: ExportName,
+    samples: Annotated[int, typer.Option(help="How many sample profiles.", min=0, max=100)] = 5,
+    as_json: Json = False,
+) -> None:
+    """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
+    parts: Parts = ctx.obj
+    found = Exports(parts).preview(name, samples)
+    view = parts.exports.by_name(name)
+    rate = parts.settings.cc_requests_per_second
+    if as_json:
+        document = preview_document(
+            found, export=view.export.name, list_id=view.export.list_id, requests_per_second=rate
+        )
+        print_json(document)
+        return
+    _print_preview(found, view.export.list_name, rate)
+
+
+@app.command()
+def remove(ctx: typer.Context, name: ExportName) -> None:
+    """Remove an export; the history of its runs stays."""
+    Exports(ctx.obj).remove(name)
+    say(
+        f'"{name}" is removed. What it sent stays at Constant Contact; the history of its runs stays here.'
+    )
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    name: ExportName,
+    wait: Annotated[bool, typer.Option("--wait", help="Perform or follow it to its end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Queue a run; a worker performs it. With --wait the exit code tells how it ended."""
+    parts: Parts = ctx.obj
+    queued = Exports(parts).queue(name, by=local_administrator())
+    if not wait:
+        if as_json:
+            print_json(run_document(queued))
+        say(f"Run {queued.id} is queued; a worker performs it: python -m ccexport worker")
+        return
+    with run_progress() as show:
+        document = follow_run(parts, queued.id, show)
+    if as_json:
+        print_json(document)
+    else:
+        print_run(document)
+    raise typer.Exit(EXIT_CODES.get(document["state"], 1))
+
+
+def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
+    counts = found.counts
+    print_text(f'{counts.read:,} profiles read, {counts.prepared:,} would be sent to "{list_name}"')
+    if counts.rejected:
+        print_text(f"{counts.rejected:,} would be left out: {reasons(counts.rejections)}")
+    if counts.truncated:
+        print_text(f"{counts.truncated:,} have a value that is cut to the length allowed")
+    seconds = found.seconds_at_least(rate)
+    print_text(
+        f"{counts.files:,} files, {counts.bytes:,} bytes, about {found.requests:,} requests, {seconds} s at least"
+    )
+    rows = [
+        [
+            item.sample.customer_id,
+            ", ".join(f"{name}: {value}" for name, value in item.profile.items() if value),
+            ", ".join(f"{name}: {value}" for name, value in item.sample.contact.items()),
+            item.sample.rejection or "",
+            item.sample.sent_instead or "",
+        ]
+        for item in found.samples
+    ]
+    if rows:
+        print_table(
+            ["CustomerId", "profile", "contact", "left out", "sent instead"], rows, empty=""
+        )

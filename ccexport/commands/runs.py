@@ -1,0 +1,103 @@
+"""`runs …`: history, one run, its rejections, cancelling."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from ccexport.commands.console import Json, print_json, print_table, say
+from ccexport.commands.summary import print_run
+from ccexport.errors import SetupError
+from ccexport.services.access import local_administrator
+from ccexport.services.runs import REJECTED_HEADER, Runs
+
+app = typer.Typer(help="What was sent, and what became of it.", no_args_is_help=True)
+RunId = Annotated[int, typer.Argument(metavar="ID", help="The run's number.")]
+
+
+@app.command("list")
+def list_runs(
+    ctx: typer.Context,
+    export: Annotated[str | None, typer.Option(help="Only runs of this export.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 100,
+    as_json: Json = False,
+) -> None:
+    """The history, the newest first."""
+    documents = Runs(ctx.obj).latest(export_name=export, limit=limit)
+    if as_json:
+        print_json(documents)
+        return
+    rows = [
+        [
+            document["id"],
+            document["export"],
+            document["state"].replace("_", " "),
+            document["trigger"],
+            document["queued_at"],
+            document["counts"]["read"],
+            document["counts"]["rejected"],
+            document["counts"]["accepted"],
+        ]
+        for document in documents
+    ]
+    columns = ["run", "export", "state", "trigger", "queued at", "read", "rejected", "accepted"]
+    print_table(columns, rows, empty="There are no runs yet. Start one: exports run NAME")
+
+
+@app.command()
+def show(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
+    """One run: counts, reasons, files."""
+    document = Runs(ctx.obj).document(run_id)
+    if as_json:
+        print_json(document)
+    else:
+        print_run(document)
+
+
+@app.command()
+def cancel(ctx: typer.Context, run_id: RunId) -> None:
+    """End a run at the next safe point; what was sent is followed to its end."""
+    Runs(ctx.obj).request_cancel(run_id, by=local_administrator())
+    say(
+        f"Run {run_id} will end at its next safe point. What was sent already stays at Constant Contact."
+    )
+
+
+@app.command()
+def rejected(
+    ctx: typer.Context,
+    run_id: RunId,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write this CSV file (mode 0600) instead of standard output."),
+    ] = None,
+) -> None:
+    """The profiles left out, each with its reason, as CSV."""
+    rows = Runs(ctx.obj).rejected(run_id)
+    if output is None:
+        _write(sys.stdout, rows)
+        return
+    try:
+        handle = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with open(handle, "w", encoding="utf-8", newline="") as file:
+            count = _write(file, rows)
+    except OSError as error:
+        raise SetupError(f"{output} cannot be written: {error.strerror}.") from error
+    say(
+        f"{count:,} rejected profiles are in {output}. The file holds addresses: delete it when done."
+    )
+
+
+def _write(file: TextIO, rows: Iterable[tuple[str, ...]]) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(REJECTED_HEADER)
+    count = 0
+    for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the number of rows
+        writer.writerow(row)
+    return count

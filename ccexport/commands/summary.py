@@ -1,0 +1,62 @@
+"""A run as a person reads it on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ccexport.commands.console import print_text
+
+_REASONS = {
+    "missing_email": "no address",
+    "invalid_email": "the address is not valid",
+    "email_too_long": "the address has more than 80 characters",
+    "duplicate": "another profile with the same address is sent",
+    "value_too_long": "a value is too long and cannot be cut",
+    "invalid_value": "a value is not valid",
+}
+_SHOWN_ERRORS = 5
+
+
+def print_run(run: Mapping[str, Any]) -> None:
+    """Headline, counts, reasons, files and their errors."""
+    counts = run["counts"]
+    print_text(f'Run {run["id"]} of "{run["export"]}": {run["state"].replace("_", " ")}')
+    if run["error"]:
+        print_text(f"  {run['error']}")
+    _line("read", counts["read"])
+    _line("rejected", counts["rejected"], reasons(run["rejections"]))
+    _line("prepared", counts["prepared"], _cut(counts["truncated"]))
+    _line("submitted", counts["submitted"], f"in {len(run['batches'])} files")
+    _line("accepted", counts["accepted"], "by Constant Contact's counters")
+    if counts["unsubscribed"]:
+        _line("unsubscribed", counts["unsubscribed"], "opted out earlier: not put on the list")
+    if counts["failed"]:
+        _line("failed", counts["failed"])
+    _print_errors(run["batches"])
+    seconds = ", ".join(f"{stage} {took:.1f} s" for stage, took in run["timings"].items())
+    print_text(f"  {seconds}")
+
+
+def _line(name: str, count: int, remark: str = "") -> None:
+    print_text(f"  {name:<13}{count:>12,}  {remark}".rstrip())
+
+
+def reasons(rejections: Mapping[str, int]) -> str:
+    return "; ".join(
+        f"{count:,} {reason} ({_REASONS.get(reason, reason)})"
+        for reason, count in sorted(rejections.items(), key=lambda item: -item[1])
+    )
+
+
+def _cut(truncated: int) -> str:
+    return f"{truncated:,} with a value cut to the length allowed" if truncated else ""
+
+
+def _print_errors(batches: list[Mapping[str, Any]]) -> None:
+    for batch in batches:
+        for text in batch["errors"][:_SHOWN_ERRORS]:
+            print_text(f"  file {batch['number']}: {text}")
+        more = len(batch["errors"]) - _SHOWN_ERRORS
+        if more > 0:
+            print_text(f"  file {batch['number']}: and {more} more (`runs show {{ID}} --json`)")

@@ -1,0 +1,24 @@
+"""Segments: what the source holds."""
+
+from __future__ import annotations
+
+from ccexport.assembly import Parts
+from ccexport.segments.source import Attribute, Segment
+
+
+class Segments:
+    """Questions about the source."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def all(self) -> list[Segment]:
+        with self._parts.open_source() as source:
+            return source.segments()
+
+    def one(self, name: str) -> tuple[Segment, list[Attribute]]:
+        """A segment, and the attributes of all profiles. Raises `SourceError` naming near names."""
+        with self._parts.open_source() as source:
+            source.check_segments([name])
+            segment = next(found for found in source.segments() if found.name == name)
+            return segment, source.attributes()
