@@ -78,6 +78,20 @@ def list_connections(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+def lists(ctx: typer.Context, name: ConnectionName, as_json: Json = False) -> None:
+    """The account's lists with their ids, by name."""
+    found = Connections(ctx.obj).lists(name)
+    if as_json:
+        print_json([{"list_id": each.list_id, "name": each.name} for each in found])
+        return
+    print_table(
+        ["list", "list id"],
+        [[each.name, each.list_id] for each in found],
+        empty="The account has no lists. Make one at Constant Contact first.",
+    )
+
+
+@app.command()
 def check(ctx: typer.Context, name: ConnectionName) -> None:
     """Ask Constant Contact whether the sign-in works and its privileges are enough."""
     found = Connections(ctx.obj).check(name)

@@ -10,6 +10,7 @@ from typing import Any
 from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
+from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, UsageError
 from ccexport.services.access import Person
 from ccexport.services.consent import CONSENT_VERSION
@@ -96,6 +97,12 @@ class Connections:
             lists = client.lists()
         missing = tuple(need for need in NEEDED_PRIVILEGES if need not in privileges)
         return CheckedConnection(connection.organization, len(lists), missing)
+
+    def lists(self, name: str) -> list[ContactList]:
+        """All lists of the account, by name; every page is read."""
+        connection = self._parts.connections.by_name(name)
+        with closing(self._parts.client_for(connection.id)) as client:
+            return sorted(client.lists(), key=lambda found: found.name.casefold())
 
     def remove(self, name: str) -> int:
         """Remove it and destroy its tokens; its exports stay, detached. Returns how many were."""

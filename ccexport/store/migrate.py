@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -12,6 +13,8 @@ from sqlalchemy import Connection, Engine, text
 
 from ccexport.errors import StoreError
 from ccexport.store.engine import reading, writing
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # it reports each look at the revision
 
 _ADVISORY_LOCK = 0x6363_6578  # any number, the same in all our processes
 
