@@ -204,6 +204,7 @@ class Run(SQLModel, table=True):
     error: str | None = Field(default=None, sa_column=Column(Text))
     cancel_requested_by: str | None = None
 
+    due_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))  # by its schedule
     queued_at: datetime = Field(sa_column=_utc(index=True))
     started_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
     finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
@@ -297,3 +298,68 @@ class ApiUsage(SQLModel, table=True):
     day: date
     used: int
     exhausted: bool  # Constant Contact itself said that the day's requests are gone
+
+
+class OAuthSignIn(SQLModel, table=True):
+    """A sign-in at Constant Contact that was begun on a page: used once, within ten minutes."""
+
+    __tablename__ = "oauth_sign_in"
+
+    ticket: str = Field(primary_key=True)  # a digest of what the page's button carries
+    state: str | None = Field(default=None, index=True)  # a digest of the state, once begun
+    browser: str | None = None  # a digest of the cookie of the browser that began it
+    verifier: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # encrypted
+    connection_name: str
+    contributors: bool
+    asked_by: str
+    created_at: datetime = Field(sa_column=_utc())
+    used_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+
+
+class ListCache(SQLModel, table=True):
+    """The lists of a connection's account as of a time, so that a page need not wait for them."""
+
+    __tablename__ = "list_cache"
+
+    connection_id: int = Field(sa_column=_parent("connection", on_delete="CASCADE", primary=True))
+    as_of: datetime = Field(sa_column=_utc())
+    lists: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class RefreshSchedule(SQLModel, table=True):
+    """When the source's segments are read again and the exports due on it run. One row, id 1."""
+
+    __tablename__ = "refresh_schedule"
+
+    id: int = Field(primary_key=True)
+    weekdays: list[int] = Field(sa_column=Column(JSON, nullable=False))  # 0 is Monday; all: daily
+    times: list[str] = Field(sa_column=Column(JSON, nullable=False))  # HH:MM, at most four
+    zone: str
+    next_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))  # None: off
+    changed_by: str
+    changed_at: datetime = Field(sa_column=_utc())
+
+
+class Refresh(SQLModel, table=True):
+    """One reading of the source's segments."""
+
+    __tablename__ = "refresh"
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    trigger: Trigger = Field(sa_column=_state(Trigger))
+    requested_by: str
+    due_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    started_at: datetime = Field(sa_column=_utc(index=True))
+    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    runs_queued: int = 0
+    error: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class SegmentSize(SQLModel, table=True):
+    """How many members a segment had at a refresh."""
+
+    __tablename__ = "segment_size"
+
+    refresh_id: int = Field(sa_column=_parent("refresh", on_delete="CASCADE", primary=True))
+    segment: str = Field(primary_key=True)
+    members: int
