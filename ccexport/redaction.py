@@ -20,20 +20,21 @@ _KEYS = (
     r"access_token|refresh_token|id_token|client_secret|code_verifier|code_challenge|device_code|cookie_secret|"
     r"secret_key|api_key|password|passwd|pwd|secret|token|authorization"
 )
+_START = r"(?:(?<=%3F)|(?<=%26)|(?<![A-Za-z]))"  # of a key, in a percent-encoded query too
 # a value in quotes (themselves escaped, where JSON is quoted within JSON), or up to what ends a form's value
 _QUOTED = r"(?P<quote>\\*[\"'])(?:(?!(?P=quote))(?:\\.|.))*(?P=quote)?"
 _SECRET_VALUE = re.compile(
-    rf"(?P<key>(?<![A-Za-z])(?:[A-Za-z]{{1,30}}[_-]){{0,6}}(?:{_KEYS})\\*[\"']?\s*(?:=|:|%3D)\s*)"
+    rf"(?P<key>{_START}(?:[A-Za-z]{{1,30}}[_-]){{0,6}}(?:{_KEYS})\\*[\"']?\s*(?:=|:|%3D)\s*)"
     rf"(?:{_QUOTED}|(?P<bare>(?!\\*[\"'])[^\s&,;\"'\\)}}\]]+))",
     re.IGNORECASE | re.DOTALL,
 )
 _CODE_VALUE = re.compile(
-    rf"(?P<key>(?<![A-Za-z_])code(?:\\*[\"']?\s*(?:=|%3D)\s*|\\*[\"']\s*:\s*(?=\\*[\"'])))"
+    rf"(?P<key>{_START}(?<!_)code(?:\\*[\"']?\s*(?:=|%3D)\s*|\\*[\"']\s*:\s*(?=\\*[\"'])))"
     rf"(?:{_QUOTED}|(?P<bare>(?!\\*[\"'])[^\s&,;\"'\\)}}\]]+))",
     re.IGNORECASE | re.DOTALL,
 )
 _SCHEME = re.compile(
-    r"\b(Bearer|Basic(?=(?:\s+|%20)\S*[0-9A-Z=]))(\s+|%20)(?!realm=)[A-Za-z0-9._~+/=%-]+",
+    r"\b(Bearer|Basic(?=(?:\s+|%20)\S*(?-i:[0-9A-Z=])))(\s+|%20)(?!realm=)[A-Za-z0-9._~+/=%-]+",
     re.IGNORECASE,
 )
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")
@@ -111,7 +112,7 @@ def redact_record(record: logging.LogRecord) -> None:
         message = record.getMessage()
     except (TypeError, ValueError, KeyError):  # a log call of somebody's with the wrong arguments
         message = f"{record.msg} (its arguments do not fit)"
-        record.args = ()
+        record.msg, record.args = message, ()
     if (redacted := redact(message)) != message:
         record.msg, record.args = redacted, ()
     if record.exc_info and record.exc_info[0] is not None:

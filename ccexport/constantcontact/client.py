@@ -38,6 +38,7 @@ from ccexport.constantcontact.model import (
     Page,
 )
 from ccexport.constantcontact.transport import (
+    MAX_ANSWER_BYTES,
     UnreadableAnswer,
     check_address,
     prepare_session,
@@ -312,7 +313,7 @@ class Client:
 
     def _answer(self, request: Request, response: requests.Response) -> Answer:
         try:
-            body = read_bounded(response)
+            body = read_bounded(response, MAX_ANSWER_BYTES)
         except (requests.RequestException, UnreadableAnswer) as error:
             if not 200 <= response.status_code <= 299:
                 body = b""  # the status says enough

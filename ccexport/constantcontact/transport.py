@@ -90,7 +90,10 @@ def stream_bounded(
 
 def was_never_sent(error: requests.RequestException) -> bool:
     """Whether a failed request certainly did not reach the service: nobody was there to take it."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL):
+    if isinstance(
+        error,
+        requests.ConnectTimeout | requests.exceptions.ProxyError | requests.exceptions.InvalidURL,
+    ):
         return True
     if isinstance(error, requests.exceptions.SSLError):
         return "CERTIFICATE_VERIFY_FAILED" in str(error)
