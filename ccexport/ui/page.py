@@ -1,0 +1,59 @@
+"""The beginning of every page: title, who asks, and errors shown as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from ccexport.assembly import Parts
+from ccexport.errors import CcexportError, RetryableError, SetupError
+from ccexport.services.access import Person, Role, local_administrator
+from ccexport.settings import load_settings
+
+_RANK = {Role.VIEWER: 0, Role.CONTRIBUTOR: 1, Role.ADMINISTRATOR: 2}
+
+
+def begin(title: str, *, role: Role) -> Person:
+    """Title, person and role, or the page ends here: the first line of every page."""
+    person = local_administrator()
+    st.title(title)
+    if _RANK[person.role] < _RANK[role]:
+        st.error(f"This page is for people with the role {role.value}. Ask an administrator.")
+        st.stop()
+    try:
+        parts().runs.live_of(None)  # the store is there and of this code's tables
+    except CcexportError as error:
+        st.error(plain(str(error)))
+        st.stop()
+    return person
+
+
+@st.cache_resource
+def parts() -> Parts:
+    """The rooms of this process, built once. Holds nothing of a person."""
+    return Parts(load_settings())
+
+
+def id_from_url(name: str) -> int | None:
+    """A whole number from the page's address, as in `/run?run=42`; None where there is none."""
+    text = st.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """An error that a person can mend becomes a sentence on the page; a bug stays a bug."""
+    try:
+        yield
+    except (SetupError, RetryableError) as error:
+        st.error(plain(str(error)))
+
+
+def plain(text: str) -> str:
+    """Text from people, source and service, so that Streamlit shows it as it is: no Markdown, HTML, maths or icons."""
+    return "".join(f"\\{sign}" if sign in _MARKDOWN else sign for sign in text)
+
+
+_MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~$:^=&\"'")
