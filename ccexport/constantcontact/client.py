@@ -47,7 +47,7 @@ from ccexport.constantcontact.transport import (
     was_never_sent,
     what_failed,
 )
-from ccexport.errors import RetryableError
+from ccexport.errors import OutcomeUnknown, RetryableError, ServiceTrouble
 
 MAX_PAGES = 5_000  # of one collection: 2,500,000 contacts
 MAX_EXPORT_BYTES = 1_000_000_000
@@ -260,16 +260,29 @@ class Client:
             attempt += 1
 
     def _open_once(self, request: Request) -> requests.Response:
-        token = self._get_token()
+        token = self._token(self._get_token)
         response = self._send(request, token)
-        if response.status_code == 401 and self._refresh_token is not None:
+        renew = self._refresh_token
+        if response.status_code == 401 and renew is not None:
             response.close()
-            response = self._send(request, self._refresh_token(token))
+            response = self._send(request, self._token(lambda: renew(token)))
         if 200 <= response.status_code <= 299:
             return response
         with response:
             read_json(self._answer(request, response))  # raises what the status means
         raise AssertionError("not reached: a status that is not 2xx raises")
+
+    def _token(self, get: Callable[[], str]) -> str:
+        """A token; a renewal whose outcome is unknown says nothing about the request, which was not sent."""
+        try:
+            token = get()
+        except OutcomeUnknown as error:
+            raise ServiceTrouble(
+                str(error), retry_after_seconds=error.retry_after_seconds
+            ) from None
+        if not re.fullmatch(r"[!-~]+", token):
+            raise not_connected()  # as a header it would fail in an error that quotes it
+        return token
 
     def _send(self, request: Request, token: str) -> requests.Response:
         prepared = self._prepare(request, token)
@@ -289,8 +302,6 @@ class Client:
 
     def _prepare(self, request: Request, token: str) -> requests.PreparedRequest:
         protocol.check_request(request)
-        if not re.fullmatch(r"[!-~]+", token):
-            raise not_connected()  # as a header it would fail in an error that quotes it
         prepared = self._session.prepare_request(
             requests.Request(
                 request.method,

@@ -189,6 +189,18 @@ def test_a_sign_in_that_ended_goes_up_from_the_renewal(
         world.client.account()
 
 
+def test_a_lost_renewal_does_not_make_an_import_unknown_that_was_not_sent(
+    world: World, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost() -> str:
+        raise OutcomeUnknown("no answer to the renewal")
+
+    monkeypatch.setattr(world.client, "_get_token", lost)
+    with pytest.raises(ServiceTrouble, match="renewal"):
+        world.client.import_contacts("run1-0001.csv", b"email\r\n", LIST)
+    assert len(api.calls) == 0
+
+
 def test_denied_requests_renew_nothing(world: World, api: responses.RequestsMock) -> None:
     denied = api.get(f"{API}/account/summary", status=403, json=[{"error_key": "access_denied"}])
     with pytest.raises(ConstantContactRefused):
