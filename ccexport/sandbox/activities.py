@@ -19,6 +19,7 @@ MAX_QUEUED = 1_000  # per account (vendor contract)
 KEPT_SECONDS = 10 * 86_400
 MAX_MESSAGES = 1_000  # the vendor states no bound; ours keeps answers readable
 SMALL = 5_000  # rows: work that a look at the activity waits for
+MOST_TO_WAIT_SECONDS = 60
 _INITIALIZED_SHARE = 0.25
 
 
@@ -158,12 +159,19 @@ class ActivityBook:
     def newest_first(self) -> list[Activity]:
         return [one for one in reversed(self._activities.values()) if self._is_shown(one)]
 
-    def catch_up(self, big_ones_seconds: float | None) -> None:
-        """Wait until due work is done: small work in any case, big work for so long (None: all)."""
+    def has_small_work(self) -> bool:
+        """Whether work is due that takes but an instant, and nothing big before it."""
+        due = self._due()
+        return bool(due) and all(one.size <= SMALL for one in due)
+
+    def catch_up(self, with_big_work: bool) -> None:
+        """Wait until due work is done; big work only if it is asked for."""
         with self._changed:
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._due(at_most=SMALL), timeout=30)
-            self._changed.wait_for(lambda: not self._due(), timeout=big_ones_seconds)
+            done = (
+                (lambda: not self._due()) if with_big_work else (lambda: not self.has_small_work())
+            )
+            self._changed.wait_for(done, timeout=MOST_TO_WAIT_SECONDS)
 
     def close(self) -> None:
         """Stop the thread; work that is not done stays so."""
@@ -177,12 +185,9 @@ class ActivityBook:
         is_gone = activity.troubles.get("activity_gone") is not None
         return not is_gone and self._clock() - activity.created_at < KEPT_SECONDS
 
-    def _due(self, at_most: int | None = None) -> list[Activity]:
+    def _due(self) -> list[Activity]:
         now = self._clock()
-        due = [one for one in self._open if one.due_at <= now and not self._closing]
-        if at_most is not None and any(one.size > at_most for one in due):
-            return []
-        return due
+        return [one for one in list(self._open) if one.due_at <= now and not self._closing]
 
     def _work_off(self) -> None:
         while True:

@@ -56,7 +56,7 @@ async def count_contacts(call: Call) -> Response:
 
 
 def _counts(state: SandboxState, with_new: bool) -> dict[str, int]:
-    state.activities.catch_up(None)
+    state.activities.catch_up(True)
     with state.lock:
         book = state.contacts
         there = len(book) - len(book.deleted)
@@ -78,7 +78,7 @@ def _page(
     state: SandboxState, place: Place, limit: int, include: set[str], tests: list[Test]
 ) -> tuple[list[dict[str, Any]], int | None, int | None]:
     """A page's contacts, where the next page starts, and how many there are if that was asked."""
-    state.activities.catch_up(None)
+    state.activities.catch_up(True)
     with state.lock:
         found = list(islice(_matching(state, place.query, place.start, tests), limit + 1))
         items = [contact_resource(state, number, include) for number in found[:limit]]

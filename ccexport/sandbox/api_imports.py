@@ -9,6 +9,7 @@ from starlette.responses import Response
 from ccexport.sandbox.answers import Refused, gateway_error, invalid
 from ccexport.sandbox.api_activities import checked_lists, start_activity
 from ccexport.sandbox.bodies import JsonImport, read_body
+from ccexport.sandbox.contacts import SEPARATOR
 from ccexport.sandbox.gate import Call
 from ccexport.sandbox.jobs import import_rows
 from ccexport.sandbox.multipart import Part, boundary_of, read_parts
@@ -150,5 +151,8 @@ def _within_four_megabytes(records: list[dict[str, Any]], size: int) -> list[dic
 
 def _read(records: list[dict[str, Any]]) -> ReadRows:
     names = dict.fromkeys(name for record in records for name in record)
-    columns = {name: [str(record.get(name, "")) for record in records] for name in names}
+    columns = {
+        name: [str(record.get(name, "")).replace(SEPARATOR, " ") for record in records]
+        for name in names
+    }
     return read_columns(columns, len(records), {})

@@ -1,5 +1,6 @@
 """How the stand-in behaves: the keys of its behaviour file, their defaults and their checks."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -28,6 +29,20 @@ FieldType = Literal[
 ]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 _STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `on` is a word, as in YAML 1.2: a fault has a key of that name."""
+
+
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    _BOOLEAN, re.compile(r"^(?:true|false)$", re.IGNORECASE), list("tTfF")
+)
 
 
 class ListSpec(BaseModel):
@@ -101,7 +116,7 @@ def parse_behaviour(data: Any, where: str = "behaviour") -> Behaviour:
 def load_behaviour(path: str | Path) -> Behaviour:
     """Read a behaviour file (YAML); ValueError names the file, the key and what is allowed."""
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

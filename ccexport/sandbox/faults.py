@@ -33,7 +33,7 @@ before limits and sign-in are looked at; all others only count requests that suc
 | `cut_after` | lost | processed, but the connection closes in the middle of the answer |
 | `no_refresh_token` | token | an answer without `refresh_token`; the old one stays as it was |
 | `expires_in` | token | a token that lives `seconds` |
-| `activity_failed`, `activity_timed_out`, `activity_cancelled` | end | the job ends so; `messages`, `apply`: see below |
+| `activity_failed`, `activity_timed_out`, `activity_cancelled` | end | the job ends so: see below |
 | `activity_weird_state` | end | the job ends in the `state` given (default `paused_for_review`) |
 | `activity_stuck` | end | the job stays `processing` |
 | `activity_slow` | slow | the job takes `seconds` longer |

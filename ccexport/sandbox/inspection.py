@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ccexport.sandbox.contact_json import member_of_list
+from ccexport.sandbox.contact_json import MemberWriter
 from ccexport.sandbox.state import SandboxState
 
 PREFIX = "/_sandbox"
@@ -92,15 +92,15 @@ class _Inspection:
         return JSONResponse(self._state.tokens.counters)
 
     def _leave(self, email: str, list_id: str) -> bool:
-        self._state.activities.catch_up(None)
+        self._state.activities.catch_up(True)
         return self._state.leave(email, list_id)
 
     def _unsubscribe(self, email: str) -> None:
-        self._state.activities.catch_up(None)
+        self._state.activities.catch_up(True)
         self._state.unsubscribe(email)
 
     def _sorted_members(self, list_id: str) -> list[int]:
-        self._state.activities.catch_up(None)
+        self._state.activities.catch_up(True)
         with self._state.lock:
             entry = self._state.lists.get(list_id)
             return sorted(
@@ -108,11 +108,12 @@ class _Inspection:
             )
 
     def _as_json(self, numbers: list[int]) -> Iterator[str]:
+        writer = MemberWriter(self._state.contacts)
         yield "["
         for first in range(0, len(numbers), _CHUNK):
             with self._state.lock:
-                some = [member_of_list(self._state, n) for n in numbers[first : first + _CHUNK]]
-            yield (", " if first else "") + json.dumps(some)[1:-1]
+                some = list(map(writer.write, numbers[first : first + _CHUNK]))
+            yield (",\n" if first else "") + ",\n".join(some)
         yield "]"
 
 

@@ -84,15 +84,15 @@ def header_problem(names: Sequence[str], allowed: Iterable[str], custom: set[str
 
 def read_csv(data: bytes) -> ReadRows:
     """Read a file that has a valid header, up to `MAX_LINES` lines."""
-    text = data.decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace").replace(SEPARATOR, " ")
     reader = csv.reader(islice(io.StringIO(text, newline=""), MAX_LINES))
     names = next(reader, [])
     records = [record for record in reader if record]
-    too_long = {
-        line: "more values than columns"
-        for line, record in enumerate(records, 2)
-        if len(record) > len(names)
-    }
+    too_long: dict[int, str] = {}
+    if records and max(map(len, records)) > len(names):
+        for line, record in enumerate(records, 2):
+            if len(record) > len(names):
+                too_long[line] = "more values than columns"
     columns = list(zip_longest(*records, fillvalue=""))[: len(names)]
     columns += [("",) * len(records)] * (len(names) - len(columns))
     return read_columns(dict(zip(names, columns, strict=True)), len(records), too_long)
@@ -101,11 +101,8 @@ def read_csv(data: bytes) -> ReadRows:
 def read_columns(
     columns: Mapping[str, Sequence[str]], total: int, errors: dict[int, str]
 ) -> ReadRows:
-    """Check columns of text; line N is row N - 2, as if there were a header."""
-    trimmed = {
-        name: [value.strip().replace(SEPARATOR, " ") for value in values]
-        for name, values in columns.items()
-    }
+    """Check columns of text without the separator; line N is row N - 2, as if there were a header."""
+    trimmed = {name: list(map(str.strip, values)) for name, values in columns.items()}
     found = ReadRows((), total, [], [], [], errors)
     keys = _keys(trimmed, total, found)
     _check_birthdays(trimmed, found)
