@@ -185,19 +185,14 @@ def _profiles(dice: _Dice, numbers: _Integers) -> tuple[pa.Table, dict[str, _Boo
     birth_day = dice.below(66 * 365, count) - 30 * 365  # days since 1970: 1940 to 2005
     birth_day[dice.uniform(count) < 0.15] = _UNKNOWN_DAY
     is_opted_out = (numbers == min(_OPTED_OUT_ROW, numbers[-1])) & (numbers[0] == 0)
-    names_and_email = _names_and_email(dice, country, person, is_again, numbers)
-    names_and_email["EMail"] = pc.if_else(
-        pa.array(is_opted_out), OPTED_OUT, names_and_email["EMail"]
-    )
+    names = _names_and_email(dice, country, person, is_again, numbers)
+    names["EMail"] = pc.if_else(pa.array(is_opted_out), OPTED_OUT, names["EMail"])
     columns = {
         "CustomerId": _customer_ids(numbers),
-        **names_and_email,
+        **names,
         **_address(dice, country, city),
         "BirthDate": _iso_dates(birth_day),
-        "Company": dice.soiled(
-            _taken(_COMPANIES, dice.below(len(_COMPANIES), count)), _COMPANY_DIRT
-        ),
-        "JobTitle": dice.soiled(_taken(_JOBS, dice.below(len(_JOBS), count)), _JOB_DIRT),
+        **_work(dice, count),
         "LoyaltyTier": _taken(["Gold", "Silver", "Bronze", None], tier),
         "Language": _taken([c.language for c in _COUNTRIES], country),
         "CreatedOn": _iso_dates(dice.below(14 * 365, count) + 15_341),  # 2012 to 2025
@@ -258,6 +253,15 @@ def _address(dice: _Dice, country: _Integers, city: _Integers) -> dict[str, pa.A
         "PostalCode": dice.soiled(postal_codes, _GAPS),
         "City": dice.soiled(_taken(_CITIES.words, city), _CITY_DIRT),
         "Country": dice.soiled(_taken([c.name for c in _COUNTRIES], country), _GAPS),
+    }
+
+
+def _work(dice: _Dice, count: int) -> dict[str, pa.Array]:
+    companies = _taken(_COMPANIES, dice.below(len(_COMPANIES), count))
+    jobs = _taken(_JOBS, dice.below(len(_JOBS), count))
+    return {
+        "Company": dice.soiled(companies, _COMPANY_DIRT),
+        "JobTitle": dice.soiled(jobs, _JOB_DIRT),
     }
 
 
