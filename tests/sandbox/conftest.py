@@ -129,6 +129,7 @@ class Account:
         """The activity after its time."""
         assert started.status_code == 201, started.text
         self.clock.advance(60)
+        self.state.activities.catch_up(with_big_work=True)
         found: dict[str, Any] = self.get(f"/activities/{started.json()['activity_id']}").json()
         return found
 
