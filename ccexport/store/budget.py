@@ -8,10 +8,13 @@ other side sooner or later after its slot than the one before it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import QuotaExceeded
@@ -56,25 +59,18 @@ class BudgetStore:
     def reserve_slot(self) -> float:
         """Seconds to wait before the next request. Counts it. Raises `QuotaExceeded` when the day has none left."""
         now = self._now()
-        with writing(self._engine) as session:
-            row = session.get(ApiUsage, self._application, with_for_update=True)
-            row = _of_today(row or self._new(now), now)
+        with self._locked_row(now) as row:
             if row.exhausted or row.used >= self._limit:
                 raise QuotaExceeded("Today's requests to Constant Contact are used up.")
             slot = _next_slot(row.next_slot, now.timestamp(), self._spacing_seconds)
             row.next_slot = slot + self._spacing_seconds
             row.used += 1
-            session.add(row)
         return max(0.0, slot - now.timestamp())
 
     def mark_exhausted(self) -> None:
         """Constant Contact answered that the day's quota is gone."""
-        now = self._now()
-        with writing(self._engine) as session:
-            row = session.get(ApiUsage, self._application, with_for_update=True)
-            row = _of_today(row or self._new(now), now)
+        with self._locked_row(self._now()) as row:
             row.exhausted = True
-            session.add(row)
 
     def today(self) -> DayBudget:
         now = self._now()
@@ -88,22 +84,32 @@ class BudgetStore:
             resets_at=next_reset(now),
         )
 
-    def _new(self, now: datetime) -> ApiUsage:
-        return ApiUsage(
+    @contextmanager
+    def _locked_row(self, now: datetime) -> Iterator[ApiUsage]:
+        """The row of today, for one process at a time; what is changed is committed."""
+        self._make_row(now)
+        with writing(self._engine) as session:
+            row = session.get_one(ApiUsage, self._application, with_for_update=True)
+            if row.day != now.date():
+                row.day, row.used, row.exhausted = now.date(), 0, False
+            session.add(row)
+            yield row
+
+    def _make_row(self, now: datetime) -> None:
+        with reading(self._engine) as session:
+            if session.get(ApiUsage, self._application) is not None:
+                return
+        row = ApiUsage(
             application=self._application, next_slot=0.0, day=now.date(), used=0, exhausted=False
         )
+        with suppress(IntegrityError), writing(self._engine) as session:  # another was faster
+            session.add(row)
 
 
 def next_reset(now: datetime) -> datetime:
     """The next 00:00 UTC, when the day's budget begins anew."""
     tomorrow: date = now.astimezone(UTC).date() + timedelta(days=1)
     return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
-
-
-def _of_today(row: ApiUsage, now: datetime) -> ApiUsage:
-    if row.day != now.date():
-        row.day, row.used, row.exhausted = now.date(), 0, False
-    return row
 
 
 def _next_slot(stored: float, now: float, spacing: float) -> float:
