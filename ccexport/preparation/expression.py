@@ -18,6 +18,7 @@ from ccexport.preparation.values import (
     MAX_PLAIN_EMAIL,
     Checked,
     birthday_is_invalid,
+    can_reject,
     check_value,
     clean,
     email_is_valid,
@@ -28,7 +29,6 @@ from ccexport.states import Rejection
 # The columns of every prepared row; those of the mapped contact fields other than email follow.
 ROW_COLUMNS = ("customer_id", "email", "reason", "sent_instead", "truncated")
 _RAW = "raw:"  # names of the columns between the steps
-_FOUND = "found"
 
 
 def prepare(
@@ -49,14 +49,41 @@ def prepare(
     Raises `MappingError` for a custom field of type multi_select.
     """
     types = dict(custom_field_types or {})
+    chosen = members(memberships, segments)
+    return prepared(customers, chosen, winners(customers, chosen, mapping, types), mapping, types)
+
+
+def members(memberships: ir.Table, segments: Sequence[str]) -> ir.Table:
+    """The keys of the members of any of the segments, each once: column `CustomerId`."""
+    chosen = memberships.filter(memberships.Segment.isin(list(segments)))
+    return chosen.filter(chosen.CustomerId.notnull()).select("CustomerId").distinct()
+
+
+def winners(
+    customers: ir.Table, chosen: ir.Table, mapping: FieldMapping, types: Mapping[str, str]
+) -> ir.Table:
+    """For each email of several sendable profiles (`contested`) the one that is sent: the smallest key, as text."""
     _refuse_multi_select(mapping, types)
-    checked = _check(_members(customers, memberships, segments, mapping), mapping, types)
-    # The winners are built from a view: engines then read the source twice and keep nothing, where a shared
-    # subexpression would be kept as a whole in memory.
-    again = _check(
-        _members(customers.view(), memberships.view(), segments, mapping), mapping, types
+    deciding = _deciding_fields(mapping, types)
+    checked = _check(_profiles(customers, chosen, deciding), deciding, types)
+    sendable = checked.filter(checked.reason.isnull())
+    grouped = sendable.group_by(contested=sendable.email).agg(
+        winner=sendable.customer_id.min(), profiles=sendable.count()
     )
-    return _in_file_order(_mark_duplicates(checked, _winners(again)), mapping)
+    return grouped.filter(grouped.profiles > 1).select("contested", "winner")
+
+
+def prepared(
+    customers: ir.Table,
+    chosen: ir.Table,
+    winners: ir.Table,
+    mapping: FieldMapping,
+    types: Mapping[str, str],
+) -> ir.Table:
+    """The rows of `prepare`, from the `members` and the `winners` worked out before."""
+    _refuse_multi_select(mapping, types)
+    checked = _check(_profiles(customers, chosen, mapping), mapping, types)
+    return _in_file_order(_mark_duplicates(checked, winners), mapping)
 
 
 def _refuse_multi_select(mapping: FieldMapping, types: Mapping[str, str]) -> None:
@@ -68,15 +95,23 @@ def _refuse_multi_select(mapping: FieldMapping, types: Mapping[str, str]) -> Non
             )
 
 
-def _members(
-    customers: ir.Table, memberships: ir.Table, segments: Sequence[str], mapping: FieldMapping
-) -> ir.Table:
-    """The profiles in any of the segments, each once: the key and the attributes in use as text."""
-    chosen = memberships.filter(memberships.Segment.isin(list(segments)))
-    members = customers.semi_join(chosen, "CustomerId")
-    columns = {"customer_id": _text(members, "CustomerId")}
-    columns |= {_RAW + name: _text(members, name) for name in mapping.attributes_used}
-    return members.select(**columns)
+def _deciding_fields(mapping: FieldMapping, types: Mapping[str, str]) -> FieldMapping:
+    """The part of the mapping that can leave a profile out: the engine need not read the rest to find winners."""
+    return FieldMapping(
+        tuple(pair for pair in mapping.pairs if pair[0] == "email" or can_reject(pair[0], _type(types, pair[0])))
+    )
+
+
+def _type(types: Mapping[str, str], field: str) -> str:
+    return types.get(field.removeprefix(CUSTOM_PREFIX), "string")
+
+
+def _profiles(customers: ir.Table, chosen: ir.Table, mapping: FieldMapping) -> ir.Table:
+    """The chosen profiles: the key and the attributes in use as text."""
+    profiles = customers.semi_join(chosen, "CustomerId")
+    columns = {"customer_id": _text(profiles, "CustomerId")}
+    columns |= {_RAW + name: _text(profiles, name) for name in mapping.attributes_used}
+    return profiles.select(**columns)
 
 
 def _text(table: ir.Table, name: str) -> ir.StringValue:
@@ -88,9 +123,7 @@ def _check(members: ir.Table, mapping: FieldMapping, types: Mapping[str, str]) -
     """Clean and map each value, then find what is wrong with it; `reason` knows no duplicates yet."""
     rows = _mapped(_cleaned(members, mapping), mapping)
     checked = {
-        field: check_value(
-            field, types.get(field.removeprefix(CUSTOM_PREFIX), "string"), rows[field]
-        )
+        field: check_value(field, _type(types, field), rows[field])
         for field in mapping.fields
         if field != "email"
     }
@@ -110,7 +143,7 @@ def _cleaned(members: ir.Table, mapping: FieldMapping) -> ir.Table:
     two regular expressions a value.
     """
     raw = {name: members[_RAW + name] for name in mapping.attributes_used}
-    joined = reduce(lambda a, b: a + "|" + b, (value.fill_null("") for value in raw.values()))
+    joined = ibis.literal("|").join(list(raw.values()))
     looked_at = members.mutate(dirty=looks_dirty(joined))
     values = {name: looked_at[_RAW + name] for name in raw}
     return looked_at.select(
@@ -170,15 +203,6 @@ def _reason(email: ir.StringValue, checked: Mapping[str, Checked]) -> ir.StringV
         (_any(invalid), Rejection.INVALID_VALUE.value),
         else_=ibis.null("string"),
     )
-
-
-def _winners(checked: ir.Table) -> ir.Table:
-    """For each email of several sendable profiles, the one that is sent: the smallest key, as text."""
-    sendable = checked.filter(checked.reason.isnull())
-    grouped = sendable.group_by(contested=sendable.email).agg(
-        winner=sendable.customer_id.min(), profiles=sendable.count()
-    )
-    return grouped.filter(grouped.profiles > 1).select("contested", "winner")
 
 
 def _mark_duplicates(checked: ir.Table, winners: ir.Table) -> ir.Table:

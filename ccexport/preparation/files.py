@@ -25,7 +25,19 @@ MAX_PLAIN_EMAIL = (
 )
 
 _LINE_END = "\r\n"
+_NEED_QUOTES = (b",", b'"', b"\r", b"\n")
 _NEEDS_QUOTES = '[",\r\n]'
+
+
+def _text(value: str) -> pa.Scalar:
+    """A text for Arrow's functions. They take Python's too, but import pandas to look at it: time and 40 MB."""
+    data = value.encode()
+    offsets = np.array([0, len(data)], dtype=np.int32)
+    return pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(data))[0]
+
+
+_ZERO = pc.utf8_length(_text(""))
+_NOTHING, _COMMA, _QUOTE, _END_OF_LINE = _text(""), _text(","), _text('"'), _text(_LINE_END)
 
 
 @dataclass(frozen=True)
@@ -155,7 +167,7 @@ class _Encoded:
         self.rows = contacts.num_rows
         self.lengths = np.empty((len(fields), self.rows), dtype=np.int32)
         for index, column in enumerate(self.columns):
-            self.lengths[index] = pc.binary_length(column).to_numpy(zero_copy_only=False)
+            np.subtract(*_ends_and_starts(column), out=self.lengths[index])
 
     def slice(self, start: int, rows: int) -> _Encoded:
         part = object.__new__(_Encoded)
@@ -168,13 +180,30 @@ class _Encoded:
 def _encode(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    filled = column.fill_null("")
-    needs_quotes = pc.match_substring_regex(filled, _NEEDS_QUOTES)
-    if not pc.any(needs_quotes).as_py():
+    filled = pc.fill_null(column, _NOTHING) if column.null_count else column
+    data = _data(filled)
+    if not any(character in data for character in _NEED_QUOTES):
         return filled
-    doubled = pc.replace_substring(filled, '"', '""')
-    quoted = pc.binary_join_element_wise('"', doubled, '"', "")
-    return pc.if_else(needs_quotes, quoted, filled)
+    needs_quotes = pc.match_substring_regex(filled, _NEEDS_QUOTES)
+    doubled = pc.replace_substring(filled.filter(needs_quotes), '"', '""')
+    quoted = pc.binary_join_element_wise(_QUOTE, doubled, _QUOTE, _NOTHING)
+    return pc.replace_with_mask(filled, needs_quotes, quoted)
+
+
+def _data(column: pa.Array) -> bytes:
+    """All values of a text column one after the other."""
+    buffer = column.buffers()[2]
+    if buffer is None or len(column) == 0:
+        return b""
+    ends, starts = _ends_and_starts(column)
+    return bytes(memoryview(buffer)[int(starts[0]) : int(ends[-1])])
+
+
+def _ends_and_starts(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Where each value of a text column ends and starts in its data, in bytes."""
+    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)
+    offsets = offsets[column.offset : column.offset + len(column) + 1]
+    return offsets[1:], offsets[:-1]
 
 
 def _render(pieces: Sequence[_Encoded], fields: Sequence[str], used: np.ndarray) -> bytes:
@@ -183,12 +212,11 @@ def _render(pieces: Sequence[_Encoded], fields: Sequence[str], used: np.ndarray)
     return header.encode() + b"".join(_lines(piece, keep) for piece in pieces if piece.rows)
 
 
-def _lines(piece: _Encoded, keep: Sequence[int]) -> pa.Buffer:
-    joined = pc.binary_join_element_wise(*(piece.columns[index] for index in keep), ",")
-    lines = pc.binary_join_element_wise(joined, "", _LINE_END)
-    offsets = np.frombuffer(lines.buffers()[1], dtype=np.int32)
-    first, last = offsets[lines.offset], offsets[lines.offset + len(lines)]
-    return lines.buffers()[2].slice(int(first), int(last - first))
+def _lines(piece: _Encoded, keep: Sequence[int]) -> bytes:
+    columns = [piece.columns[index] for index in keep]
+    columns[-1] = pc.binary_join_element_wise(columns[-1], _END_OF_LINE, _NOTHING)
+    lines = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, _COMMA)
+    return _data(lines)
 
 
 def _quoted(name: str) -> str:
@@ -203,9 +231,20 @@ def _first_value(lengths: np.ndarray) -> np.ndarray:
     return np.where(has_value.any(axis=1), has_value.argmax(axis=1), lengths.shape[1])
 
 
+def is_long_address(email: pa.Array) -> np.ndarray:
+    """Whether each address goes into a file of long addresses, were its row a contact; false for null."""
+    lengths = pc.fill_null(pc.utf8_length(email), _ZERO)
+    return _numbers(lengths, np.int32) > MAX_PLAIN_EMAIL
+
+
+def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:
+    """The values of an array without nulls. Its own `to_numpy` imports pandas."""
+    return np.frombuffer(array.buffers()[1], dtype=kind)[array.offset : array.offset + len(array)]
+
+
 def _stretches(email: pa.Array) -> Iterator[tuple[int, int, bool]]:
     """(start, stop, whether the addresses are long) of each stretch of rows of one kind."""
-    is_apart = pc.greater(pc.utf8_length(email), MAX_PLAIN_EMAIL).to_numpy(zero_copy_only=False)
+    is_apart = is_long_address(email)
     edges = np.flatnonzero(is_apart[1:] != is_apart[:-1]) + 1
     for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(is_apart)], strict=True):
         yield start, stop, bool(is_apart[start])

@@ -95,6 +95,14 @@ def email_is_valid(email: ir.StringValue) -> ir.BooleanValue:
     return email.re_search(EMAIL) & (short | ~email.re_search(_LONG_LABEL))
 
 
+def can_reject(field: str, custom_type: str) -> bool:
+    """Whether some value of the field leaves its profile out."""
+    if field.startswith("birthday_"):
+        return True
+    checked = check_value(field, custom_type, ibis.literal("", type="string"))
+    return checked.is_too_long is not None or checked.is_invalid is not None
+
+
 def check_value(field: str, custom_type: str, value: ir.StringValue) -> Checked:
     """Apply the rule of a contact field (or of a custom field's type) to a cleaned value, null where blank."""
     if field.startswith("cf:"):

@@ -27,7 +27,8 @@ class RepeatFinder:
             first = part[0].as_py()
             if not self._stretches or self._last is None or _key(first) < _key(self._last):
                 self._stretches.append([])
-            self._stretches[-1].append(part)
+            # A copy: a slice would keep the whole batch that it is part of.
+            self._stretches[-1].append(pa.concat_arrays([part.slice(0, 0), part]))
             self._last = part[-1].as_py()
         return None
 

@@ -30,6 +30,7 @@ SEGMENT = "Segment"
 DEFAULT_MEMORY_LIMIT_MB = 2_000
 EXAMPLES = 3
 _EXAMPLE_ROWS = 200
+_KEYS_LOOKED_AT = 5_000  # a part, to find where to cut
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Source:
     ) -> None:
         """`names`: what people call the two tables (files), under "customers" and "memberships"."""
         self._backend, self._names = backend, names
+        self._can_keep, self._kept = backend.name == "duckdb", 0
         self._types = {name: str(type_) for name, type_ in customers.schema().items()}
         self.customers = as_text(customers)
         self.memberships = as_text(memberships.select(KEY, SEGMENT))
@@ -117,20 +119,48 @@ class Source:
         return {row[KEY]: row for row in found}
 
     def stream(
-        self, expression: ir.Table, rows_per_batch: int = 65_536
+        self, expression: ir.Table, rows_per_batch: int = 32_768
     ) -> Iterator[pa.RecordBatch]:
         """Execute an expression over the source's tables and yield its rows as they come, in its order.
 
         Raises `SourceError`; also, at the latest after the last batch, where a `customer_id` comes twice.
         """
+        finder = RepeatFinder() if "customer_id" in expression.columns else None
         with self._translated():
-            finder = RepeatFinder() if "customer_id" in expression.columns else None
             for batch in self._backend.to_pyarrow_batches(expression, chunk_size=rows_per_batch):
                 if finder:
                     self._refuse_repeat(finder.add(batch.column("customer_id")))
                 yield batch
-            if finder:
-                self._refuse_repeat(finder.finish())
+        if finder:
+            self._refuse_repeat(finder.finish())
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        """Work an expression out once, and give a table with its rows, for use in further expressions.
+
+        Only a source of files keeps them (in memory, until it is closed); a database is not written to.
+        """
+        if not self._can_keep:
+            return expression
+        self._kept += 1
+        with self._translated():
+            return self._backend.create_table(f"kept_{self._kept}", expression)
+
+    def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]:
+        """Keys (of column `CustomerId`, each once in `keys`) that cut them into parts of about so many rows.
+
+        The parts are below the first, from each to below the next, and from the last on. Empty where one part will
+        do, and for a database, which sorts any number of rows by itself.
+        """
+        if not self._can_keep:
+            return []
+        [total] = self._rows(keys.agg(rows=keys.count()))
+        parts = -(-total["rows"] // rows_per_part)
+        if parts < 2:
+            return []
+        every = max(total["rows"] // (parts * _KEYS_LOOKED_AT), 1)
+        looked_at = keys.filter(keys[KEY].hash().abs() % every == 0) if every > 1 else keys
+        found = sorted(row[KEY] for row in self._rows(looked_at.select(KEY)))
+        return [found[len(found) * part // parts] for part in range(1, parts)] if found else []
 
     def close(self) -> None:
         """Give the connection back; the source cannot be used afterwards."""

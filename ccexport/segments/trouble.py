@@ -29,11 +29,14 @@ def translated(names: Mapping[str, str]) -> Iterator[None]:
         raise SourceError(_explain(str(error), names)) from error
 
 
+def explain_blank_key(file: str) -> str:
+    """What is said of a profile whose key is blank."""
+    return f"{file} has a profile without a CustomerId. Give every profile its key."
+
+
 def _explain(text: str, names: Mapping[str, str]) -> str:
     if BLANK_KEY in text:
-        return (
-            f"{names['customers']} has a profile without a CustomerId. Give every profile its key."
-        )
+        return explain_blank_key(names["customers"])
     if "Out of Memory" in text:
         return "The source is too large for this machine's memory. Choose smaller segments, or give it more memory."
     line = _LINE.search(text)
