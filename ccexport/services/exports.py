@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ccexport.assembly import Parts
 from ccexport.clock import iso
+from ccexport.constantcontact.client import Client
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, check_mapping
+from ccexport.segments.source import Source
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name
 from ccexport.services.previews import ExportPreview, preview_mapping
-from ccexport.services.schedules import check_schedule
+from ccexport.services.schedules import check_schedule, next_times
 from ccexport.states import Mode, RunState, Trigger
 from ccexport.steps.preflight import check_account, check_custom_fields, check_list
-from ccexport.store.exports import ExportView
-from ccexport.store.tables import Export, Run
+from ccexport.store.exports import ExportChange, ExportView, NewExport
+from ccexport.store.tables import Connection, Export, Run
 
 _LIST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 
@@ -37,6 +40,20 @@ class ExportDraft:
     schedule: str = "refresh"
 
 
+@dataclass(frozen=True)
+class CheckedDraft:
+    """A draft that was checked: names as the store and the account know them."""
+
+    name: str
+    connection_id: int
+    list_id: str
+    list_name: str
+    segments: tuple[str, ...]
+    mapping: FieldMapping
+    mode: Mode
+    schedule: str
+
+
 class Exports:
     """What people do with exports."""
 
@@ -45,33 +62,111 @@ class Exports:
 
     def add(self, draft: ExportDraft, *, by: Person) -> ExportView:
         """Check everything, here and at Constant Contact, then store it. Saving runs nothing."""
-        name = check_name(draft.name, "export")
-        if self._parts.exports.is_taken(name):
-            raise Conflict(f'There is an export "{name}" already. Choose another name.')
-        mode, schedule = check_mode(draft.mode), check_schedule(draft.schedule)
-        list_id = find_list_id(draft.list_id)
-        connection = self._parts.connections.by_name(draft.connection)
-        self._check_source(draft)
-        with closing(self._parts.client_for(connection.id)) as client:
-            check_account(connection, client)
-            list_name = check_list(list_id, "", client)
-            check_custom_fields(draft.mapping, client)
+        self._check_free(draft.name)
+        with DraftChecks(self._parts) as checks:
+            new = self.as_new(checks.check(draft), by=by)
+        self._parts.exports.save([new], [])
+        return self._parts.exports.by_name(new.export.name)
+
+    def update(
+        self, name: str, draft: ExportDraft, *, by: Person, revision: int | None = None
+    ) -> ExportView:
+        """Check everything as `add` does, then change it. Saving runs nothing.
+
+        Raises `Conflict` when somebody changed it since `revision` (`ExportView.export.revision`); None does not ask.
+        """
+        view = self._parts.exports.by_name(name)
+        if draft.name.strip().casefold() != view.export.name_key:
+            self._check_free(draft.name)
+        with DraftChecks(self._parts) as checks:
+            change = self.as_change(view, checks.check(draft), revision=revision)
+        self._parts.exports.update(change)
+        return self._parts.exports.get(view.export.id)
+
+    def duplicate(self, name: str, new_name: str, *, by: Person) -> ExportView:
+        """A copy under another name. It is off until somebody turns it on: two alike would send twice."""
+        view = self._parts.exports.by_name(name)
+        new_name = self._check_free(new_name)
         now = self._parts.now()
-        export = Export(
-            name=name,
-            name_key=name.casefold(),
-            connection_id=connection.id,
-            list_id=list_id,
-            list_name=list_name,
-            mode=mode,
-            schedule=schedule,
+        copy = Export(
+            name=new_name,
+            name_key=new_name.casefold(),
+            connection_id=view.export.connection_id,
+            list_id=view.export.list_id,
+            list_name=view.export.list_name,
+            mode=view.export.mode,
+            schedule="off",
             created_by=by.name,
             created_at=now,
             updated_at=now,
         )
-        segments = list(dict.fromkeys(draft.segments))
-        self._parts.exports.add(export, segments, draft.mapping.pairs)
-        return self._parts.exports.by_name(name)
+        self._parts.exports.add(copy, view.segments, view.mapping)
+        return self._parts.exports.by_name(new_name)
+
+    def set_schedule(
+        self, name: str, schedule: str, *, by: Person, revision: int | None = None
+    ) -> ExportView:
+        """Change only when it runs by itself. Raises `UsageError`, `Conflict`."""
+        schedule = check_schedule(schedule)
+        view = self._parts.exports.by_name(name)
+        values = {"schedule": schedule, "next_run_at": self._next_run_at(schedule, view)}
+        self._parts.exports.update(ExportChange(view.export.id, view.export.name, revision, values))
+        return self._parts.exports.get(view.export.id)
+
+    def turn_off(self, name: str, *, by: Person) -> ExportView:
+        """It runs only when asked to."""
+        return self.set_schedule(name, "off", by=by)
+
+    def turn_on(self, name: str, schedule: str, *, by: Person) -> ExportView:
+        """It runs by itself again: `refresh`, or `daily HH:MM ZONE`."""
+        return self.set_schedule(name, schedule, by=by)
+
+    def as_new(self, checked: CheckedDraft, *, by: Person) -> NewExport:
+        """What `add` stores of a checked draft."""
+        now = self._parts.now()
+        export = Export(
+            **self._values(checked, None), created_by=by.name, created_at=now, updated_at=now
+        )
+        return NewExport(export, checked.segments, checked.mapping.pairs)
+
+    def as_change(
+        self, view: ExportView, checked: CheckedDraft, *, revision: int | None
+    ) -> ExportChange:
+        """What `update` stores of a checked draft."""
+        return ExportChange(
+            view.export.id,
+            view.export.name,
+            revision,
+            self._values(checked, view),
+            checked.segments,
+            checked.mapping.pairs,
+        )
+
+    def _values(self, checked: CheckedDraft, before: ExportView | None) -> dict[str, Any]:
+        return {
+            "name": checked.name,
+            "name_key": checked.name.casefold(),
+            "connection_id": checked.connection_id,
+            "list_id": checked.list_id,
+            "list_name": checked.list_name,
+            "mode": checked.mode,
+            "schedule": checked.schedule,
+            "next_run_at": self._next_run_at(checked.schedule, before),
+        }
+
+    def _next_run_at(self, schedule: str, before: ExportView | None) -> datetime | None:
+        """The first time from now on; an edit that leaves the schedule alone does not lose a time that is due."""
+        if before and before.state == "active" and before.export.schedule == schedule:
+            due_at = before.export.next_run_at
+            if due_at is not None:
+                return due_at
+        return next(iter(next_times(schedule, self._parts.now(), 1)), None)
+
+    def _check_free(self, name: str) -> str:
+        name = check_name(name, "export")
+        if self._parts.exports.is_taken(name):
+            raise Conflict(f'There is an export "{name}" already. Choose another name.')
+        return name
 
     def views(self) -> list[ExportView]:
         return self._parts.exports.views()
@@ -94,8 +189,15 @@ class Exports:
         """Remove it; the history of its runs stays."""
         self._parts.exports.remove(self._parts.exports.by_name(name).export.id)
 
-    def queue(self, name: str, *, by: Person, trigger: Trigger = Trigger.MANUAL) -> Run:
-        """Queue a run; a worker performs it. Raises `Conflict` while one is live."""
+    def queue(
+        self,
+        name: str,
+        *,
+        by: Person,
+        trigger: Trigger = Trigger.MANUAL,
+        due_at: datetime | None = None,
+    ) -> Run:
+        """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said."""
         view = self._parts.exports.by_name(name)
         export = view.export
         if export.connection_id is None:
@@ -118,16 +220,10 @@ class Exports:
                 trigger=trigger,
                 requested_by=by.name,
                 state=RunState.QUEUED,
+                due_at=due_at,
                 queued_at=self._parts.now(),
             )
         )
-
-    def _check_source(self, draft: ExportDraft) -> None:
-        if not draft.segments:
-            raise UsageError("No segment was chosen. Name at least one with --segment.")
-        with self._parts.open_source() as source:
-            check_mapping(draft.mapping, source.attribute_names)
-            source.check_segments(draft.segments)
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:
         if not mapping.custom_fields:
@@ -138,6 +234,64 @@ class Exports:
             )
         with closing(self._parts.client_for(view.export.connection_id)) as client:
             return check_custom_fields(mapping, client)
+
+
+class DraftChecks:
+    """Checks drafts against the source and their accounts, and asks each thing once. Use it in a `with`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._open = ExitStack()
+        self._source: Source | None = None
+        self._clients: dict[int, Client] = {}
+        self._list_names: dict[tuple[int, str], str] = {}
+        self._fields_known: set[tuple[int, tuple[str, ...]]] = set()
+
+    def __enter__(self) -> DraftChecks:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._open.close()
+
+    def check(self, draft: ExportDraft) -> CheckedDraft:
+        """Whether a run could use it. Raises `SetupError` naming what is wrong; stores nothing."""
+        name = check_name(draft.name, "export")
+        mode, schedule = check_mode(draft.mode), check_schedule(draft.schedule)
+        list_id = find_list_id(draft.list_id)
+        connection = self._parts.connections.by_name(draft.connection)
+        self._check_source(draft)
+        client = self._client(connection)
+        if (connection.id, list_id) not in self._list_names:
+            self._list_names[connection.id, list_id] = check_list(list_id, "", client)
+        if (connection.id, draft.mapping.custom_fields) not in self._fields_known:
+            check_custom_fields(draft.mapping, client)
+            self._fields_known.add((connection.id, draft.mapping.custom_fields))
+        return CheckedDraft(
+            name=name,
+            connection_id=connection.id,
+            list_id=list_id,
+            list_name=self._list_names[connection.id, list_id],
+            segments=tuple(dict.fromkeys(draft.segments)),
+            mapping=draft.mapping,
+            mode=mode,
+            schedule=schedule,
+        )
+
+    def _check_source(self, draft: ExportDraft) -> None:
+        if not draft.segments:
+            raise UsageError("No segment was chosen. Name at least one with --segment.")
+        if self._source is None:
+            self._source = self._open.enter_context(self._parts.open_source())
+        check_mapping(draft.mapping, self._source.attribute_names)
+        self._source.check_segments(draft.segments)
+
+    def _client(self, connection: Connection) -> Client:
+        """A client of the connection, whose account was found to be the one it was made for."""
+        if connection.id not in self._clients:
+            client = self._open.enter_context(closing(self._parts.client_for(connection.id)))
+            check_account(connection, client)
+            self._clients[connection.id] = client
+        return self._clients[connection.id]
 
 
 def find_list_id(text: str) -> str:

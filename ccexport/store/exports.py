@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
@@ -33,6 +35,27 @@ class ExportView:
         if self.export.connection_id is None:
             return "detached"
         return "off" if self.export.schedule == "off" else "active"
+
+
+@dataclass(frozen=True)
+class NewExport:
+    """An export to be stored, with its parts."""
+
+    export: Export
+    segments: Sequence[str]
+    mapping: Pairs
+
+
+@dataclass(frozen=True)
+class ExportChange:
+    """New values (columns of `Export`) and parts of an export, as seen at `revision`; None: whatever it is."""
+
+    export_id: int
+    name: str  # as people know it, for the message
+    revision: int | None
+    values: Mapping[str, Any]
+    segments: Sequence[str] | None = None  # None: as they are
+    mapping: Pairs | None = None
 
 
 class ExportStore:
@@ -67,16 +90,31 @@ class ExportStore:
 
     def add(self, export: Export, segments: Sequence[str], mapping: Pairs) -> Export:
         """Store it whole or not at all. Raises `Conflict` when the name is taken."""
+        self.save([NewExport(export, segments, mapping)], [])
+        return export
+
+    def update(self, change: ExportChange) -> None:
+        """Change it whole or not at all; its revision grows by one.
+
+        Raises `Conflict` when the name is taken or somebody changed it since `revision`, `NotFound` when it is gone.
+        """
+        self.save([], [change])
+
+    def save(self, new: Sequence[NewExport], changes: Sequence[ExportChange]) -> None:
+        """Several at once, all or none. Raises `Conflict`, `NotFound`."""
+        name = ""
         try:
             with writing(self._engine) as session:
-                session.add(export)
-                session.flush()
-                _write_parts(session, export, segments, mapping)
+                for each in new:
+                    name = each.export.name
+                    session.add(each.export)
+                    session.flush()
+                    _write_parts(session, each.export.id, each.segments, each.mapping)
+                for change in changes:
+                    name = str(change.values.get("name", change.name))
+                    self._change(session, change)
         except IntegrityError:
-            raise Conflict(
-                f'There is an export "{export.name}" already. Choose another name.'
-            ) from None
-        return export
+            raise Conflict(f'There is an export "{name}" already. Choose another name.') from None
 
     def remove(self, export_id: int) -> None:
         """Remove it; the history of its runs stays. Raises `Conflict` while a run of it is live."""
@@ -89,6 +127,57 @@ class ExportStore:
                     f"Run {live} of this export is still live. Cancel it (`runs cancel {live}`) or wait for its end."
                 )
             session.exec(delete(Export).where(col(Export.id) == export_id))
+
+    # --- due by their own schedule ---------------------------------------------------------------
+
+    def due(self) -> list[ExportView]:
+        """Exports with a connection whose time has come, by name."""
+        return self._views(
+            col(Export.next_run_at) <= self._now(), col(Export.connection_id).is_not(None)
+        )
+
+    def next_due(self, limit: int = 5) -> list[ExportView]:
+        """Exports with a connection and a time of their own, the nearest first."""
+        found = self._views(
+            col(Export.next_run_at).is_not(None), col(Export.connection_id).is_not(None)
+        )
+        return sorted(found, key=lambda view: view.export.next_run_at or self._now())[:limit]
+
+    def take_due(self, export: Export, then: datetime | None) -> bool:
+        """Move `next_run_at` on to `then`; False when another worker, or an edit, has moved it already."""
+        with writing(self._engine) as session:
+            moved = session.exec(
+                update(Export)
+                .where(col(Export.id) == export.id, col(Export.next_run_at) == export.next_run_at)
+                .values(next_run_at=then)
+            )
+            return bool(moved.rowcount)
+
+    def _change(self, session: Session, change: ExportChange) -> None:
+        here = [col(Export.id) == change.export_id]
+        if change.revision is not None:
+            here.append(col(Export.revision) == change.revision)
+        changed = session.exec(
+            update(Export)
+            .where(*here)
+            .values(**change.values, revision=Export.revision + 1, updated_at=self._now())
+        )
+        if not changed.rowcount:
+            if session.get(Export, change.export_id) is None:
+                raise NotFound(f'"{change.name}" has been removed meanwhile; nothing was saved.')
+            raise Conflict(
+                f'Somebody changed "{change.name}" meanwhile, so nothing was saved. '
+                "Open it again to see it as it is now, then make your change."
+            )
+        if change.segments is not None:
+            session.exec(
+                delete(ExportSegment).where(col(ExportSegment.export_id) == change.export_id)
+            )
+        if change.mapping is not None:
+            session.exec(
+                delete(FieldMapping).where(col(FieldMapping.export_id) == change.export_id)
+            )
+        _write_parts(session, change.export_id, change.segments or (), change.mapping or ())
 
     def _views(self, *where: object) -> list[ExportView]:
         with reading(self._engine) as session:
@@ -118,13 +207,13 @@ class ExportStore:
         ]
 
 
-def _write_parts(session: Session, export: Export, segments: Sequence[str], mapping: Pairs) -> None:
+def _write_parts(session: Session, export_id: int, segments: Sequence[str], mapping: Pairs) -> None:
     for position, segment in enumerate(segments):
-        session.add(ExportSegment(export_id=export.id, position=position, segment=segment))
+        session.add(ExportSegment(export_id=export_id, position=position, segment=segment))
     for position, (contact_field, attribute) in enumerate(mapping):
         session.add(
             FieldMapping(
-                export_id=export.id,
+                export_id=export_id,
                 position=position,
                 contact_field=contact_field,
                 attribute=attribute,
