@@ -108,15 +108,20 @@ class Activity:
         span = max(self.due_at - self.created_at, 0.001)
         return max(1, min(99, int(100 * (now - self.created_at) / span)))
 
-    def _messages(self) -> list[str]:
+    def _messages(self) -> list[str] | list[dict[str, str]]:
         end = self.troubles.get("end")
         if self.report is None:
             return []
-        return [*(end.messages if end else ()), *self.report.messages[:MAX_MESSAGES]]
+        texts = [*(end.messages if end else ()), *self.report.messages[:MAX_MESSAGES]]
+        if self.troubles.get("object_messages"):
+            return [{"message": text} for text in texts]
+        return texts
 
-    def _status(self, state: str) -> dict[str, int]:
+    def _status(self, state: str) -> dict[str, int | None]:
         finished = self.report is not None and state != "processing"
         counters = self.report.counters if self.report and finished else self.first_counters
+        if self._lacks("null_counters"):
+            return dict.fromkeys(counters)
         if self._lacks("no_person_count"):
             return {name: count for name, count in counters.items() if name != "person_count"}
         return dict(counters)

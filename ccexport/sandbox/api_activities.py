@@ -15,7 +15,10 @@ from ccexport.sandbox.paging import page_of, place_of
 from ccexport.sandbox.state import SandboxState
 
 STATES = ("processing", "completed", "cancelled", "failed", "timed_out")
-_TROUBLES = ("end", "activity_slow", "activity_gone", "rows", "counters", "no_file_name")
+_TROUBLES = (
+    *("end", "activity_slow", "activity_gone", "rows"),
+    *("counters", "object_messages", "no_file_name"),
+)
 
 
 def checked_lists(state: SandboxState, list_ids: list[str]) -> list[str]:

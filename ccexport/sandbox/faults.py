@@ -31,30 +31,31 @@ before limits and sign-in are looked at; all others only count requests that suc
 | `drop_after` | lost | everything is processed (a token rotated, a job made), then a reset |
 | `answer_after` | lost | processed, but answered with `status`, `body`, `headers` (default 504) |
 | `cut_after` | lost | processed, but the connection closes in the middle of the answer |
-| `no_refresh_token` | token | an answer without `refresh_token`; the old one stays as it was |
-| `expires_in` | token | a token that lives `seconds` |
+| `no_refresh_token` | its own | an answer without `refresh_token`; the old one stays as it was |
+| `expires_in` | its own | a token that lives `seconds` |
 | `activity_failed`, `activity_timed_out`, `activity_cancelled` | end | the job ends so: see below |
 | `activity_weird_state` | end | the job ends in the `state` given (default `paused_for_review`) |
 | `activity_stuck` | end | the job stays `processing` |
-| `activity_slow` | slow | the job takes `seconds` longer |
-| `activity_gone` | gone | the job is done, but neither shown nor listed: 404 |
+| `activity_slow` | its own | the job takes `seconds` longer |
+| `activity_gone` | its own | the job is done, but neither shown nor listed: 404 |
 | `reject_rows` | rows | the rows on `lines` (the header is line 1) are not imported, each with a `Line N: …` text |
 | `reject_rows_silently` | rows | the same, without texts: only `error_count` tells |
 | `no_person_count` | counters | the job's status lacks `person_count` |
 | `no_counters` | counters | the job has no `status` at all |
-| `no_file_name` | file_name | the job does not echo `source_file_name` |
+| `null_counters` | counters | the job's counters are all null |
+| `object_messages` | its own | the job's `activity_errors` are `{"message": …}` objects |
+| `no_file_name` | its own | the job does not echo `source_file_name` |
 | `empty_page` | page | a page without items whose `next` leads to them |
 | `no_links`, `null_links` | page | the page lacks `_links`, or has it null: items that follow are not reachable |
 | `foreign_next` | page | `next` is an absolute address on another host |
 | `same_next` | page | `next` leads to the page it is on |
-| `sms_only_contact` | contact | the page of contacts starts with one that has no `email_address` |
-| `export_bom` | export_bom | the downloaded CSV starts with a byte-order mark |
-| `export_shuffled` | export_shuffled | its columns are in another order |
-| `export_without_email` | export_without_email | it has no column of addresses |
+| `sms_only_contact` | its own | the page of contacts starts with one that has no `email_address` |
+| `export_bom` | its own | the downloaded CSV starts with a byte-order mark |
+| `export_shuffled` | its own | its columns are in another order |
+| `export_without_email` | its own | it has no column of addresses |
 
 A job that a fault ends has `messages` as its `activity_errors`; what it was about is not done, unless
-`apply` is true. Groups "end", "slow", "gone", "rows", "counters" and "file_name" are met by the POST
-that makes the job; "page" and "contact" by a GET of a collection.
+`apply` is true. What becomes of a job is met by the POST that makes it; odd pages by a GET of a collection.
 """
 
 import fnmatch
@@ -102,6 +103,8 @@ FaultName = Literal[
     "reject_rows_silently",
     "no_person_count",
     "no_counters",
+    "null_counters",
+    "object_messages",
     "no_file_name",
     "empty_page",
     "no_links",
@@ -131,7 +134,7 @@ GROUPS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "rows": frozenset({"reject_rows", "reject_rows_silently"}),
-    "counters": frozenset({"no_person_count", "no_counters"}),
+    "counters": frozenset({"no_person_count", "no_counters", "null_counters"}),
     "page": frozenset({"empty_page", "no_links", "null_links", "foreign_next", "same_next"}),
 }
 

@@ -147,7 +147,7 @@ def export_contacts(
             chosen = (number for number in chosen if number in book.deleted)
         else:
             chosen = (number for number in chosen if number not in book.deleted)
-        exported = array("L", chosen)
+        exported = array("I", chosen)
     counters = {"items_total_count": len(exported), "items_completed_count": len(exported)}
     return Report(counters, exported=exported, fields=fields)
 

@@ -20,6 +20,7 @@ from ccexport.sandbox.contacts import SEPARATOR, Layout
 MAX_BYTES = 4_000_000  # of a request body; what is beyond is dropped without a word
 MAX_LINES = 40_000  # of a file, with its header
 MAX_EMAIL_CHARACTERS = 80
+_MAX_HEADER_BYTES = 100_000  # below what the csv module takes as one field
 MAX_CUSTOM_FIELDS_PER_CONTACT = 25
 
 CSV_COLUMNS = (
@@ -63,7 +64,7 @@ class ReadRows:
 
 def header_of(data: bytes) -> list[str]:
     """The column names of an uploaded file, as they stand."""
-    first = data[: data.find(b"\n") + 1] or data
+    first = (data[: data.find(b"\n") + 1] or data)[:_MAX_HEADER_BYTES]
     return next(csv.reader([first.decode("utf-8", "replace").rstrip("\r\n")]), [])
 
 
@@ -87,15 +88,20 @@ def read_csv(data: bytes) -> ReadRows:
     text = data.decode("utf-8", "replace").replace(SEPARATOR, " ")
     reader = csv.reader(islice(io.StringIO(text, newline=""), MAX_LINES))
     names = next(reader, [])
-    records = [record for record in reader if record]
-    too_long: dict[int, str] = {}
+    records: list[list[str]] = []
+    errors: dict[int, str] = {}
+    try:
+        records.extend(record for record in reader if record)
+    except csv.Error:  # a quote that is never closed
+        records.append([""])
+        errors[len(records) + 1] = "cannot be read, nor what follows"
     if records and max(map(len, records)) > len(names):
         for line, record in enumerate(records, 2):
             if len(record) > len(names):
-                too_long[line] = "more values than columns"
+                errors[line] = "more values than columns"
     columns = list(zip_longest(*records, fillvalue=""))[: len(names)]
     columns += [("",) * len(records)] * (len(names) - len(columns))
-    return read_columns(dict(zip(names, columns, strict=True)), len(records), too_long)
+    return read_columns(dict(zip(names, columns, strict=True)), len(records), errors)
 
 
 def read_columns(

@@ -43,6 +43,12 @@ class Clock:
         self.now += seconds
 
 
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no look for proxies in the environment at each request
+    return session
+
+
 @dataclass
 class Account:
     """A client of a fresh stand-in, as thin as can be."""
@@ -50,11 +56,13 @@ class Account:
     url: str
     app: Starlette
     clock: Clock
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=_session)
+    anonymous: requests.Session = field(default_factory=_session)
 
     @property
     def state(self) -> SandboxState:
-        return self.app.state.sandbox
+        found: SandboxState = self.app.state.sandbox
+        return found
 
     @property
     def newsletter(self) -> str:
@@ -69,7 +77,8 @@ class Account:
             "state": "s1",
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
-        } | changes
+        }
+        query |= changes
         return self.session.get(
             f"{self.url}/oauth2/default/v1/authorize",
             params=query,
@@ -83,7 +92,7 @@ class Account:
     def token(self, auth: tuple[str, str] | None = None, **form: str | None) -> requests.Response:
         self.clock.advance(1.5)
         form.setdefault("client_id", "app")
-        return requests.post(
+        return self.anonymous.post(
             f"{self.url}/oauth2/default/v1/token", data=form, auth=auth, timeout=10
         )
 
@@ -150,10 +159,10 @@ class Account:
         )
 
     def inspect(self, what: str, **query: Any) -> requests.Response:
-        return requests.get(f"{self.url}/_sandbox/{what}", params=query, timeout=10)
+        return self.anonymous.get(f"{self.url}/_sandbox/{what}", params=query, timeout=10)
 
     def turn(self, what: str, **body: Any) -> requests.Response:
-        return requests.post(f"{self.url}/_sandbox/{what}", json=body, timeout=10)
+        return self.anonymous.post(f"{self.url}/_sandbox/{what}", json=body, timeout=10)
 
     def fault(self, on: str, do: str, **more: Any) -> None:
         answer = self.turn("behaviour", faults=[{"on": on, "do": do, **more}])
@@ -223,6 +232,7 @@ def open_account(switchboard: tuple[str, _Switchboard]) -> Iterator[OpenAccount]
     yield make
     for account in made:
         account.session.close()
+        account.anonymous.close()
         account.state.close()
 
 

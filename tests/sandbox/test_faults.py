@@ -303,6 +303,17 @@ def test_a_job_can_say_less_than_usual(account: Account, do: str, missing: str) 
     assert done["state"] == "completed"
 
 
+def test_counters_can_be_null(account: Account) -> None:
+    account.fault("contactsCSVImport", "null_counters")
+    assert set(account.import_now(ONE)["status"].values()) == {None}
+
+
+def test_texts_can_come_as_objects(account: Account) -> None:
+    account.fault("contactsCSVImport", "object_messages")
+    done = account.import_now("email\nwrong\n")
+    assert done["activity_errors"] == [{"message": "Line 2: Invalid email address"}]
+
+
 def _lists_page(account: Account, href: str | None = None) -> Any:
     return account.get(href or "/contact_lists?limit=1").json()
 

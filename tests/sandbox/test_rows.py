@@ -91,6 +91,13 @@ def test_quotes_and_commas_and_accents_survive() -> None:
     assert found.values == ['O\'Néill, "Jr"']
 
 
+def test_a_quote_that_is_never_closed_costs_the_rest_of_the_file() -> None:
+    rows = b"b@example.com,B\n" * 30_000
+    found = read_csv(b'email,first_name\na@example.com,A\nx@example.com,"X\n' + rows)
+    assert found.keys == ["a@example.com"]
+    assert found.errors == {3: "cannot be read, nor what follows"}
+
+
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
