@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, UsageError
 from ccexport.services.access import Person
 from ccexport.services.consent import CONSENT_VERSION
+from ccexport.services.tokens import patiently
 from ccexport.steps.preflight import check_account
 from ccexport.store.connections import ConnectionView
 from ccexport.store.tables import Connection
@@ -56,12 +58,15 @@ class Connections:
         Raises `Conflict` when the name belongs to another account; nothing changes then.
         """
         name = check_name(name, "connection")
-        pair = finish_sign_in(
-            self._parts.settings.cc_auth_url,
-            self._parts.app,
-            redirect_uri,
-            code,
-            sign_in.code_verifier,
+        pair = patiently(
+            lambda: finish_sign_in(
+                self._parts.settings.cc_auth_url,
+                self._parts.app,
+                redirect_uri,
+                code,
+                sign_in.code_verifier,
+            ),
+            time.sleep,
         )
         with closing(self._parts.client_with_token(pair.access_token)) as client:
             account = client.account()

@@ -15,12 +15,14 @@ from datetime import datetime, timedelta
 
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import AppCredentials, TokenPair, refresh
-from ccexport.errors import NotConnected, OutcomeUnknown, ServiceTrouble
+from ccexport.errors import NotConnected, OutcomeUnknown, RateLimited, ServiceTrouble
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.tokens import StoredPair, TokenStore
 
 RENEW_BEFORE_END = timedelta(minutes=10)
 LOOK_AGAIN_SECONDS = 0.2
+TOKEN_ENDPOINT_SECONDS = 1.1  # it allows one request a second (vendor support)
+BUSY_TRIES = 5
 PATIENCE_SECONDS = 120.0  # longer than a lease: whoever renews has ended or lost it by then
 
 
@@ -98,6 +100,15 @@ class TokenKeeper:
         self.store(connection_id, new)
         return new.access_token
 
+    def _refresh(self, old: TokenPair) -> TokenPair:
+        try:
+            return refresh(self._auth_url, self._app, old, now=self._now())
+        except (
+            OutcomeUnknown
+        ):  # the answer was lost: the old token may be spent; one more try tells
+            self._sleep(TOKEN_ENDPOINT_SECONDS)
+            return refresh(self._auth_url, self._app, old, now=self._now())
+
     def _read(self, connection_id: int) -> StoredPair:
         stored = self._tokens.read(connection_id)
         if stored is None:
@@ -112,6 +123,16 @@ class TokenKeeper:
             f'Connections and select Authenticate, or run `connections add "{connection.name}" --agree`. '
             "Runs that wait for it then continue by themselves."
         )
+
+
+def patiently(ask: Callable[[], TokenPair], sleep: Callable[[float], None]) -> TokenPair:
+    """Ask the token endpoint, which takes one request a second from everybody: when it is busy, a few times."""
+    for attempt in range(1, BUSY_TRIES):
+        try:
+            return ask()
+        except RateLimited:  # nothing was done
+            sleep(TOKEN_ENDPOINT_SECONDS * attempt)
+    return ask()
 
 
 def _to_bytes(pair: TokenPair) -> bytes:

@@ -1,0 +1,182 @@
+"""A whole installation for a test: source files, a store, a signed-in connection at the sandbox."""
+
+from __future__ import annotations
+
+import csv
+import json
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ccexport.assembly import Parts
+from ccexport.clock import Now, utc_now
+from ccexport.constantcontact.auth import read_callback
+from ccexport.preparation.mapping import parse_mapping
+from ccexport.sandbox.behaviour import Behaviour
+from ccexport.sandbox.server import RunningSandbox
+from ccexport.sandbox.visitor import sign_in_at_once
+from ccexport.services.access import Person, Role
+from ccexport.services.connections import Connections
+from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.runs import Runs
+from ccexport.settings import Settings
+from ccexport.states import RunState
+from ccexport.worker import Worker
+
+ANA = Person("ana", Role.ADMINISTRATOR)
+LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e11"
+OTHER_LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e12"
+MAPPING = ("email=EMail", "first_name=FirstName", "last_name=LastName")
+
+
+def behaviour(**keys: object) -> Behaviour:
+    """A quick sandbox with two lists, which signs in at once."""
+    return Behaviour.model_validate(
+        {
+            "auto_approve": True,
+            "processing_seconds": 0.05,
+            "requests_per_second": 1000,
+            "lists": [
+                {"list_id": LIST_ID, "name": "Spring buyers"},
+                {"list_id": OTHER_LIST_ID, "name": "Customers"},
+            ],
+            **keys,
+        }
+    )
+
+
+def write_source(
+    folder: Path,
+    profiles: Sequence[Mapping[str, str]],
+    memberships: Iterable[tuple[str, str]] | None = None,
+) -> Path:
+    """CSV tables; without `memberships` everybody is in segment "All"."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = list(profiles[0]) if profiles else ["CustomerId", "EMail"]
+    with (folder / "Customer.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(profiles)
+    if memberships is None:
+        memberships = [(profile["CustomerId"], "All") for profile in profiles]
+    with (folder / "SegmentMembership.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("CustomerId", "Segment"), *memberships])
+    return folder
+
+
+def people(count: int, *, first: int = 1) -> list[dict[str, str]]:
+    """Profiles that are all right."""
+    return [
+        {
+            "CustomerId": f"{number:07}",
+            "FirstName": f"First{number}",
+            "LastName": f"Last{number}",
+            "EMail": f"person{number}@example.com",
+        }
+        for number in range(first, first + count)
+    ]
+
+
+class House:
+    """An installation beside a running sandbox."""
+
+    def __init__(
+        self,
+        folder: Path,
+        sandbox: RunningSandbox,
+        *,
+        database_url: str | None = None,
+        now: Now = utc_now,
+        **settings: object,
+    ) -> None:
+        self.sandbox = sandbox
+        self.source = folder / "source"
+        self.settings = Settings(
+            _env_file=None,
+            **{
+                "data_dir": folder / "var",
+                "database_url": database_url or "",
+                "source_url": f"file:{self.source}",
+                "cc_client_id": "app",
+                "cc_api_url": sandbox.api_url,
+                "cc_auth_url": sandbox.auth_url,
+                "cc_requests_per_second": 100,
+                "poll_seconds": 0.05,
+                **settings,
+            },
+        )
+        self.now = now
+        self.parts = Parts(self.settings, now)
+
+    def connect(self, name: str = "Marketing") -> None:
+        """Sign in, as a new connection or again."""
+        connections = Connections(self.parts)
+        redirect_uri = self.settings.redirect_uri
+        sign_in = connections.begin(redirect_uri)
+        code = read_callback(sign_in_at_once(sign_in.url), sign_in.state)
+        connections.finish(name, code, sign_in, redirect_uri, by=ANA)
+
+    def add_export(
+        self,
+        name: str = "Newsletter",
+        *,
+        segments: Sequence[str] = ("All",),
+        mapping: Sequence[str] = MAPPING,
+        list_id: str = LIST_ID,
+    ) -> None:
+        draft = ExportDraft(name, "Marketing", list_id, segments, parse_mapping(mapping))
+        Exports(self.parts).add(draft, by=ANA)
+
+    def queue(self, name: str = "Newsletter") -> int:
+        return Exports(self.parts).queue(name, by=ANA).id
+
+    def work(self) -> None:
+        """A worker of this process until nothing is left to do."""
+        Worker(self.parts).work(until_idle=True)
+
+    def run(self, name: str = "Newsletter") -> dict[str, Any]:
+        """Queue, work, and the document of the end."""
+        run_id = self.queue(name)
+        self.work()
+        return self.document(run_id)
+
+    def document(self, run_id: int) -> dict[str, Any]:
+        return Runs(self.parts).document(run_id)
+
+    def members(self, list_id: str = LIST_ID) -> dict[str, dict[str, Any]]:
+        """The list's members at the sandbox, by address."""
+        found = self.ask(f"/_sandbox/members?list={list_id}")
+        return {member["email_address"]: member for member in found}
+
+    def requests(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """What arrived at the sandbox, in order."""
+        found = self.ask("/_sandbox/requests")
+        return [each for each in found if operation in (None, each["operation"])]
+
+    def ask(self, path: str) -> Any:
+        with urllib.request.urlopen(self.sandbox.url + path, timeout=60) as answer:  # noqa: S310  # ours
+            return json.load(answer)
+
+    def tell(self, path: str, **keys: object) -> None:
+        """Change the sandbox while it runs."""
+        request = urllib.request.Request(  # noqa: S310  # ours
+            self.sandbox.url + path,
+            data=json.dumps(keys).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=60).close()  # noqa: S310  # ours
+
+    def close(self) -> None:
+        if "engine" in self.parts.__dict__:
+            self.parts.engine.dispose()
+
+
+def check_sums(document: Mapping[str, Any]) -> None:
+    """What always holds of a run that has ended without being canceled."""
+    counts = document["counts"]
+    assert counts["read"] == counts["rejected"] + counts["prepared"]
+    assert counts["rejected"] == sum(document["rejections"].values())
+    assert counts["prepared"] == counts["unchanged"] + counts["suppressed"] + counts["submitted"]
+    assert counts["accepted"] == counts["submitted"] - counts["unsubscribed"] - counts["failed"]
+    assert RunState(document["state"]).is_final
