@@ -26,6 +26,7 @@ from ccexport.store.engine import open_engine
 from ccexport.store.exports import ExportStore
 from ccexport.store.keys import Keys, load_keys
 from ccexport.store.migrate import migrate
+from ccexport.store.refreshes import RefreshStore
 from ccexport.store.run_files import RunFiles
 from ccexport.store.runs import RunStore
 from ccexport.store.tokens import TokenStore
@@ -66,6 +67,10 @@ class Parts:
     @cached_property
     def batches(self) -> BatchStore:
         return BatchStore(self.engine, self.now)
+
+    @cached_property
+    def refreshes(self) -> RefreshStore:
+        return RefreshStore(self.engine, self.now)
 
     @cached_property
     def workers(self) -> WorkerStore:

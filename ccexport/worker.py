@@ -19,6 +19,7 @@ from ccexport import __version__
 from ccexport.assembly import Parts, host_name
 from ccexport.errors import CcexportError, StoreError
 from ccexport.pipeline import execute_run
+from ccexport.services.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
 from ccexport.steps.tools import Tools
 from ccexport.store.runs import Held
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_RUNS_AT_ONCE = 16
 CLAIM_EVERY_SECONDS = 1
+DUE_EVERY_SECONDS = 5
 BEAT_EVERY_SECONDS = 15
 CLEAN_EVERY_MINUTES = 60
 TICK_SECONDS = 0.2
@@ -49,6 +51,7 @@ class Worker:
         self._only_run = only_run
         self.tools: Tools = parts.tools(self.stop)
         self._threads: dict[int, threading.Thread] = {}
+        self._refreshing: threading.Thread | None = None
 
     def work(self, *, until_idle: bool = False) -> None:
         """Tick until stopped; with `until_idle`, until nothing is left that goes on by itself today."""
@@ -56,6 +59,7 @@ class Worker:
         log.info("worker %s started", self.id)
         ticks = self._schedule()
         try:
+            self._guarded(self._due)
             self._guarded(self._claim)
             while not self.stop.is_set() and not (until_idle and self._is_idle()):
                 ticks.run_pending()
@@ -67,19 +71,38 @@ class Worker:
         ticks = schedule.Scheduler()
         for every, unit, tick in (
             (CLAIM_EVERY_SECONDS, "seconds", self._claim),
+            (DUE_EVERY_SECONDS, "seconds", self._due),
             (BEAT_EVERY_SECONDS, "seconds", self.beat),
             (CLEAN_EVERY_MINUTES, "minutes", self._clean),
         ):
             getattr(ticks.every(every), unit).do(self._guarded, tick)
         return ticks
 
-    def _guarded(self, tick: Callable[[], None]) -> None:
+    def _guarded(self, tick: Callable[[], object]) -> None:
         try:
             tick()
         except CcexportError as error:
             log.error("%s", error)
         except Exception:  # a tick that fails must not end the worker
             log.exception("a tick of the worker failed")
+
+    def _due(self) -> None:
+        """Queue exports whose time has come; refresh the segments, beside the ticks, when that is due."""
+        if self._only_run is not None:
+            return
+        refreshes = Refreshes(self._parts)
+        refreshes.queue_due_exports()
+        if self._is_refreshing() or self.stop.is_set():
+            return
+        begun = refreshes.begin_due()
+        if begun is not None:
+            self._refreshing = threading.Thread(
+                target=self._guarded, args=(lambda: refreshes.perform(begun),), name="refresh"
+            )
+            self._refreshing.start()
+
+    def _is_refreshing(self) -> bool:
+        return self._refreshing is not None and self._refreshing.is_alive()
 
     def _claim(self) -> None:
         self._threads = {n: t for n, t in self._threads.items() if t.is_alive()}
@@ -112,6 +135,8 @@ class Worker:
             runs.mark_files_deleted(run_id)
 
     def _is_idle(self) -> bool:
+        if self._is_refreshing():
+            return False
         if any(thread.is_alive() for thread in self._threads.values()):
             return False
         return all(self._waits_for_others(run) for run in self._parts.runs.unfinished())
@@ -128,6 +153,8 @@ class Worker:
         self.stop.set()
         for thread in self._threads.values():
             thread.join()
+        if self._refreshing is not None:
+            self._refreshing.join()
         try:
             self._parts.workers.stopped(self.id)
         except StoreError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -23,6 +24,8 @@ from ccexport.states import Mode, RunState, Trigger
 from ccexport.steps.preflight import check_account, check_custom_fields, check_list
 from ccexport.store.exports import ExportChange, ExportView, NewExport
 from ccexport.store.tables import Connection, Export, Run
+
+log = logging.getLogger(__name__)
 
 _LIST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 
@@ -199,30 +202,48 @@ class Exports:
     ) -> Run:
         """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said."""
         view = self._parts.exports.by_name(name)
+        return self._parts.runs.queue(self._new_run(view, by, trigger, due_at))
+
+    def queue_due(self, view: ExportView, *, by: Person) -> Run | None:
+        """Queue the run whose time has come and move on to the first time from now: missed times are run once.
+
+        None when another worker did, or when a run of the export is live: then this time is left out.
+        """
+        export = view.export
+        then = next(iter(next_times(export.schedule, self._parts.now(), 1)), None)
+        run = self._new_run(view, by, Trigger.SCHEDULE, export.next_run_at)
+        try:
+            return run if self._parts.exports.take_due(export, then, run) else None
+        except Conflict as conflict:
+            if self._parts.exports.take_due(export, then, None):
+                log.warning("%s Its time %s is left out.", conflict, iso(export.next_run_at))
+            return None
+
+    def _new_run(
+        self, view: ExportView, by: Person, trigger: Trigger, due_at: datetime | None
+    ) -> Run:
         export = view.export
         if export.connection_id is None:
             raise SetupError(
                 f'"{export.name}" is detached: its connection was removed. Give it another connection first.'
             )
         connection = self._parts.connections.get(export.connection_id)
-        return self._parts.runs.queue(
-            Run(
-                export_id=export.id,
-                connection_id=connection.id,
-                export_name=export.name,
-                connection_name=connection.name,
-                account_id=connection.account_id,
-                list_id=export.list_id,
-                list_name=export.list_name,
-                segments=list(view.segments),
-                mapping=[list(pair) for pair in view.mapping],
-                mode=export.mode,
-                trigger=trigger,
-                requested_by=by.name,
-                state=RunState.QUEUED,
-                due_at=due_at,
-                queued_at=self._parts.now(),
-            )
+        return Run(
+            export_id=export.id,
+            connection_id=connection.id,
+            export_name=export.name,
+            connection_name=connection.name,
+            account_id=connection.account_id,
+            list_id=export.list_id,
+            list_name=export.list_name,
+            segments=list(view.segments),
+            mapping=[list(pair) for pair in view.mapping],
+            mode=export.mode,
+            trigger=trigger,
+            requested_by=by.name,
+            state=RunState.QUEUED,
+            due_at=due_at,
+            queued_at=self._parts.now(),
         )
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:

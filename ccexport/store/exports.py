@@ -15,7 +15,7 @@ from sqlmodel import Session, col, delete, select, update
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Connection, Export, ExportSegment, FieldMapping, Run
+from ccexport.store.tables import Connection, Export, ExportSegment, FieldMapping, Run, RunEvent
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -143,15 +143,36 @@ class ExportStore:
         )
         return sorted(found, key=lambda view: view.export.next_run_at or self._now())[:limit]
 
-    def take_due(self, export: Export, then: datetime | None) -> bool:
-        """Move `next_run_at` on to `then`; False when another worker, or an edit, has moved it already."""
-        with writing(self._engine) as session:
-            moved = session.exec(
-                update(Export)
-                .where(col(Export.id) == export.id, col(Export.next_run_at) == export.next_run_at)
-                .values(next_run_at=then)
-            )
-            return bool(moved.rowcount)
+    def take_due(self, export: Export, then: datetime | None, run: Run | None) -> bool:
+        """Move `next_run_at` on to `then` and queue `run`, in one; None queues nothing.
+
+        False when another worker, or an edit, has moved it already. Raises `Conflict`, and changes nothing, while a
+        run of the export is live.
+        """
+        try:
+            with writing(self._engine) as session:
+                moved = session.exec(
+                    update(Export)
+                    .where(
+                        col(Export.id) == export.id, col(Export.next_run_at) == export.next_run_at
+                    )
+                    .values(next_run_at=then)
+                )
+                if moved.rowcount and run is not None:
+                    session.add(run)
+                    session.flush()
+                    session.add(
+                        RunEvent(
+                            run_id=run.id,
+                            at=run.queued_at,
+                            who=run.requested_by,
+                            what="queued",
+                            detail=run.trigger.value,
+                        )
+                    )
+                return bool(moved.rowcount)
+        except IntegrityError:
+            raise Conflict(f'A run of "{export.name}" is still live.') from None
 
     def _change(self, session: Session, change: ExportChange) -> None:
         here = [col(Export.id) == change.export_id]
