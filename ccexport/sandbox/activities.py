@@ -20,6 +20,7 @@ KEPT_SECONDS = 10 * 86_400
 MAX_MESSAGES = 1_000  # the vendor states no bound; ours keeps answers readable
 SMALL = 5_000  # rows: work that a look at the activity waits for
 MOST_TO_WAIT_SECONDS = 60
+MAX_AHEAD = 8  # activities whose files are read before their time
 _INITIALIZED_SHARE = 0.25
 
 
@@ -45,13 +46,17 @@ class Troubles:
 
 @dataclass
 class Activity:
-    """One bulk job. `work` does it and is dropped when done; `size` is about how many rows."""
+    """One bulk job. `work` does it and is dropped when done; `size` is about how many rows.
+
+    `prepare` is the part of the work that may be done before its time, such as reading a file.
+    """
 
     kind: str
     created_at: float
     due_at: float
     first_counters: dict[str, int]
     work: Callable[[], Report] | None
+    prepare: Callable[[], object] | None = None
     size: int = 0
     file_name: str | None = None
     troubles: Troubles = field(default_factory=Troubles)
@@ -197,16 +202,28 @@ class ActivityBook:
     def _work_off(self) -> None:
         while True:
             with self._changed:
-                while not self._closing and not self._due():
+                while not (self._closing or self._due() or self._to_prepare()):
                     self._changed.wait(self._seconds_to_next())
                 if self._closing:
                     return
-                activity = min(self._due(), key=lambda one: one.due_at)
-            report = activity.work() if activity.work else Report()
-            with self._changed:
-                activity.report, activity.work = report, None
-                self._open.remove(activity)
-                self._changed.notify_all()
+                due, early = self._due(), self._to_prepare()
+            if due:
+                self._finish(min(due, key=lambda one: one.due_at))
+            elif early and early.prepare:
+                early.prepare()
+                early.prepare = None
+
+    def _finish(self, activity: Activity) -> None:
+        report = activity.work() if activity.work else Report()
+        with self._changed:
+            activity.report, activity.work, activity.prepare = report, None, None
+            self._open.remove(activity)
+            self._changed.notify_all()
+
+    def _to_prepare(self) -> Activity | None:
+        """The next activity to work ahead for; never many, since what is read takes memory."""
+        ahead = self._open[:MAX_AHEAD]
+        return next((one for one in ahead if one.prepare is not None), None)
 
     def _seconds_to_next(self) -> float | None:
         if not self._open:

@@ -37,6 +37,7 @@ def start_activity(
     work: Callable[[Troubles], Report],
     *,
     first_counters: dict[str, int],
+    prepare: Callable[[], object] | None = None,
     size: int = 0,
     file_name: str | None = None,
 ) -> Response:
@@ -55,6 +56,7 @@ def start_activity(
         due_at=now + seconds,
         first_counters=first_counters,
         work=partial(work, troubles),
+        prepare=prepare,
         size=size,
         file_name=file_name,
         troubles=troubles,

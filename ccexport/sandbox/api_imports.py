@@ -1,6 +1,7 @@
 """The two imports: what is refused at once, what becomes an activity, and what is dropped unsaid."""
 
 import json
+from functools import cache
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -46,11 +47,13 @@ async def import_file(call: Call) -> Response:
     problem = header_problem(header_of(data), CSV_COLUMNS, call.state.fields.names())
     if problem:
         raise invalid(problem)
+    read = cache(lambda: read_csv(data))
     return start_activity(
         call,
         "file_import",
-        lambda troubles: import_rows(call.state, lambda: read_csv(data), list_ids, troubles),
+        lambda troubles: import_rows(call.state, read, list_ids, troubles),
         first_counters=_no_counts(),
+        prepare=read,
         size=_rows_in(data),
         file_name=file.file_name,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ccexport.sandbox import answers
 from ccexport.sandbox.answers import Refused
@@ -122,8 +122,17 @@ async def _lose(call: Call, answer: Response) -> Response:
     if fault is None:
         return answer
     if fault.do == "cut_after":
-        return answers.CutAnswer(answer.body, answer.status_code, dict(answer.headers))
+        body = await _whole_body(answer)
+        headers = {**answer.headers, "content-length": str(len(body))}
+        return answers.CutAnswer(body, answer.status_code, headers)
     return answers.answer_of(fault)
+
+
+async def _whole_body(answer: Response) -> bytes:
+    if not isinstance(answer, StreamingResponse):
+        return bytes(answer.body)
+    pieces = [piece async for piece in answer.body_iterator]
+    return b"".join(piece.encode() if isinstance(piece, str) else bytes(piece) for piece in pieces)
 
 
 async def _pause(*faults: Fault | None) -> None:

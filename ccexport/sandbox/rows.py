@@ -6,6 +6,7 @@ disagree: 80 characters for an address, 25 for a phone (its contact resource), 2
 street.
 """
 
+import contextlib
 import csv
 import io
 import re
@@ -90,18 +91,28 @@ def read_csv(data: bytes) -> ReadRows:
     names = next(reader, [])
     records: list[list[str]] = []
     errors: dict[int, str] = {}
-    try:
-        records.extend(record for record in reader if record)
-    except csv.Error:  # a quote that is never closed
+    is_whole = False
+    with contextlib.suppress(csv.Error):  # a quote that is never closed
+        records.extend(reader)
+        is_whole = True
+    if [] in records:
+        records = [record for record in records if record]
+    if not is_whole:
         records.append([""])
         errors[len(records) + 1] = "cannot be read, nor what follows"
-    if records and max(map(len, records)) > len(names):
-        for line, record in enumerate(records, 2):
-            if len(record) > len(names):
-                errors[line] = "more values than columns"
-    columns = list(zip_longest(*records, fillvalue=""))[: len(names)]
+    columns = _columns(records, len(names), errors)
     columns += [("",) * len(records)] * (len(names) - len(columns))
     return read_columns(dict(zip(names, columns, strict=True)), len(records), errors)
+
+
+def _columns(records: list[list[str]], width: int, errors: dict[int, str]) -> list[tuple[str, ...]]:
+    """The records turned by a quarter; short ones are filled up, long ones are errors."""
+    if all(map(width.__eq__, map(len, records))):
+        return list(zip(*records, strict=True))
+    for line, record in enumerate(records, 2):
+        if len(record) > width:
+            errors[line] = "more values than columns"
+    return list(zip_longest(*records, fillvalue=""))[:width]
 
 
 def read_columns(

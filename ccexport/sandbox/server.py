@@ -1,6 +1,7 @@
 """Running the stand-in: as a program of its own, or in a thread beside a test."""
 
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from ccexport.sandbox.state import SandboxState
 HOST = "127.0.0.1"
 START_SECONDS = 30
 _SHUTDOWN_SECONDS = 1
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000  # a file's rows are many objects, none of them garbage
 _SWITCH_SECONDS = 0.001  # so that answers hardly wait for a file that is being read
 
 
@@ -53,6 +55,7 @@ def serve(
     """
     with _listening(port) as listener:
         sys.setswitchinterval(_SWITCH_SECONDS)
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 20)
         app = create_app(behaviour, client_id=client_id, client_secret=client_secret)
         url = _url_of(listener)
         server = _Server(app, lambda: print(f"sandbox ready on {url}", flush=True))  # noqa: T201  # scripts wait for this line

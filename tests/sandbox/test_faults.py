@@ -376,6 +376,22 @@ def test_an_exported_file_can_be_odd(account: Account, do: str) -> None:
     assert account.get(path).content == usual
 
 
+def test_a_download_can_break_off(account: Account) -> None:
+    done = account.finish(account.post("/activities/contact_exports", {}))
+    path = f"/contact_exports/{done['activity_id']}"
+    account.fault("getContactsExport", "cut_after")
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        account.get(path)
+    assert account.get(path).status_code == 200
+
+
+def test_a_big_upload_can_be_reset(account: Account) -> None:
+    account.fault("contactsCSVImport", "drop_before")
+    with pytest.raises(requests.ConnectionError):
+        account.upload("email\n" + "a@example.com\n" * 200_000)
+    assert account.get("/activities").json()["activities"] == []
+
+
 def test_an_empty_list_of_faults_ends_them_all(account: Account) -> None:
     account.fault("*", "server_error", times=-1)
     assert account.get("/contact_lists").status_code == 500

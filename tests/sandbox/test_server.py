@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import requests
@@ -12,13 +13,18 @@ import requests
 from ccexport.sandbox.behaviour import parse_behaviour
 from ccexport.sandbox.server import running_sandbox, serve
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = "from ccexport.sandbox.server import serve; serve(0, None, None, None)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_program_says_when_it_is_ready_and_stops_cleanly(number: signal.Signals) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
