@@ -98,7 +98,11 @@ def _refuse_multi_select(mapping: FieldMapping, types: Mapping[str, str]) -> Non
 def _deciding_fields(mapping: FieldMapping, types: Mapping[str, str]) -> FieldMapping:
     """The part of the mapping that can leave a profile out: the engine need not read the rest to find winners."""
     return FieldMapping(
-        tuple(pair for pair in mapping.pairs if pair[0] == "email" or can_reject(pair[0], _type(types, pair[0])))
+        tuple(
+            pair
+            for pair in mapping.pairs
+            if pair[0] == "email" or can_reject(pair[0], _type(types, pair[0]))
+        )
     )
 
 

@@ -72,7 +72,7 @@ def render_file(contacts: pa.Table | pa.RecordBatch, fields: Sequence[str]) -> b
     and costs bytes). Column `email` is never left out.
     """
     piece = _Encoded(contacts, fields)
-    return _render([piece], fields, piece.lengths.any(axis=1))
+    return _render([piece], fields, piece.used())
 
 
 class BatchPlanner:
@@ -156,11 +156,11 @@ class BatchPlanner:
         self._rows += piece.rows
         self._next_row += piece.rows
         self._value_bytes += int(piece.lengths.sum(dtype=np.int64))
-        self._used |= piece.lengths.any(axis=1)
+        self._used |= piece.used()
 
 
 class _Encoded:
-    """Contacts as they will stand in the file: a text column a field, quoted where needed, and the bytes of each value."""
+    """Contacts as they will stand in the file: a text column a field, quoted where needed, and each value's bytes."""
 
     def __init__(self, contacts: pa.Table | pa.RecordBatch, fields: Sequence[str]) -> None:
         self.columns = [_encode(contacts.column(field)) for field in fields]
@@ -168,6 +168,10 @@ class _Encoded:
         self.lengths = np.empty((len(fields), self.rows), dtype=np.int32)
         for index, column in enumerate(self.columns):
             np.subtract(*_ends_and_starts(column), out=self.lengths[index])
+
+    def used(self) -> np.ndarray:
+        """For each field, whether any row has a value."""
+        return np.asarray(self.lengths.any(axis=1))
 
     def slice(self, start: int, rows: int) -> _Encoded:
         part = object.__new__(_Encoded)
@@ -234,7 +238,7 @@ def _first_value(lengths: np.ndarray) -> np.ndarray:
 def is_long_address(email: pa.Array) -> np.ndarray:
     """Whether each address goes into a file of long addresses, were its row a contact; false for null."""
     lengths = pc.fill_null(pc.utf8_length(email), _ZERO)
-    return _numbers(lengths, np.int32) > MAX_PLAIN_EMAIL
+    return np.greater(_numbers(lengths, np.int32), MAX_PLAIN_EMAIL)
 
 
 def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:

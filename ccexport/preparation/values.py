@@ -37,7 +37,7 @@ WHITE = "[ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 _ATEXT = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 # The WHATWG rule, at least one dot in the domain, no leading, trailing or double dot in the local part. The rule's
-# 63 characters a label are asked apart: a counted repetition makes every address slow for the sake of the rare long one.
+# 63 characters a label are asked apart: counting makes every address slow for the sake of the rare long one.
 EMAIL = rf"^{_ATEXT}(\.{_ATEXT})*@{_LABEL}(\.{_LABEL})+$"
 _LONG_LABEL = r"@(.*\.)?[A-Za-z0-9-]{64}"
 _SHORTEST_WITH_LONG_LABEL = 68  # a@ + 64 + .b

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from ccexport.errors import SourceError
 from ccexport.segments.trouble import BLANK_KEY, explain_blank_key, translated
 
-_CSV_BUFFER_BYTES = 8_000_000  # a quarter of DuckDB's own choice: as fast, and each thread has several
+_CSV_BUFFER_BYTES = (
+    8_000_000  # a quarter of DuckDB's own choice: as fast, and each thread has several
+)
 _CUSTOMERS, _MEMBERSHIPS = "Customer", "SegmentMembership"
 _NEEDED = {_CUSTOMERS: ("CustomerId",), _MEMBERSHIPS: ("CustomerId", "Segment")}
 _CONTENT = {_CUSTOMERS: "profiles", _MEMBERSHIPS: "memberships"}
@@ -57,10 +60,12 @@ def _find(folder: Path, table: str) -> Path:
 
 
 def _connect(threads: int | None, memory_limit_mb: int) -> Backend:
+    pa.set_memory_pool(
+        pa.system_memory_pool()
+    )  # Arrow's own keeps what is freed; this one gives it back
     options: dict[str, object] = {
         "memory_limit": f"{memory_limit_mb}MB",
         "temp_directory": "",
-        "allocator_flush_threshold": "16MB",
         "preserve_insertion_order": False,  # the order of a result is asked for where it matters
         # The tables are always joined in the order written: profiles stream past the smaller side. A guess at the
         # number of lines of a CSV file would turn that round, and keep the profiles in memory.
@@ -126,7 +131,8 @@ def _check_columns(table: str, path: Path, columns: list[str] | tuple[str, ...])
 
 def _check(backend: Backend, table: str, path: Path) -> None:
     if table == _CUSTOMERS and path.suffix == ".parquet":
-        blank = f"""SELECT 1 FROM "{table}" WHERE coalesce(trim("CustomerId"::VARCHAR), '') = '' LIMIT 1"""
+        is_blank = "coalesce(trim(\"CustomerId\"::VARCHAR), '') = ''"
+        blank = f'SELECT 1 FROM "{table}" WHERE {is_blank} LIMIT 1'  # noqa: S608  # our own text
         if backend.raw_sql(blank).fetchall():
             raise SourceError(explain_blank_key(path.name))
     if not backend.raw_sql(f'SELECT 1 FROM "{table}" LIMIT 1').fetchall():  # noqa: S608  # our own text

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 class RepeatFinder:
-    """Watches keys stream by. In a stream of a few ascending stretches it compares neighbours, and the stretches at the end."""
+    """Watches keys stream by: compares neighbours in each ascending stretch, and at the end the stretches."""
 
     def __init__(self) -> None:
         self._stretches: list[list[pa.Array]] = []
@@ -52,7 +54,7 @@ def _ascending_parts(keys: pa.Array) -> list[pa.Array]:
     before, after = keys.slice(0, len(keys) - 1), keys.slice(1)
     falls = pc.indices_nonzero(pc.less(after, before)).to_pylist()
     edges = [0, *(index + 1 for index in falls), len(keys)]
-    return [keys.slice(start, stop - start) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [keys.slice(start, stop - start) for start, stop in pairwise(edges)]
 
 
 def _key(text: str) -> bytes:

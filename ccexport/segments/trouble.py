@@ -1,4 +1,7 @@
-"""What an engine complains of, as one line for a person. The engine's own text can quote a profile, so it is not repeated."""
+"""What an engine complains of, as one line for a person.
+
+The engine's own text can quote a profile, so nothing of it is repeated.
+"""
 
 from __future__ import annotations
 
