@@ -1,0 +1,349 @@
+"""Refreshes on each database: the schedule, one reading by one worker, sizes over time, exports queued with it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ccexport.errors import UsageError
+from ccexport.services.exports import Exports
+from ccexport.services.refreshes import (
+    INTERRUPTED,
+    INTERRUPTED_AFTER,
+    Begun,
+    Refreshes,
+    refresh_document,
+)
+from ccexport.states import Trigger
+from tests.conftest import Clock
+from tests.offline import ANA, OfflineParts, draft, finish, offline_parts, write_segments
+
+EVERY_DAY = range(7)
+
+
+@pytest.fixture
+def parts(tmp_path: Path, clock: Clock, database_url: str) -> Iterator[OfflineParts]:
+    parts = offline_parts(tmp_path, clock, database_url)
+    yield parts
+    parts.engine.dispose()
+
+
+@pytest.fixture
+def refreshes(parts: OfflineParts) -> Refreshes:
+    return Refreshes(parts)
+
+
+@pytest.fixture
+def exports(parts: OfflineParts) -> Exports:
+    return Exports(parts)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return tmp_path / "source"
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# --- the schedule --------------------------------------------------------------------------------
+
+
+def test_a_new_store_has_no_schedule_and_nothing_is_due(refreshes: Refreshes) -> None:
+    assert refreshes.schedule() is None
+    assert refreshes.recurrence() is None
+    assert refreshes.next_five() == []
+    assert refreshes.begin_due() is None
+
+
+def test_a_schedule_is_kept_sorted_with_its_next_five_times(
+    refreshes: Refreshes, clock: Clock
+) -> None:
+    row = refreshes.set_schedule([4, 0], ["18:00", "06:30"], "Europe/Berlin", by=ANA)
+    assert (row.weekdays, row.times, row.zone) == ([0, 4], ["06:30", "18:00"], "Europe/Berlin")
+    assert (row.changed_by, row.changed_at) == ("ana", clock.at)
+    assert refreshes.next_five() == [
+        utc("2026-01-05T17:00"),  # a Monday
+        utc("2026-01-09T05:30"),
+        utc("2026-01-09T17:00"),
+        utc("2026-01-12T05:30"),
+        utc("2026-01-12T17:00"),
+    ]
+
+
+def test_a_schedule_set_again_replaces_the_first(refreshes: Refreshes) -> None:
+    refreshes.set_schedule(EVERY_DAY, ["06:30"], "UTC", by=ANA)
+    refreshes.set_schedule([2], ["12:00"], "UTC", by=ANA)
+    assert refreshes.next_five()[:2] == [utc("2026-01-07T12:00"), utc("2026-01-14T12:00")]
+
+
+def test_turned_off_it_keeps_its_days_and_nothing_is_due(
+    refreshes: Refreshes, clock: Clock
+) -> None:
+    refreshes.set_schedule([2], ["12:00"], "UTC", by=ANA)
+    refreshes.turn_off(by=ANA)
+    clock.move(days=30)
+    assert refreshes.begin_due() is None
+    assert refreshes.next_five() == []
+    recurrence = refreshes.recurrence()
+    assert recurrence is not None
+    assert recurrence.weekdays == (2,)
+
+
+def test_a_schedule_filled_in_wrongly_changes_nothing(refreshes: Refreshes) -> None:
+    refreshes.set_schedule([2], ["12:00"], "UTC", by=ANA)
+    with pytest.raises(UsageError):
+        refreshes.set_schedule(EVERY_DAY, ["12:00", "12:00"], "UTC", by=ANA)
+    row = refreshes.schedule()
+    assert row is not None
+    assert row.weekdays == [2]
+
+
+# --- doing it ------------------------------------------------------------------------------------
+
+
+def test_a_refresh_counts_every_segment_and_queues_the_exports_due_on_it(
+    refreshes: Refreshes, exports: Exports, parts: OfflineParts
+) -> None:
+    for name, schedule in (("Due", "refresh"), ("Daily", "daily 06:30 UTC"), ("Off", "off")):
+        exports.add(draft(name, schedule=schedule), by=ANA)
+    result = refreshes.refresh(by=ANA)
+    assert result.sizes == {"A": 3, "B": 5}
+    (run,) = parts.runs.latest()
+    assert (run.export_name, run.trigger, run.requested_by) == ("Due", Trigger.REFRESH, "ana")
+    assert run.due_at is None
+    (view,) = refreshes.latest()
+    assert (view.state, view.segments, view.members) == ("done", 2, 8)
+    assert (view.refresh.runs_queued, view.refresh.error) == (1, None)
+    assert [v.export.name for v in refreshes.exports()] == ["Due"]
+
+
+def test_a_detached_export_is_not_queued_by_a_refresh(
+    refreshes: Refreshes, exports: Exports, parts: OfflineParts
+) -> None:
+    exports.add(draft(schedule="refresh"), by=ANA)
+    parts.connections.remove(parts.connections.by_name("Marketing").id)
+    assert refreshes.refresh(by=ANA).runs == []
+    assert refreshes.exports() == []
+
+
+def test_an_export_that_still_runs_is_left_out_by_name_and_the_others_are_queued(
+    refreshes: Refreshes, exports: Exports
+) -> None:
+    for name in ("One", "Two"):
+        exports.add(draft(name, schedule="refresh"), by=ANA)
+    exports.queue("One", by=ANA)
+    result = refreshes.refresh(by=ANA)
+    assert [run.export_name for run in result.runs] == ["Two"]
+    assert result.left_out == {"One": "still runs"}
+    (view,) = refreshes.latest()
+    assert (view.state, view.refresh.error) == ("done", 'Not queued: "One" (still runs).')
+
+
+def test_of_many_exports_left_out_a_few_are_named(refreshes: Refreshes, exports: Exports) -> None:
+    for name in ("One", "Two", "Three", "Four", "Five"):
+        exports.add(draft(name, schedule="refresh"), by=ANA)
+        exports.queue(name, by=ANA)
+    error = refreshes.refresh(by=ANA).refresh.error
+    assert error is not None
+    assert error.endswith(" and 2 more.")
+
+
+def test_a_source_that_is_gone_is_the_refreshs_error_and_queues_nothing(
+    refreshes: Refreshes, exports: Exports, parts: OfflineParts, source: Path
+) -> None:
+    exports.add(draft(schedule="refresh"), by=ANA)
+    shutil.rmtree(source)
+    result = refreshes.refresh(by=ANA)
+    assert parts.runs.latest() == []
+    (view,) = refreshes.latest()
+    assert view.state == "failed"
+    assert view.refresh.error == result.refresh.error
+    assert "\n" not in (view.refresh.error or "\n")
+    assert view.refresh.finished_at is not None
+
+
+def test_a_bug_in_a_refresh_ends_it_and_is_not_swallowed(
+    refreshes: Refreshes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_self: OfflineParts) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(OfflineParts, "open_source", broken)
+    with pytest.raises(ZeroDivisionError):
+        refreshes.refresh(by=ANA)
+    assert refreshes.latest()[0].state == "failed"
+
+
+def test_sizes_are_kept_over_refreshes_the_oldest_first(
+    refreshes: Refreshes, source: Path, clock: Clock
+) -> None:
+    for sizes in ({"A": 3, "B": 5}, {"A": 4}, {"A": 7, "B": 6}):
+        write_segments(source, sizes)
+        refreshes.refresh(by=ANA)
+        clock.move(hours=1)
+    assert [each.members for each in refreshes.sizes("A")] == [3, 4, 7]
+    assert [each.members for each in refreshes.sizes("A", limit=2)] == [4, 7]
+    assert [each.at for each in refreshes.sizes("B")] == [
+        utc("2026-01-05T10:00"),
+        utc("2026-01-05T12:00"),
+    ]
+    assert refreshes.sizes("Nobody") == []
+    found = refreshes.all_sizes(refreshes=2)
+    assert {name: [each.members for each in rows] for name, rows in found.items()} == {
+        "A": [4, 7],
+        "B": [6],
+    }
+
+
+def test_a_segment_name_of_any_kind_has_its_sizes(refreshes: Refreshes, source: Path) -> None:
+    names = {'O\'Brien, "quoted"': 1, "<b>bold</b>": 2, "🎉 مرحبا": 3, "x" * 200: 4}
+    write_segments(source, names)
+    assert refreshes.refresh(by=ANA).sizes == names
+    assert {name: rows[0].members for name, rows in refreshes.all_sizes().items()} == names
+
+
+# --- due, once, late -----------------------------------------------------------------------------
+
+
+def test_a_due_refresh_is_begun_once_and_its_runs_know_the_time(
+    refreshes: Refreshes, exports: Exports, parts: OfflineParts, clock: Clock
+) -> None:
+    exports.add(draft(schedule="refresh"), by=ANA)
+    refreshes.set_schedule(EVERY_DAY, ["12:00"], "UTC", by=ANA)
+    assert refreshes.begin_due() is None
+    clock.at = utc("2026-01-05T12:00:02")
+    begun = refreshes.begin_due()
+    assert begun is not None
+    assert refreshes.begin_due() is None
+    refreshes.perform(begun)
+    (run,) = parts.runs.latest()
+    assert (run.trigger, run.requested_by) == (Trigger.REFRESH, "schedule")
+    assert run.due_at == utc("2026-01-05T12:00")
+    (view,) = refreshes.latest()
+    assert (view.refresh.trigger, view.refresh.due_at) == (Trigger.SCHEDULE, run.due_at)
+    assert refreshes.next_five()[0] == utc("2026-01-06T12:00")
+
+
+def test_missed_refreshes_are_done_once(refreshes: Refreshes, clock: Clock) -> None:
+    refreshes.set_schedule(EVERY_DAY, ["06:00", "12:00"], "UTC", by=ANA)
+    clock.at = utc("2026-01-09T13:00")
+    assert refreshes.next_five()[0] == utc("2026-01-05T12:00")  # over, and due
+    begun = refreshes.begin_due()
+    assert begun is not None
+    assert begun.refresh.due_at == utc("2026-01-05T12:00")
+    refreshes.perform(begun)
+    assert refreshes.begin_due() is None
+    assert refreshes.next_five()[0] == utc("2026-01-10T06:00")
+
+
+def test_of_many_workers_one_begins_a_due_refresh(refreshes: Refreshes, clock: Clock) -> None:
+    refreshes.set_schedule(EVERY_DAY, ["12:00"], "UTC", by=ANA)
+    clock.move(days=1)
+    assert len(in_four_threads(refreshes)) == 1
+    assert len(refreshes.latest()) == 1
+
+
+def test_of_many_workers_one_begins_what_was_asked_for(refreshes: Refreshes) -> None:
+    refreshes.ask(by=ANA)
+    assert len(in_four_threads(refreshes)) == 1
+
+
+def in_four_threads(refreshes: Refreshes) -> list[Begun]:
+    """What four workers begin that look at the same moment."""
+    found: list[Begun | None] = []
+    barrier = threading.Barrier(4)
+
+    def look() -> None:
+        barrier.wait()
+        found.append(refreshes.begin_due())
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    return [each for each in found if each is not None]
+
+
+def test_asked_for_twice_before_a_worker_begins_it_is_one(
+    refreshes: Refreshes, clock: Clock
+) -> None:
+    first = refreshes.ask(by=ANA)
+    assert refreshes.latest()[0].state == "asked"
+    assert refreshes.ask(by=ANA).id == first.id
+    clock.move(minutes=2)
+    begun = refreshes.begin_due()
+    assert begun is not None
+    assert begun.refresh.id == first.id
+    assert begun.refresh.started_at == clock.at
+    assert refreshes.latest()[0].state == "running"
+    refreshes.perform(begun)
+    assert refreshes.latest()[0].refresh.requested_by == "ana"
+    assert refreshes.ask(by=ANA).id != first.id
+
+
+def test_a_refresh_whose_worker_died_is_begun_again_and_queues_nothing_twice(
+    refreshes: Refreshes, exports: Exports, parts: OfflineParts, clock: Clock
+) -> None:
+    for name in ("One", "Two"):
+        exports.add(draft(name, schedule="refresh"), by=ANA)
+    refreshes.set_schedule(EVERY_DAY, ["12:00"], "UTC", by=ANA)
+    clock.at = utc("2026-01-05T12:00")
+    assert refreshes.begin_due() is not None
+    clock.move(seconds=5)
+    done = exports.queue("One", by=ANA, trigger=Trigger.REFRESH)  # as far as it came
+    finish(parts, done)
+    clock.at = utc("2026-01-05T12:00") + INTERRUPTED_AFTER
+    assert refreshes.begin_due() is None  # not yet long enough
+    clock.move(seconds=1)
+    again = refreshes.begin_due()
+    assert again is not None
+    result = refreshes.perform(again)
+    assert [run.export_name for run in result.runs] == ["Two"]
+    assert result.runs[0].due_at == utc("2026-01-05T12:00")
+    newest, oldest = refreshes.latest()
+    assert (newest.state, oldest.state) == ("done", "failed")
+    assert oldest.refresh.error == INTERRUPTED
+
+
+def test_a_refresh_given_up_as_interrupted_does_not_overwrite_its_end(
+    refreshes: Refreshes, clock: Clock
+) -> None:
+    refreshes.ask(by=ANA)
+    slow = refreshes.begin_due()
+    assert slow is not None
+    clock.at += INTERRUPTED_AFTER
+    clock.move(seconds=1)
+    again = refreshes.begin_due()
+    assert again is not None
+    assert refreshes.perform(slow).refresh.error == INTERRUPTED
+    assert refreshes.sizes("A") == []
+    refreshes.perform(again)
+    assert len(refreshes.sizes("A")) == 1
+
+
+def test_the_document_of_a_refresh_names_segments_runs_and_times(
+    refreshes: Refreshes, exports: Exports
+) -> None:
+    exports.add(draft(schedule="refresh"), by=ANA)
+    result = refreshes.refresh(by=ANA)
+    assert refresh_document(result) == {
+        "id": result.refresh.id,
+        "trigger": "manual",
+        "requested_by": "ana",
+        "due_at": None,
+        "started_at": "2026-01-05T10:00:00.000Z",
+        "finished_at": "2026-01-05T10:00:00.000Z",
+        "segments": [{"name": "A", "members": 3}, {"name": "B", "members": 5}],
+        "runs": [{"id": result.runs[0].id, "export": "Newsletter"}],
+        "left_out": {},
+        "error": None,
+    }

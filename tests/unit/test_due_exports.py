@@ -1,0 +1,262 @@
+"""Exports at their own times, with a clock that is moved: once, late, left out; and the worker that sees to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ccexport.services.exports import Exports
+from ccexport.services.refreshes import Refreshes, is_late
+from ccexport.states import Trigger
+from ccexport.store.exports import ExportChange
+from ccexport.worker import Worker
+from tests.conftest import Clock
+from tests.offline import ANA, DAILY, OfflineParts, connect, draft, finish, offline_parts
+
+
+@pytest.fixture
+def parts(tmp_path: Path, clock: Clock, database_url: str) -> Iterator[OfflineParts]:
+    parts = offline_parts(tmp_path, clock, database_url)
+    yield parts
+    parts.engine.dispose()
+
+
+@pytest.fixture
+def exports(parts: OfflineParts) -> Exports:
+    return Exports(parts)
+
+
+@pytest.fixture
+def refreshes(parts: OfflineParts) -> Refreshes:
+    return Refreshes(parts)
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def next_run_at(exports: Exports, name: str = "Newsletter") -> datetime | None:
+    return next(v.export.next_run_at for v in exports.views() if v.export.name == name)
+
+
+# --- exports on their own schedule ---------------------------------------------------------------
+
+
+def test_saving_an_export_with_a_daily_time_sets_its_next_time_and_runs_nothing(
+    exports: Exports, parts: OfflineParts
+) -> None:
+    exports.add(draft(), by=ANA)
+    assert next_run_at(exports) == utc("2026-01-06T05:30")
+    assert parts.runs.latest() == []
+
+
+@pytest.mark.parametrize("schedule", ["refresh", "off"])
+def test_an_export_without_a_time_of_its_own_has_no_next_time(
+    exports: Exports, schedule: str
+) -> None:
+    exports.add(draft(schedule=schedule), by=ANA)
+    assert next_run_at(exports) is None
+
+
+def test_a_due_export_is_queued_with_its_due_time_by_the_schedule(
+    exports: Exports, refreshes: Refreshes, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    assert refreshes.queue_due_exports() == []
+    clock.at = utc("2026-01-06T05:30:03")
+    (run,) = refreshes.queue_due_exports()
+    assert (run.trigger, run.requested_by) == (Trigger.SCHEDULE, "schedule")
+    assert run.due_at == utc("2026-01-06T05:30")
+    assert run.queued_at == clock.at
+    assert not is_late(run.due_at, run.queued_at)
+    assert next_run_at(exports) == utc("2026-01-07T05:30")
+    assert refreshes.queue_due_exports() == []
+
+
+def test_a_run_queued_by_the_schedule_has_its_event(
+    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    clock.move(days=1)
+    (run,) = refreshes.queue_due_exports()
+    (event,) = parts.runs.events(run.id)
+    assert (event.who, event.what, event.detail) == ("schedule", "queued", "schedule")
+
+
+def test_missed_times_are_run_once_and_the_run_is_late(
+    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    clock.at = utc("2026-01-10T12:00")
+    (run,) = refreshes.queue_due_exports()
+    assert run.due_at == utc("2026-01-06T05:30")
+    assert is_late(run.due_at, run.queued_at)
+    finish(parts, run)
+    assert refreshes.queue_due_exports() == []
+    assert next_run_at(exports) == utc("2026-01-11T05:30")
+
+
+def test_a_time_at_which_a_run_is_live_is_left_out_and_the_next_one_comes(
+    exports: Exports,
+    refreshes: Refreshes,
+    parts: OfflineParts,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    exports.add(draft(), by=ANA)
+    live = exports.queue("Newsletter", by=ANA)
+    clock.at = utc("2026-01-06T05:31")
+    assert refreshes.queue_due_exports() == []
+    assert "2026-01-06T05:30:00.000Z is left out" in caplog.text
+    assert next_run_at(exports) == utc("2026-01-07T05:30")
+    finish(parts, live)
+    assert refreshes.queue_due_exports() == []
+    clock.move(days=1)
+    assert len(refreshes.queue_due_exports()) == 1
+
+
+def test_of_several_workers_one_queues_a_due_export(
+    exports: Exports, parts: OfflineParts, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    clock.move(days=1)
+    (seen,) = parts.exports.due()  # as another worker saw it, before either took it
+    first = exports.queue_due(seen, by=ANA)
+    assert first is not None
+    finish(parts, first)  # no live run stands in the way any more
+    assert exports.queue_due(seen, by=ANA) is None
+    assert len(parts.runs.latest()) == 1
+
+
+def test_many_workers_at_once_queue_each_due_export_once(
+    exports: Exports, parts: OfflineParts, clock: Clock
+) -> None:
+    for name in ("One", "Two", "Three"):
+        exports.add(draft(name), by=ANA)
+    clock.move(days=1)
+    barrier = threading.Barrier(4)
+
+    def tick() -> None:
+        barrier.wait()
+        Refreshes(parts).queue_due_exports()
+
+    threads = [threading.Thread(target=tick) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(run.export_name for run in parts.runs.latest()) == ["One", "Three", "Two"]
+
+
+def test_a_detached_export_is_not_queued_and_starts_anew_with_another_connection(
+    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    parts.connections.remove(parts.connections.by_name("Marketing").id)
+    clock.at = utc("2026-01-10T12:00")
+    assert refreshes.queue_due_exports() == []
+    connect(parts, "Sales")
+    exports.update("Newsletter", draft(connection="Sales"), by=ANA)
+    assert refreshes.queue_due_exports() == []  # what was missed while detached is not made up
+    assert next_run_at(exports) == utc("2026-01-11T05:30")
+
+
+def test_an_export_turned_off_is_not_queued_and_turned_on_it_is_again(
+    exports: Exports, refreshes: Refreshes, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    exports.turn_off("Newsletter", by=ANA)
+    clock.move(days=3)
+    assert refreshes.queue_due_exports() == []
+    exports.turn_on("Newsletter", DAILY, by=ANA)
+    assert refreshes.queue_due_exports() == []
+    clock.move(days=1)
+    assert len(refreshes.queue_due_exports()) == 1
+
+
+def test_an_edit_that_leaves_the_schedule_alone_keeps_a_time_that_is_due(
+    exports: Exports, refreshes: Refreshes, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    clock.at = utc("2026-01-06T05:30:01")
+    exports.update("Newsletter", draft(segments=["B"]), by=ANA)
+    (run,) = refreshes.queue_due_exports()
+    assert run.segments == ["B"]
+
+
+def test_a_schedule_whose_zone_is_gone_is_noted_once_and_holds_up_no_other(
+    exports: Exports,
+    refreshes: Refreshes,
+    parts: OfflineParts,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = exports.add(draft("Broken"), by=ANA)
+    exports.add(draft("Sound"), by=ANA)
+    unknown = {"schedule": "daily 06:30 Europe/Atlantis"}
+    parts.exports.update(ExportChange(broken.export.id, "Broken", None, unknown))
+    clock.move(days=1)
+    assert [run.export_name for run in refreshes.queue_due_exports()] == ["Sound"]
+    assert '"Broken" is not run by its schedule' in caplog.text
+    caplog.clear()
+    refreshes.queue_due_exports()
+    assert caplog.text == ""
+
+
+def test_the_time_of_a_clock_change_is_run_once(
+    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+) -> None:
+    clock.at = utc("2026-10-24T12:00")
+    exports.add(draft(schedule="daily 02:30 Europe/Berlin"), by=ANA)
+    queued = []
+    for _ in range(24 * 4):  # a day by the quarter of an hour: 02:30 comes twice
+        clock.move(minutes=15)
+        for run in refreshes.queue_due_exports():
+            queued.append(run.due_at)
+            finish(parts, run)
+    assert queued == [utc("2026-10-25T00:30")]
+
+
+# --- the worker --------------------------------------------------------------------------------------
+
+
+def worker_of(parts: OfflineParts, **options: int) -> Worker:
+    return Worker(parts, **options)  # type: ignore[arg-type]  # `only_run` alone
+
+
+def test_the_worker_looks_at_what_is_due_before_it_claims(
+    exports: Exports, parts: OfflineParts, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    clock.move(days=1)
+    worker = worker_of(parts)
+    worker.stop.set()  # it ticks no more; what it does on starting, it does
+    worker.work()
+    (run,) = parts.runs.latest()
+    assert run.trigger is Trigger.SCHEDULE
+
+
+def test_a_worker_of_one_run_leaves_schedules_alone(
+    exports: Exports, parts: OfflineParts, clock: Clock
+) -> None:
+    exports.add(draft(), by=ANA)
+    Refreshes(parts).ask(by=ANA)
+    clock.move(days=1)
+    worker = worker_of(parts, only_run=7)
+    worker.stop.set()
+    worker.work()
+    assert parts.runs.latest() == []
+    assert Refreshes(parts).latest()[0].state == "asked"
+
+
+def test_the_worker_refreshes_what_was_asked_for_before_it_is_idle(
+    exports: Exports, parts: OfflineParts
+) -> None:
+    Refreshes(parts).ask(by=ANA)
+    worker_of(parts).work(until_idle=True)
+    (refresh,) = Refreshes(parts).latest()
+    assert (refresh.state, refresh.segments, refresh.members) == ("done", 2, 8)
