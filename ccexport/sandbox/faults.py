@@ -7,7 +7,7 @@ A fault is `{"on": …, "do": …, "times": 1, "after": 0, …}`:
   (`"GET /v3/activities/*"`, `"* /v3/*"`), or `"*"` for every call of the API.
 - `do`: one of the names below.
 - `after`: so many matching requests pass first. `times`: so many then meet it; -1 means for ever.
-- `delay_seconds`: together with any fault, this long a pause (real time) before the answer.
+- `delay_seconds`: a pause (real time) before the answer; with `delay`, "instead" and "lost" faults.
 
 Faults of one group wait for each other: of two that fit a request, the earlier one acts, the later
 one's turn comes with the next request. "Instead" faults and `delay` meet a request on arrival,
