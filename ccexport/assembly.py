@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -154,8 +153,3 @@ class Parts:
             sleep=stop.wait,
             now=self.now,
         )
-
-
-def host_name() -> str:
-    """This machine, as histories name it."""
-    return socket.gethostname()

@@ -144,6 +144,7 @@ def _finish(held: Held, tools: Tools) -> None:
         batches=len(batches),
         failed_batches=sum(batch.state is BatchState.FAILED for batch in batches),
     )
+    tools.reached("before the end")
     state, message = judge_run(totals, canceled=bool(run.cancel_requested_by))
     tools.runs.finish(held, state, error=message)
     log.info("run %d: %s", held.run_id, state)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
 import schedule
 
 from ccexport import __version__
-from ccexport.assembly import Parts, host_name
+from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, StoreError
 from ccexport.pipeline import execute_run
+from ccexport.processes import host_name, is_dead, new_worker_name
 from ccexport.services.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
 from ccexport.steps.tools import Tools
@@ -45,7 +45,7 @@ class Worker:
         *,
         only_run: int | None = None,
     ) -> None:
-        self.id = f"{host_name()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self.id = new_worker_name()
         self.stop = stop or threading.Event()
         self._parts = parts
         self._only_run = only_run
@@ -59,6 +59,7 @@ class Worker:
         log.info("worker %s started", self.id)
         ticks = self._schedule()
         try:
+            self._guarded(self._free_runs_of_the_dead)
             self._guarded(self._due)
             self._guarded(self._claim)
             while not self.stop.is_set() and not (until_idle and self._is_idle()):
@@ -73,6 +74,7 @@ class Worker:
             (CLAIM_EVERY_SECONDS, "seconds", self._claim),
             (DUE_EVERY_SECONDS, "seconds", self._due),
             (BEAT_EVERY_SECONDS, "seconds", self.beat),
+            (BEAT_EVERY_SECONDS, "seconds", self._free_runs_of_the_dead),
             (CLEAN_EVERY_MINUTES, "minutes", self._clean),
         ):
             getattr(ticks.every(every), unit).do(self._guarded, tick)
@@ -126,6 +128,13 @@ class Worker:
         self._parts.workers.beat(self.id)
         active = [run_id for run_id, thread in self._threads.items() if thread.is_alive()]
         self._parts.runs.renew_leases(self.id, active)
+
+    def _free_runs_of_the_dead(self) -> None:
+        """Let go of runs whose worker was killed on this machine, rather than wait for their lease to lapse."""
+        for run in self._parts.runs.unfinished():
+            if run.lease_owner is not None and is_dead(run.lease_owner):
+                log.warning("run %d: its worker is gone", run.id)
+                self._parts.runs.release(Held(run.id, run.lease_owner))
 
     def _clean(self) -> None:
         """Delete run files older than the setting; the history stays."""

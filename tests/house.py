@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -108,6 +109,22 @@ class House:
         )
         self.now = now
         self.parts = Parts(self.settings, now)
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that is to use this installation."""
+        settings = self.settings
+        ours = {
+            "CCEXPORT_DATA_DIR": settings.data_dir,
+            "CCEXPORT_DATABASE_URL": settings.database_url,
+            "CCEXPORT_SOURCE_URL": settings.source_url,
+            "CCEXPORT_CC_CLIENT_ID": settings.cc_client_id,
+            "CCEXPORT_CC_API_URL": settings.cc_api_url,
+            "CCEXPORT_CC_AUTH_URL": settings.cc_auth_url,
+            "CCEXPORT_CC_REQUESTS_PER_SECOND": settings.cc_requests_per_second,
+            "CCEXPORT_POLL_SECONDS": settings.poll_seconds,
+        }
+        inherited = {key: value for key, value in os.environ.items() if "CCEXPORT" not in key}
+        return inherited | {key: str(value) for key, value in ours.items()}
 
     def connect(self, name: str = "Marketing") -> None:
         """Sign in, as a new connection or again."""

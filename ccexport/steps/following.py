@@ -83,6 +83,7 @@ def _follow(
         return _give_up(held, batch, "Constant Contact no longer knows the activity.", tools)
     if activity.is_terminal:
         _record_end(held, batch, activity, tools)
+        tools.reached("batch ended")
         return True
     if batch.submitted_at and tools.now() - batch.submitted_at > ACTIVITY_DEADLINE:
         hours = int(ACTIVITY_DEADLINE.total_seconds() // 3600)

@@ -1,0 +1,49 @@
+"""Which process this is, and whether another one of this machine still lives.
+
+A worker's name tells its machine (boot and process namespace), its process number and a random part. A worker that
+died on this machine can so be told from a silent one: its runs are taken over at once instead of after their lease.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import uuid
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
+
+
+def host_name() -> str:
+    """This machine, as histories name it."""
+    return socket.gethostname()
+
+
+def new_worker_name() -> str:
+    """A name no other worker has: host, machine, process number, random."""
+    return f"{host_name()}/{_machine()}/{os.getpid()}/{uuid.uuid4().hex[:6]}"
+
+
+def is_dead(worker: str) -> bool:
+    """Whether a worker is certainly gone: it ran on this very machine, and its process is no more."""
+    parts = worker.split("/")
+    if len(parts) != 4 or parts[1] != _machine() or parts[1] == "unknown":
+        return False
+    try:
+        os.kill(int(parts[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):  # no number; or a process of somebody else
+        return False
+    return False
+
+
+def _machine() -> str:
+    """A digest of this boot and process namespace; "unknown" where the system does not tell."""
+    try:
+        boot = f"{_BOOT_ID.read_text()}{os.readlink(_NAMESPACE)}"
+    except OSError:
+        return "unknown"
+    return hashlib.sha256(boot.encode()).hexdigest()[:8]
