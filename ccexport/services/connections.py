@@ -109,11 +109,26 @@ class Connections:
         with closing(self._parts.client_for(connection.id)) as client:
             return sorted(client.lists(), key=lambda found: found.name.casefold())
 
-    def remove(self, name: str) -> int:
-        """Remove it and destroy its tokens; its exports stay, detached. Returns how many were."""
+    def rename(self, name: str, new_name: str) -> Connection:
+        """Raises `Conflict` when the name is taken. Runs of before keep the name of then."""
+        connection = self._parts.connections.by_name(name)
+        self._parts.connections.rename(connection.id, check_name(new_name, "connection"))
+        return self._parts.connections.get(connection.id)
+
+    def share(self, name: str, *, contributors: bool) -> None:
+        """Whether contributors may use it, besides administrators."""
+        connection = self._parts.connections.by_name(name)
+        self._parts.connections.share(connection.id, contributors=contributors)
+
+    def export_names(self) -> dict[int, list[str]]:
+        """The exports over each connection, by the connection's id."""
+        return self._parts.connections.export_names()
+
+    def remove(self, name: str, *, exports_too: bool = False) -> int:
+        """Remove it and destroy its tokens. Its exports stay, detached, or go with it; returns how many they were."""
         connection = self._parts.connections.by_name(name)
         exports = next(view.exports for view in self.views() if view.connection.id == connection.id)
-        self._parts.connections.remove(connection.id)
+        self._parts.connections.remove(connection.id, exports_too=exports_too)
         return exports
 
     def _sign_in_again(

@@ -101,8 +101,39 @@ class ConnectionStore:
                 row.contributors = contributors
                 session.add(row)
 
-    def remove(self, connection_id: int) -> None:
-        """Remove it with its tokens; exports and runs stay, without it. Raises `Conflict` while a run is live."""
+    def rename(self, connection_id: int, name: str) -> None:
+        """Give it another name. Raises `Conflict` when that is taken, `NotFound` when the connection is gone."""
+        try:
+            with writing(self._engine) as session:
+                row = session.get(Connection, connection_id)
+                if row is None:
+                    raise NotFound("This connection has been removed.")
+                row.name, row.name_key = name, name.casefold()
+                session.add(row)
+        except IntegrityError:
+            raise Conflict(
+                f'There is a connection "{name}" already. Choose another name.'
+            ) from None
+
+    def export_names(self) -> dict[int, list[str]]:
+        """The exports over each connection, by the connection's id; names in order."""
+        found: dict[int, list[str]] = {}
+        with reading(self._engine) as session:
+            rows = session.exec(
+                select(Export.connection_id, Export.name)
+                .where(col(Export.connection_id).is_not(None))
+                .order_by(col(Export.name_key))
+            ).all()
+        for connection_id, name in rows:
+            if connection_id is not None:
+                found.setdefault(connection_id, []).append(name)
+        return found
+
+    def remove(self, connection_id: int, *, exports_too: bool = False) -> None:
+        """Remove it with its tokens; runs stay, without it, and so do its exports unless `exports_too`.
+
+        Raises `Conflict` while a run is live.
+        """
         with writing(self._engine) as session:
             live = session.exec(
                 select(Run.id).where(
@@ -113,6 +144,8 @@ class ConnectionStore:
                 raise Conflict(
                     f"Run {live} still uses this connection. Cancel it (`runs cancel {live}`) or wait for its end."
                 )
+            if exports_too:
+                session.exec(delete(Export).where(col(Export.connection_id) == connection_id))
             session.exec(delete(Connection).where(col(Connection.id) == connection_id))
 
     def _consent(self, connection: Connection, agreed_by: str, text_version: str) -> Consent:

@@ -15,7 +15,16 @@ def on_script_error(error: Exception) -> bool:
     number = uuid.uuid4().hex[:8]
     log.error("error %s on a page", number, exc_info=error)
     st.error(
-        f"Something went wrong on our side (number {number}). Nothing was changed by it. Reload the page; if it stays, "
-        "give this number to whoever runs ccexport: the log has the rest."
+        f"Something went wrong on our side (number {number}). Reload the page; if it stays, give this number to "
+        "whoever runs ccexport: the log has the rest under it."
     )
     return True
+
+
+def log_once() -> None:
+    """Keep Streamlit from logging the same exception as well, without the number."""
+    logging.getLogger("streamlit.error_util").addFilter(_is_not_ours)
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return record.msg != "Uncaught app execution"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import streamlit as st
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, RetryableError, SetupError
@@ -30,7 +33,7 @@ def begin(title: str, *, role: Role) -> Person:
     return person
 
 
-@st.cache_resource
+@st.cache_resource(show_spinner=False)
 def parts() -> Parts:
     """The rooms of this process, built once. Holds nothing of a person."""
     return Parts(load_settings())
@@ -49,6 +52,23 @@ def errors_shown() -> Iterator[None]:
         yield
     except (SetupError, RetryableError) as error:
         st.error(plain(str(error)))
+
+
+def go_to(address: str) -> None:
+    """Send this browser tab to an address of ours beside the pages, as `st.login` does to its own."""
+    context = get_script_run_ctx()
+    if context is not None:
+        message = ForwardMsg()
+        message.auth_redirect.url = address
+        context.enqueue(message)
+
+
+def when(moment: datetime | None) -> str:
+    """`5 Jan 2026, 10:00 UTC`; a dash where there is none."""
+    if moment is None:
+        return "–"  # noqa: RUF001  # a dash is meant
+    utc = moment.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,113 @@
+"""Sign-ins at Constant Contact that were begun on a page: each is used once, within ten minutes.
+
+Of ticket, state and cookie only digests are stored, and the PKCE verifier encrypted: whoever reads the database
+can finish nobody's sign-in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import Engine
+from sqlmodel import col, delete, select, update
+
+from ccexport.clock import Now, utc_now
+from ccexport.store.engine import reading, writing
+from ccexport.store.keys import Keys
+from ccexport.store.tables import OAuthSignIn
+
+GOOD_FOR = timedelta(minutes=10)
+KEPT_FOR = timedelta(days=1)  # afterwards a late return finds nothing, and says the same
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person filled in before going to sign in."""
+
+    connection_name: str
+    contributors: bool
+    asked_by: str
+
+
+@dataclass(frozen=True)
+class Return:
+    """A sign-in that came back to the browser that began it, and was not used before."""
+
+    wish: Wish
+    code_verifier: str = field(repr=False)
+
+
+class SignInStore:
+    """Questions and changes about sign-ins under way."""
+
+    def __init__(self, engine: Engine, keys: Keys, now: Now = utc_now) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._now = now
+
+    def add(self, ticket: str, wish: Wish) -> None:
+        """A sign-in that may begin; those of yesterday and before are forgotten."""
+        now = self._now()
+        with writing(self._engine) as session:
+            session.exec(delete(OAuthSignIn).where(col(OAuthSignIn.created_at) < now - KEPT_FOR))
+            session.add(
+                OAuthSignIn(
+                    ticket=_digest(ticket),
+                    connection_name=wish.connection_name,
+                    contributors=wish.contributors,
+                    asked_by=wish.asked_by,
+                    created_at=now,
+                )
+            )
+
+    def begin(self, ticket: str, *, state: str, browser: str, code_verifier: str) -> bool:
+        """Bind it to a state and a browser. False for a ticket that is unknown, old, or was begun before."""
+        with writing(self._engine) as session:
+            begun = session.exec(
+                update(OAuthSignIn)
+                .where(
+                    col(OAuthSignIn.ticket) == _digest(ticket),
+                    col(OAuthSignIn.state).is_(None),
+                    col(OAuthSignIn.created_at) > self._now() - GOOD_FOR,
+                )
+                .values(
+                    state=_digest(state),
+                    browser=_digest(browser),
+                    verifier=self._keys.encrypt(code_verifier.encode()),
+                )
+            )
+            return bool(begun.rowcount)
+
+    def take(self, state: str, browser: str) -> Return | None:
+        """The sign-in of this state, once. None for a state that is unknown, old, used, or of another browser."""
+        with reading(self._engine) as session:
+            row = session.exec(
+                select(OAuthSignIn).where(
+                    OAuthSignIn.state == _digest(state), OAuthSignIn.browser == _digest(browser)
+                )
+            ).first()
+        if row is None or row.verifier is None or not self._use(row.ticket):
+            return None
+        wish = Wish(row.connection_name, row.contributors, row.asked_by)
+        return Return(wish, self._keys.decrypt(row.verifier).decode())
+
+    def _use(self, ticket_digest: str) -> bool:
+        """Mark it used, unless somebody did before; the verifier is forgotten at once."""
+        now = self._now()
+        with writing(self._engine) as session:
+            used = session.exec(
+                update(OAuthSignIn)
+                .where(
+                    col(OAuthSignIn.ticket) == ticket_digest,
+                    col(OAuthSignIn.used_at).is_(None),
+                    col(OAuthSignIn.created_at) > now - GOOD_FOR,
+                )
+                .values(used_at=now, verifier=None)
+            )
+            return bool(used.rowcount)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
