@@ -61,6 +61,7 @@ def serve(
         server = _Server(app, lambda: print(f"sandbox ready on {url}", flush=True))  # noqa: T201  # scripts wait for this line
         with _signals_that_only_stop():
             server.run(sockets=[listener])
+        app.state.sandbox.close()
 
 
 class SandboxThread:
@@ -94,6 +95,7 @@ class SandboxThread:
         self._server.should_exit = True
         self._thread.join(START_SECONDS)
         self._listener.close()
+        self.running.state.close()
 
     def __enter__(self) -> RunningSandbox:
         return self.start()
@@ -128,7 +130,7 @@ class _Server(uvicorn.Server):
                 app,
                 http=KnownConnection,
                 ws="none",
-                lifespan="on",
+                lifespan="off",  # a second Ctrl-C would break it off with a traceback
                 log_level="warning",
                 log_config=None,
                 access_log=False,

@@ -17,8 +17,12 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = "from ccexport.sandbox.server import serve; serve(0, None, None, None)"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_program_says_when_it_is_ready_and_stops_cleanly(number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)]
+)
+def test_the_program_says_when_it_is_ready_and_stops_cleanly(
+    number: signal.Signals, times: int
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         cwd=ROOT,
@@ -31,7 +35,8 @@ def test_the_program_says_when_it_is_ready_and_stops_cleanly(number: signal.Sign
         told = re.fullmatch(r"sandbox ready on (http://127\.0\.0\.1:\d+)\n", line)
         assert told is not None
         assert requests.get(f"{told[1]}/_sandbox/requests", timeout=10).json() == []
-        process.send_signal(number)
+        for _ in range(times):
+            process.send_signal(number)
         rest, errors = process.communicate(timeout=20)
     assert (process.returncode, rest, errors) == (0, "", "")
 
