@@ -88,13 +88,7 @@ class TokenKeeper:
     def _renew_alone(self, connection_id: int) -> str:
         old = _from_bytes(self._read(connection_id).content)
         try:
-            try:
-                new = refresh(self._auth_url, self._app, old, now=self._now())
-            except (
-                OutcomeUnknown
-            ):  # the answer was lost: the old token may be spent; one more try tells
-                self._sleep(1.0)  # the token endpoint allows one request a second
-                new = refresh(self._auth_url, self._app, old, now=self._now())
+            new = patiently(lambda: self._refresh(old), self._sleep)
         except NotConnected:
             raise self._needs_sign_in(connection_id) from None
         self.store(connection_id, new)
@@ -103,9 +97,7 @@ class TokenKeeper:
     def _refresh(self, old: TokenPair) -> TokenPair:
         try:
             return refresh(self._auth_url, self._app, old, now=self._now())
-        except (
-            OutcomeUnknown
-        ):  # the answer was lost: the old token may be spent; one more try tells
+        except OutcomeUnknown:  # the answer was lost and the old token may be spent: once more
             self._sleep(TOKEN_ENDPOINT_SECONDS)
             return refresh(self._auth_url, self._app, old, now=self._now())
 
