@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from ccexport.services.access import Role
+from ccexport.services.connections import Connections
+from ccexport.ui import connections as widgets
 from ccexport.ui import page
 
 user = page.begin("Connections", role=Role.ADMINISTRATOR)
+st.caption("Each connection is a Constant Contact account that exports may send to.")
+
+with page.errors_shown():
+    connections = Connections(page.parts())
+    views = connections.views()
+    export_names = connections.export_names()
+    widgets.welcome_back(views)
+    ready = widgets.application_is_set(page.parts().settings)
+    widgets.ask_to_sign_in([view for view in views if view.connection.needs_sign_in])
+    if ready and not views:
+        st.info(
+            "There is no connection yet. Add one below: give it a name, agree to the transfer of data and sign in at "
+            "Constant Contact. Then set up an export over it."
+        )
+    for view in views:
+        widgets.card(view, export_names.get(view.connection.id, []), by=user, ready=ready)
+    if ready:
+        widgets.add_form(by=user, first=not views)

@@ -50,6 +50,8 @@ def main() -> None:
     )
     st.logo(LOOKS / "logo.svg", icon_image=LOOKS / "favicon.png", size="large")
     pages = {section: _pages_of(screens) for section, screens in MENU.items()}
+    if not pages[""]:  # until there is a Home
+        pages[""] = [st.Page(lambda: st.title("Home"), title="Home", url_path="home", default=True)]
     st.navigation(pages).run()
 
 

@@ -1,0 +1,280 @@
+"""What the page Connections is made of: a card for each connection, the form that adds one, the dialogs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from ccexport.services.access import Person
+from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections
+from ccexport.services.consent import CONSENT_TEXT
+from ccexport.services.sign_ins import SignIns
+from ccexport.settings import Settings
+from ccexport.store.connections import ConnectionView
+from ccexport.ui import page
+from ccexport.ui.page import plain
+
+SHOWN_EXPORTS = 5
+_DEVELOPER_PORTAL = "https://developer.constantcontact.com"
+
+
+def welcome_back(views: Sequence[ConnectionView]) -> None:
+    """The outcome of what was done just before: a sign-in (its name is in the address), a removal."""
+    name = st.query_params.get("connected", "")
+    for view in views:
+        if name and view.connection.name == name:
+            organization = plain(view.connection.organization)
+            st.success(f"“{plain(name)}” is connected to {organization}.", icon=":material/check:")
+    if name:
+        del st.query_params["connected"]
+    if said := st.session_state.pop("connections_said", None):
+        st.success(said, icon=":material/check:")
+
+
+def application_is_set(settings: Settings) -> bool:
+    """Whether anybody can sign in at all; if not, says what to set up."""
+    if settings.cc_client_id:
+        return True
+    st.warning(
+        "No Constant Contact application is set up yet, so nobody can sign in.",
+        icon=":material/key_off:",
+    )
+    with st.container(border=True):
+        st.markdown(
+            f"1. Make an application at [{_DEVELOPER_PORTAL.removeprefix('https://')}]({_DEVELOPER_PORTAL}) "
+            "(authorization code flow with rotating refresh tokens).\n"
+            "2. Register this redirect address there:"
+        )
+        st.code(settings.redirect_uri, language=None)
+        st.markdown(
+            "3. Set these variables, or write them into the file `.env`, and start ccexport again:"
+        )
+        st.code("CCEXPORT_CC_CLIENT_ID=…\nCCEXPORT_CC_CLIENT_SECRET=…", language=None)
+    return False
+
+
+def ask_to_sign_in(views: Sequence[ConnectionView]) -> None:
+    """What a person has to do first, where Constant Contact no longer accepts a sign-in."""
+    for view in views:
+        name = plain(view.connection.name)
+        st.error(
+            f"Constant Contact no longer accepts the sign-in of “{name}”. Select Authenticate below; runs that wait "
+            "for it then continue by themselves.",
+            icon=":material/lock_reset:",
+        )
+
+
+def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: bool) -> None:
+    """One connection: what it is, and what can be done with it."""
+    connection = view.connection
+    key = f"connections_{{}}_{connection.id}".format
+    with st.container(border=True, key=key("card")):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(plain(connection.name), anchor=False, width="content")
+            _badge(view)
+        _facts(view, exports)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if connection.needs_sign_in:
+                _authenticate_button(view, by, ready, primary=True)
+            tested = st.button("Test", key=key("test"), icon=":material/network_check:")
+            if not connection.needs_sign_in:
+                _authenticate_button(view, by, ready, primary=False)
+            if st.button("Rename", key=key("rename"), icon=":material/edit:"):
+                _rename(connection.name)
+            if st.button("Remove", key=key("remove"), icon=":material/delete:"):
+                _remove(view, exports)
+            st.toggle(
+                "Contributors may use it",
+                value=connection.contributors,
+                key=key("share"),
+                on_change=_share,
+                args=(connection.name, key("share")),
+                width="content",
+            )
+        if tested:
+            _test(connection.name)
+
+
+def add_form(*, by: Person, first: bool) -> None:
+    """Name, who may use it, consent, then to Constant Contact's own page."""
+    with st.expander("Add a connection", expanded=first, icon=":material/add_link:"):
+        name = st.text_input(
+            "Display name",
+            key="connections_name",
+            max_chars=MAX_NAME_CHARACTERS,
+            placeholder="Marketing",
+            help="How people here call it, for example after the account or the team.",
+        )
+        contributors = st.toggle(
+            "Contributors may use it",
+            key="connections_contributors",
+            help="Otherwise administrators alone set up exports over it.",
+        )
+        _connect(name, contributors, by=by, key="connections_add")
+        st.caption(
+            "Its redirect address has to be registered for the application at Constant Contact:"
+        )
+        st.code(page.parts().settings.redirect_uri, language=None)
+
+
+def _badge(view: ConnectionView) -> None:
+    if view.connection.needs_sign_in:
+        st.badge("Sign-in needed", color="orange", icon=":material/warning:")
+    else:
+        st.badge("Connected", color="green", icon=":material/check_circle:")
+
+
+def _facts(view: ConnectionView, exports: Sequence[str]) -> None:
+    connection = view.connection
+    agreed = f"{plain(view.agreed_by)}, {page.when(view.agreed_at)}" if view.agreed_by else "–"  # noqa: RUF001
+    shared = "Administrators and contributors" if connection.contributors else "Administrators"
+    facts = (
+        ("Account", plain(connection.organization)),
+        ("Who may use it", shared),
+        ("Export user", plain(connection.export_user)),
+        ("Consent", agreed),
+        ("Exports", _listed(exports)),
+    )
+    for column, (label, value) in zip(st.columns(len(facts)), facts, strict=True):
+        column.caption(label)
+        column.markdown(value)
+
+
+def _listed(exports: Sequence[str]) -> str:
+    names = ", ".join(plain(name) for name in exports[:SHOWN_EXPORTS])
+    more = len(exports) - SHOWN_EXPORTS
+    return f"{names} and {more:,} more" if more > 0 else names or "None yet"
+
+
+def _authenticate_button(view: ConnectionView, by: Person, ready: bool, *, primary: bool) -> None:
+    clicked = st.button(
+        "Authenticate",
+        key=f"connections_authenticate_{view.connection.id}",
+        icon=":material/login:",
+        type="primary" if primary else "secondary",
+        disabled=not ready,
+        help="Sign in at Constant Contact again, with the same account.",
+    )
+    if clicked:
+        _authenticate(view, by)
+
+
+@st.dialog("Sign in again")
+def _authenticate(view: ConnectionView, by: Person) -> None:
+    name = view.connection.name
+    organization = plain(view.connection.organization)
+    st.markdown(
+        f"“{plain(name)}” belongs to the account {organization}. Sign in with that account; another is refused and "
+        "nothing changes."
+    )
+    _connect(name, None, by=by, key=f"connections_again_{view.connection.id}")
+
+
+def _connect(name: str, contributors: bool | None, *, by: Person, key: str) -> None:
+    """Consent and the button that leaves for Constant Contact; `contributors` is None for signing in again."""
+    with st.container(border=True):
+        st.markdown(plain(CONSENT_TEXT))
+        agreed = st.checkbox("I agree", key=f"{key}_agree")
+    missing = [
+        text for text, there in (("a name", name.strip()), ("your consent", agreed)) if not there
+    ]
+    clicked = st.button(
+        "Connect",
+        key=f"{key}_connect",
+        type="primary",
+        icon=":material/open_in_browser:",
+        disabled=bool(missing),
+        help=f"Needs {' and '.join(missing)}." if missing else None,
+    )
+    if clicked:
+        with page.errors_shown():
+            ticket = SignIns(page.parts()).prepare(
+                name,
+                contributors=bool(contributors),
+                agreed=agreed,
+                by=by,
+                again=contributors is None,
+            )
+            address = f"/oauth/start/{ticket}"
+            st.html(
+                f'<p>Off to Constant Contact … <a href="{address}" target="_self">Open it yourself</a> if nothing '
+                "happens.</p>"
+            )
+            page.go_to(address)
+
+
+def _test(name: str) -> None:
+    with st.spinner("Asking Constant Contact …"), page.errors_shown():
+        found = Connections(page.parts()).check(name)
+        organization = plain(found.organization)
+        if found.missing_privileges:
+            missing = plain(", ".join(found.missing_privileges))
+            st.warning(
+                f"Signed in to {organization}, but the user who signed in lacks {missing}. Select Authenticate and "
+                "sign in as the account's owner or a manager."
+            )
+        else:
+            st.success(f"Signed in to {organization}; {found.lists:,} lists can be used.")
+
+
+def _share(name: str, key: str) -> None:
+    with page.errors_shown():
+        Connections(page.parts()).share(name, contributors=bool(st.session_state[key]))
+
+
+@st.dialog("Rename connection")
+def _rename(name: str) -> None:
+    new_name = st.text_input(
+        "Display name", value=name, key="connections_new_name", max_chars=MAX_NAME_CHARACTERS
+    )
+    st.caption("Exports keep using it. Runs of before show the name of then.")
+    if st.button("Save", key="connections_rename_save", type="primary"):
+        with page.errors_shown():
+            renamed = Connections(page.parts()).rename(name, new_name)
+            _say(f"“{plain(name)}” is called “{plain(renamed.name)}” now.")
+            st.rerun()
+
+
+@st.dialog("Remove connection")
+def _remove(view: ConnectionView, exports: Sequence[str]) -> None:
+    name = view.connection.name
+    organization = plain(view.connection.organization)
+    st.markdown(
+        f"“{plain(name)}” ({organization}) is removed and its sign-in destroyed. This cannot be undone; the history "
+        "of its runs stays."
+    )
+    exports_too = False
+    if exports:
+        st.markdown(f"**Exports that use it:** {_listed(exports)}")
+        choice = st.radio(
+            "What becomes of them?",
+            ("Detach them", "Remove them too"),
+            key="connections_remove_choice",
+            captions=(
+                "They stay, inactive, until given another connection.",
+                "They are gone for good.",
+            ),
+        )
+        exports_too = choice == "Remove them too"
+    st.caption(
+        "Also remove the application's access in your Constant Contact account: only that ends the grant itself."
+    )
+    label = "Remove connection and exports" if exports_too else "Remove connection"
+    if st.button(label, key="connections_remove_confirm", type="primary"):
+        with page.errors_shown():
+            count = Connections(page.parts()).remove(name, exports_too=exports_too)
+            _say(_what_was_removed(name, count, exports_too=exports_too))
+            st.rerun()
+
+
+def _what_was_removed(name: str, exports: int, *, exports_too: bool) -> str:
+    kinds = "1 export" if exports == 1 else f"{exports:,} exports"
+    became = "removed too" if exports_too else "detached now"
+    verb = "is" if exports == 1 else "are"
+    return f"“{plain(name)}” is removed." + (f" {kinds} {verb} {became}." if exports else "")
+
+
+def _say(text: str) -> None:
+    """Shown after the page has been drawn anew."""
+    st.session_state["connections_said"] = text
