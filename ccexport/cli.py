@@ -19,7 +19,7 @@ import typer
 
 from ccexport import __version__
 from ccexport.assembly import Parts
-from ccexport.commands import connections, exports, runs, segments
+from ccexport.commands import connections, exports, refresh, runs, segments
 from ccexport.commands.console import print_text, say
 from ccexport.errors import CcexportError, SettingError, SetupError, UsageError
 from ccexport.redaction import configure_logging, redact
@@ -39,6 +39,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(segments.app, name="segments")
 app.add_typer(exports.app, name="exports")
 app.add_typer(runs.app, name="runs")
+app.command()(refresh.refresh)
 
 
 def main() -> NoReturn:

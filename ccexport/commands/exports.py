@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ccexport.assembly import Parts
+from ccexport.commands import export_files
 from ccexport.commands.console import (
     ExportName,
     Json,
@@ -20,11 +21,14 @@ from ccexport.commands.summary import print_run, reasons
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import local_administrator
 from ccexport.services.exports import ExportDraft, Exports, export_document
-from ccexport.services.following import EXIT_CODES, follow_run
-from ccexport.services.previews import ExportPreview, preview_document
 from ccexport.services.runs import run_document
 
+if TYPE_CHECKING:
+    from ccexport.services.previews import ExportPreview
+
 app = typer.Typer(help="Which segments go to which list.", no_args_is_help=True)
+app.command()(export_files.dump)
+app.command()(export_files.apply)
 
 
 @app.command()
@@ -99,6 +103,8 @@ def preview(
 ) -> None:
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
     parts: Parts = ctx.obj
+    from ccexport.services.previews import preview_document
+
     found = Exports(parts).preview(name, samples)
     view = parts.exports.by_name(name)
     rate = parts.settings.cc_requests_per_second
@@ -135,6 +141,8 @@ def run(
             print_json(run_document(queued))
         say(f"Run {queued.id} is queued; a worker performs it: python -m ccexport worker")
         return
+    from ccexport.services.following import EXIT_CODES, follow_run
+
     with run_progress() as show:
         document = follow_run(parts, queued.id, show)
     if as_json:

@@ -1,0 +1,109 @@
+"""`refresh`: read the source's segments again and queue the exports due on it; or set when that happens by itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from ccexport.clock import iso
+from ccexport.commands.console import Json, print_json, print_table, print_text, say
+from ccexport.errors import SourceError, UsageError
+from ccexport.services.access import local_administrator
+from ccexport.services.refreshes import Refreshes, RefreshResult, refresh_document
+from ccexport.services.schedules import DAY_NAMES, EVERY_DAY, describe_recurrence
+
+
+def refresh(
+    ctx: typer.Context,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HH:MM", help="Refresh by itself at this time; up to four times."),
+    ] = None,
+    days: Annotated[
+        str, typer.Option(help="daily, or weekdays as in mon,wed,fri (with --at).")
+    ] = "daily",
+    zone: Annotated[str, typer.Option(help="Whose clock --at means, as Europe/Berlin.")] = "UTC",
+    off: Annotated[bool, typer.Option("--off", help="No refresh by itself any more.")] = False,
+    schedule: Annotated[
+        bool, typer.Option("--schedule", help="Show when it happens by itself.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read the segments again and queue every export due on a refresh. With --at or --off: set when by itself."""
+    refreshes, by = Refreshes(ctx.obj), local_administrator()
+    if sum((bool(at), off, schedule)) > 1:
+        raise UsageError("--at, --off and --schedule exclude each other. Give one of them.")
+    if at:
+        refreshes.set_schedule(_weekdays(days), at, zone, by=by)
+    elif off:
+        refreshes.turn_off(by=by)
+    elif not schedule:
+        _print_result(refreshes.refresh(by=by), as_json)
+        return
+    _print_schedule(refreshes, as_json)
+
+
+def _print_result(result: RefreshResult, as_json: bool) -> None:
+    error = result.refresh.error
+    if as_json:
+        print_json(refresh_document(result))
+    if error and not result.sizes:
+        raise SourceError(error)
+    if not as_json:
+        rows = [[name, members] for name, members in sorted(result.sizes.items())]
+        print_table(["segment", "members"], rows, empty="The source holds no segments.")
+        for run in result.runs:
+            print_text(f'Run {run.id} of "{run.export_name}" is queued.')
+    if error:
+        say(error)
+    segments, runs = _counted(len(result.sizes), "segment"), _counted(len(result.runs), "run")
+    ending = "; a worker performs them: python -m ccexport worker" if result.runs else ""
+    say(f"{segments} read, {runs} queued{ending}.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _print_schedule(refreshes: Refreshes, as_json: bool) -> None:
+    recurrence, times = refreshes.recurrence(), refreshes.next_five()
+    is_on = bool(times) and recurrence is not None
+    if as_json:
+        print_json(
+            {
+                "weekdays": list(recurrence.weekdays) if recurrence else [],
+                "times": [f"{at:%H:%M}" for at in recurrence.times] if recurrence else [],
+                "zone": recurrence.zone if recurrence else None,
+                "on": is_on,
+                "next": [iso(each) for each in times],
+            }
+        )
+    elif recurrence is None or not is_on:
+        say("No refresh happens by itself. Set one: refresh --at 06:30 --zone Europe/Berlin")
+    else:
+        print_text(f"Refreshes {describe_recurrence(recurrence)}; next:")
+        for each in times:
+            print_text(f"  {_local(each, recurrence.zone)}")
+
+
+def _local(moment: datetime, zone: str) -> str:
+    return f"{moment.astimezone(ZoneInfo(zone)):%a %d %b %Y %H:%M} ({zone})"
+
+
+def _weekdays(text: str) -> list[int]:
+    """`daily`, or names of days of at least three letters, with commas. Raises `UsageError`."""
+    if text.strip().casefold() == "daily":
+        return list(EVERY_DAY)
+    found = []
+    for part in text.split(","):
+        word = part.strip().casefold()
+        number = next(
+            (n for n, name in enumerate(DAY_NAMES) if name.casefold().startswith(word)), None
+        )
+        if number is None or len(word) < 3:
+            raise UsageError(f'"{part.strip()[:50]}" is no weekday. Write daily, or mon,wed,fri.')
+        found.append(number)
+    return found
