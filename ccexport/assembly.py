@@ -1,4 +1,7 @@
-"""Puts the rooms together from the settings; the one place that knows how each is built."""
+"""Puts the rooms together from the settings; the one place that knows how each is built.
+
+What brings Ibis or Arrow along is imported where it is built: a command that needs neither starts at once.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -14,10 +18,8 @@ from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import AppCredentials
 from ccexport.constantcontact.client import Client
 from ccexport.errors import SettingError
-from ccexport.segments.source import Source, open_source
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
-from ccexport.steps.tools import ActivityBoard, Tools
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
@@ -26,10 +28,14 @@ from ccexport.store.exports import ExportStore
 from ccexport.store.keys import Keys, load_keys
 from ccexport.store.migrate import migrate
 from ccexport.store.refreshes import RefreshStore
-from ccexport.store.run_files import RunFiles
 from ccexport.store.runs import RunStore
 from ccexport.store.tokens import TokenStore
 from ccexport.store.workers import WorkerStore
+
+if TYPE_CHECKING:
+    from ccexport.segments.source import Source
+    from ccexport.steps.tools import Tools
+    from ccexport.store.run_files import RunFiles
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,8 @@ class Parts:
 
     @cached_property
     def run_files(self) -> RunFiles:
+        from ccexport.store.run_files import RunFiles
+
         return RunFiles(self.settings.run_files_dir, self.keys.run_files)
 
     @cached_property
@@ -111,6 +119,8 @@ class Parts:
 
     def open_source(self) -> Source:
         """Raises `SourceError`."""
+        from ccexport.segments.source import open_source
+
         return open_source(self.settings.source_url)
 
     def client_for(self, connection_id: int, guard: Callable[[], None] | None = None) -> Client:
@@ -139,6 +149,8 @@ class Parts:
 
     def tools(self, stop: threading.Event) -> Tools:
         """What runs work with, in a process that ends when `stop` is set."""
+        from ccexport.steps.tools import ActivityBoard, Tools
+
         return Tools(
             runs=self.runs,
             batches=self.batches,

@@ -8,22 +8,24 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.constantcontact.client import Client
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, check_mapping
-from ccexport.segments.source import Source
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name
-from ccexport.services.previews import ExportPreview, preview_mapping
 from ccexport.services.schedules import check_schedule, next_times
 from ccexport.states import Mode, RunState, Trigger
 from ccexport.steps.preflight import check_account, check_custom_fields, check_list
 from ccexport.store.exports import ExportChange, ExportView, NewExport
 from ccexport.store.tables import Connection, Export, Run
+
+if TYPE_CHECKING:
+    from ccexport.segments.source import Source
+    from ccexport.services.previews import ExportPreview
 
 log = logging.getLogger(__name__)
 
@@ -180,6 +182,8 @@ class Exports:
 
     def preview(self, name: str, samples: int = 5) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, without sending."""
+        from ccexport.services.previews import preview_mapping  # brings Ibis along
+
         view = self._parts.exports.by_name(name)
         mapping = FieldMapping(view.mapping)
         types = self._custom_field_types(view, mapping)

@@ -10,7 +10,6 @@ from ccexport.clock import iso
 from ccexport.errors import NotFound
 from ccexport.services.access import Person
 from ccexport.states import RunState
-from ccexport.steps.preparing import REJECTIONS
 from ccexport.store.tables import Batch, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
@@ -48,6 +47,8 @@ class Runs:
 
     def rejected(self, run_id: int) -> Iterator[tuple[str, ...]]:
         """The profiles left out: customer_id, email, reason, sent_instead. Raises `NotFound`."""
+        from ccexport.steps.preparing import REJECTIONS  # brings Arrow along
+
         run = self._parts.runs.get(run_id)
         if run.rejected_count == 0:
             return iter(())
@@ -55,10 +56,10 @@ class Runs:
             raise NotFound(
                 f"The files of run {run_id} are no longer kept (CCEXPORT_RETENTION_DAYS); its counts are kept."
             )
-        return self._rejected_rows(run_id)
+        return self._rows_of(run_id, REJECTIONS)
 
-    def _rejected_rows(self, run_id: int) -> Iterator[tuple[str, ...]]:
-        for batch in self._parts.run_files.stream(run_id, REJECTIONS):
+    def _rows_of(self, run_id: int, file: str) -> Iterator[tuple[str, ...]]:
+        for batch in self._parts.run_files.stream(run_id, file):
             columns = [batch[name].to_pylist() for name in REJECTED_HEADER]
             for row in zip(*columns, strict=True):
                 yield tuple(value or "" for value in row)

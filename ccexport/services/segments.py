@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ccexport.assembly import Parts
-from ccexport.segments.source import Attribute, Segment
+
+if TYPE_CHECKING:
+    from ccexport.segments.source import Attribute, Segment
 
 
 class Segments:
