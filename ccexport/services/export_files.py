@@ -57,7 +57,7 @@ class ExportDifference:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """An export as a file has it, of the form that it must have; `line` begins at 1."""
 
     line: int
@@ -74,10 +74,7 @@ class ExportFiles:
     def dump(self, name: str | None = None) -> str:
         """All exports by name, or one, as YAML. Raises `NotFound`."""
         views = self._parts.exports.views() if name is None else [self._parts.exports.by_name(name)]
-        document = {"exports": [_as_document(view) for view in views]}
-        # a width that nothing reaches: a name is never broken over lines
-        text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=10**9)
-        return _HEADER + str(text)
+        return write_entries([_as_document(view) for view in views])
 
     def apply(
         self, text: str, file_name: str, *, by: Person, dry_run: bool = False
@@ -87,7 +84,7 @@ class ExportFiles:
         Raises `UsageError` for a broken file and `SetupError` for what does not fit, each with file and line;
         `Conflict` when somebody changed one of them meanwhile.
         """
-        entries = _read(text, file_name)
+        entries = read_entries(text, file_name)
         before = {view.export.name_key: view for view in self._parts.exports.views()}
         exports, new, changes, differences = Exports(self._parts), [], [], []
         with DraftChecks(self._parts) as checks:
@@ -106,6 +103,27 @@ class ExportFiles:
         if not dry_run:
             self._parts.exports.save(new, changes)
         return differences
+
+
+def write_entries(exports: Sequence[Mapping[str, Any]]) -> str:
+    """The text of a file with these exports; `read_entries` reads every sign of it back."""
+    # a width that nothing reaches: a name is never broken over lines
+    text = yaml.dump(
+        {"exports": list(exports)}, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10**9
+    )
+    return _HEADER + str(text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts with line breaks and other unseen signs are quoted with escapes: read back, they would be folded."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if all(sign.isprintable() for sign in text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _as_document(view: ExportView) -> dict[str, Any]:
@@ -165,7 +183,7 @@ def _flat(name: str, connection: str | None, draft: ExportDraft) -> dict[str, st
     }
 
 
-def _check(checks: DraftChecks, entry: _Entry, file_name: str) -> CheckedDraft:
+def _check(checks: DraftChecks, entry: Entry, file_name: str) -> CheckedDraft:
     with _at_line(file_name, entry.line, entry.draft.name):
         if entry.is_detached:
             raise UsageError("it has no connection. Name one; `connections list` shows all.")
@@ -175,7 +193,7 @@ def _check(checks: DraftChecks, entry: _Entry, file_name: str) -> CheckedDraft:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _read(text: str, file_name: str) -> list[_Entry]:
+def read_entries(text: str, file_name: str) -> list[Entry]:
     """The exports of a file, of the right form and each once. Raises `UsageError` with the line."""
     root = _compose(text, file_name)
     top = _pairs(root, file_name, "The file", ("exports",))
@@ -210,7 +228,7 @@ def _compose(text: str, file_name: str) -> yaml.Node:
     return root
 
 
-def _read_entry(node: yaml.Node, file_name: str) -> _Entry:
+def _read_entry(node: yaml.Node, file_name: str) -> Entry:
     pairs, line = _pairs(node, file_name, "An export", _KEYS), _line(node)
     for key in _REQUIRED:
         if key not in pairs:
@@ -239,7 +257,7 @@ def _read_entry(node: yaml.Node, file_name: str) -> _Entry:
             mode=check_mode(values["mode"]),
             schedule=check_schedule(values["schedule"]),
         )
-    return _Entry(line, draft, is_detached)
+    return Entry(line, draft, is_detached)
 
 
 def _pairs(
