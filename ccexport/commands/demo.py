@@ -1,4 +1,4 @@
-"""`demo`: everything on this machine, without an account: stand-in, sample source, a connection, an export, a run."""
+"""`demo`: everything on this machine, without an account: stand-in, sample source, connection, export, dashboard."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ccexport.assembly import Parts
 from ccexport.commands.console import run_progress, say
+from ccexport.commands.serve import check_port, serve_until, stopping
 from ccexport.commands.summary import print_run
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import Conflict, SetupError
@@ -21,7 +22,7 @@ from ccexport.services.access import local_administrator
 from ccexport.services.connections import Connections
 from ccexport.services.exports import ExportDraft, Exports
 from ccexport.services.following import EXIT_CODES, follow_run
-from ccexport.settings import Settings
+from ccexport.settings import PREFIX, Settings
 
 CONNECTION = "Demo account"
 EXPORT = "Newsletter"
@@ -50,9 +51,30 @@ def run_once(settings: Settings, profiles: int | None) -> int:
     return EXIT_CODES.get(document["state"], 1)
 
 
+def serve_demo(settings: Settings, profiles: int | None, port: int) -> None:
+    """Set everything up, then dashboard and worker until stopped; the stand-in ends last."""
+    check_port(port)
+    settings = settings.model_copy(update={"public_url": f"http://localhost:{port}"})
+    with stopping() as stop, demo_parts(settings, profiles) as parts:
+        say(
+            'Connection "Demo account" and export "Newsletter" are set up; nothing leaves this machine.'
+        )
+        serve_until(stop, parts, port, _variables(parts.settings))
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """The demo's settings for the dashboard's process."""
+    names = (
+        *("data_dir", "database_url", "source_url", "public_url", "poll_seconds"),
+        *("cc_client_id", "cc_api_url", "cc_auth_url"),
+    )
+    variables = {f"{PREFIX}{name.upper()}": str(getattr(settings, name)) for name in names}
+    return variables | {f"{PREFIX}CC_CLIENT_SECRET": ""}
+
+
 @contextmanager
 def demo_parts(settings: Settings, profiles: int | None) -> Iterator[Parts]:
-    """A demo of its own folder, with the stand-in running beside it."""
+    """A demo of its own folder, with the stand-in running beside it (in a process group of its own: it ends last)."""
     folder = settings.data_dir / "demo"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _sandbox(folder) as url:
@@ -95,7 +117,7 @@ def _sandbox(folder: Path) -> Iterator[str]:
         "CCEXPORT_CC_CLIENT_SECRET": "",
     }
     with subprocess.Popen(  # noqa: S603  # our own program
-        command, stdout=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, text=True, env=environment, process_group=0
     ) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""

@@ -51,7 +51,7 @@ def main() -> None:
     st.logo(LOOKS / "logo.svg", icon_image=LOOKS / "favicon.png", size="large")
     pages = {section: _pages_of(screens) for section, screens in MENU.items()}
     if not pages[""]:  # until there is a Home
-        pages[""] = [st.Page(lambda: st.title("Home"), title="Home", url_path="home", default=True)]
+        pages[""] = [st.Page(_no_home_yet, title="Home", url_path="home", default=True)]
     st.navigation(pages).run()
 
 
@@ -68,6 +68,10 @@ def _pages_of(screens: tuple[Screen, ...]) -> list[Page]:
         for screen in screens
         if (ROOT / "pages" / f"{screen.name}.py").exists()
     ]
+
+
+def _no_home_yet() -> None:
+    st.title("Home")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,143 @@
+"""`serve`: the dashboard in a process of its own and a worker in this one; one Ctrl-C or SIGTERM ends both in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from ccexport.assembly import Parts
+from ccexport.commands.console import print_text
+from ccexport.errors import SetupError
+from ccexport.settings import Settings
+from ccexport.worker import Worker
+
+DEFAULT_PORT = 8501
+APP = Path(__file__).resolve().parents[2] / "app.py"
+_HOST = "127.0.0.1"
+_START_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+_END_SECONDS = 10.0
+
+
+def serve(settings: Settings, port: int, *, with_worker: bool) -> None:
+    """Dashboard and worker until stopped. Raises `SetupError` for a busy port before anything starts."""
+    check_port(port)
+    variables = {}
+    if "public_url" not in settings.model_fields_set:  # nobody said where people reach it: here
+        variables["CCEXPORT_PUBLIC_URL"] = f"http://localhost:{port}"
+    with stopping() as stop:
+        serve_until(stop, Parts(settings), port, variables, with_worker=with_worker)
+
+
+def serve_until(
+    stop: threading.Event,
+    parts: Parts,
+    port: int,
+    variables: Mapping[str, str],
+    *,
+    with_worker: bool = True,
+) -> None:
+    """As `serve`, with further environment variables for the dashboard, until `stop` is set or the dashboard ends."""
+    _ = parts.engine  # the store is brought to our tables once, before two processes want to
+    with _dashboard(stop, port, variables):
+        if not stop.is_set():
+            print_text(f"dashboard on http://localhost:{port}")
+            sys.stdout.flush()
+        if with_worker:
+            Worker(parts, stop).work()
+        else:
+            stop.wait()
+
+
+def check_port(port: int) -> None:
+    """Raises `SetupError` when the port is in use."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((_HOST, port))
+            probe.listen(1)
+    except OSError as error:
+        raise SetupError(
+            f"Port {port} cannot be used ({error.strerror or error}). Choose another with --port."
+        ) from error
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM and a closed terminal set; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _dashboard(stop: threading.Event, port: int, variables: Mapping[str, str]) -> Iterator[None]:
+    """The dashboard, answering. It has a process group of its own: Ctrl-C comes to us, and we end it in order."""
+    command = (
+        *(sys.executable, "-m", "streamlit", "run", str(APP)),
+        *("--server.port", str(port), "--server.address", _HOST, "--server.headless", "true"),
+    )
+    process = subprocess.Popen(  # noqa: S603  # our own program
+        command, stdout=subprocess.DEVNULL, env=os.environ | variables, process_group=0
+    )
+    ended = threading.Thread(target=_wait_for, args=(process, stop), daemon=True)
+    ended.start()
+    try:
+        _wait_until_it_answers(process, port, stop)
+        yield
+        _check_alive(process)
+    finally:
+        process.terminate()
+        ended.join(_END_SECONDS)
+        process.kill()
+        process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    process.wait()
+    stop.set()
+
+
+def _wait_until_it_answers(
+    process: subprocess.Popen[bytes], port: int, stop: threading.Event
+) -> None:
+    give_up_at = time.monotonic() + _START_SECONDS
+    while time.monotonic() < give_up_at:
+        _check_alive(process)
+        try:
+            socket.create_connection((_HOST, port), timeout=1).close()
+        except OSError:
+            if stop.wait(_LOOK_SECONDS):
+                _check_alive(process)
+                return
+        else:
+            return
+    raise SetupError(f"The dashboard did not answer within {_START_SECONDS:.0f} s.")
+
+
+def _check_alive(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise SetupError(
+            f"The dashboard ended by itself (code {process.returncode}); the lines above say why."
+        )
