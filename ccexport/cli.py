@@ -151,13 +151,29 @@ def demo(
     profiles: Annotated[
         int | None, typer.Option(help="Make so many sample profiles.", min=1, max=10_000_000)
     ] = None,
+    port: Annotated[int, typer.Option(help="Port of the dashboard.", min=1, max=65535)] = 8501,
 ) -> None:
-    """Everything on this machine, without an account: stand-in, sample source, connection, export and run."""
-    from ccexport.commands.demo import run_once
+    """Everything on this machine, without an account: stand-in, sample source, an export, worker and dashboard."""
+    from ccexport.commands.demo import run_once, serve_demo
 
     if not once:
-        raise UsageError("Until there is a dashboard, the demo runs with --once alone.")
+        serve_demo(ctx.obj.settings, profiles, port)
+        return
     raise typer.Exit(run_once(ctx.obj.settings, profiles))
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 8501,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="The dashboard alone; a worker runs elsewhere.")
+    ] = False,
+) -> None:
+    """Serve the dashboard and work, until stopped (SIGTERM or Ctrl-C end both in order)."""
+    from ccexport.commands.serve import serve as serve_dashboard
+
+    serve_dashboard(ctx.obj.settings, port, with_worker=not no_worker)
 
 
 @app.command()
