@@ -30,7 +30,7 @@ from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.steps.following import PollTimer, follow_batches
 from ccexport.steps.outcomes import RunTotals, judge_run
 from ccexport.steps.preparing import prepare_run, restore_run_files
-from ccexport.steps.sending import send_batch
+from ccexport.steps.sending import FilesAhead, send_batch
 from ccexport.steps.tools import MAX_IN_FLIGHT, StopAsked, Tools
 from ccexport.store.budget import next_reset
 from ccexport.store.runs import Held, LeaseLost, Wait
@@ -88,11 +88,14 @@ def _upload_and_confirm(held: Held, tools: Tools) -> None:
         return
     restore_run_files(held, run, tools)
     timer = PollTimer(tools.poll_seconds, tools.now())
-    with closing(tools.guarded_client(held, run.connection_id or 0)) as client:
+    with (
+        closing(tools.guarded_client(held, run.connection_id or 0)) as client,
+        FilesAhead(run, tools) as files,
+    ):
         while batches := _open_batches(held, tools):
             with _timed(held, run.state, tools):
-                _one_step(held, run, batches, client, timer, tools)
-            run = _stage(held, tools)
+                _one_step(held, run, batches, files, client, timer, tools)
+            run = _stage(held, timer, tools)
 
 
 def _open_batches(held: Held, tools: Tools) -> list[Batch]:
@@ -103,7 +106,13 @@ def _open_batches(held: Held, tools: Tools) -> list[Batch]:
 
 
 def _one_step(
-    held: Held, run: Run, batches: list[Batch], client: Client, timer: PollTimer, tools: Tools
+    held: Held,
+    run: Run,
+    batches: list[Batch],
+    files: FilesAhead,
+    client: Client,
+    timer: PollTimer,
+    tools: Tools,
 ) -> None:
     """Send one batch, or look at the activities when that is due or nothing can be sent."""
     tools.pause(0)
@@ -111,23 +120,28 @@ def _one_step(
     in_flight = len(batches) - len(pending)
     may_send = bool(pending) and in_flight < MAX_IN_FLIGHT
     if may_send and (not in_flight or timer.seconds_left(tools.now()) > 0):
-        send_batch(held, run, pending[0], client, tools)
+        content = files.content(pending[0], pending[1] if len(pending) > 1 else None)
+        send_batch(held, run, pending[0], content, client, tools)
         return
     if left := timer.seconds_left(tools.now()):
         tools.pause(min(left, LONGEST_PAUSE_SECONDS))
         return
-    settled = follow_batches(held, run, batches, client, tools)
-    timer.looked(tools.now(), something_ended=settled)
-    if settled and run.waits:
+    ended_after_seconds = follow_batches(held, run, batches, client, tools)
+    timer.looked(tools.now(), ended_after_seconds)
+    if ended_after_seconds is not None and run.waits:
         tools.runs.made_progress(held)
 
 
-def _stage(held: Held, tools: Tools) -> Run:
+def _stage(held: Held, timer: PollTimer, tools: Tools) -> Run:
     """`confirming` once nothing is left to send, `uploading` again when a lost file has to be."""
     run = tools.runs.check_lease(held)
     states = {batch.state for batch in tools.batches.of_run(held.run_id)}
     stage = RunState.UPLOADING if BatchState.PENDING in states else RunState.CONFIRMING
-    return run if run.state is stage else tools.runs.move(held, stage)
+    if run.state is stage:
+        return run
+    if stage is RunState.CONFIRMING:
+        timer.all_sent(tools.now())
+    return tools.runs.move(held, stage)
 
 
 def _finish(held: Held, tools: Tools) -> None:

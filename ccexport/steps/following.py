@@ -17,32 +17,48 @@ from ccexport.store.tables import Batch, Run
 
 GROWTH = 1.5
 LONGEST_SECONDS = 60.0
+SHORTEST_SECONDS = 1.0
+SHARE_OF_AGE = 0.25
 
 
 class PollTimer:
-    """When to look next: growing intervals while nothing ends, from the first up to a minute."""
+    """When to look next. While nothing ends, intervals grow from the first up to a minute.
+
+    When something ended, how long it took says how soon the rest can be expected: a quarter of that.
+    """
 
     def __init__(self, first_seconds: float, now: datetime) -> None:
-        self._interval = timedelta(seconds=first_seconds)
-        self._longest = timedelta(seconds=max(first_seconds, LONGEST_SECONDS))
-        self.due_at = now + self._interval
+        self._first = first_seconds
+        self._interval = first_seconds
+        self.due_at = now + timedelta(seconds=first_seconds)
 
     def seconds_left(self, now: datetime) -> float:
         return max(0.0, (self.due_at - now).total_seconds())
 
-    def looked(self, now: datetime, *, something_ended: bool) -> None:
-        if not something_ended:
-            self._interval = min(self._interval * GROWTH, self._longest)
-        self.due_at = now + self._interval
+    def all_sent(self, now: datetime) -> None:
+        """Nothing more is sent: look a first interval from now, unless that was to be later."""
+        self.due_at = min(self.due_at, now + timedelta(seconds=self._first))
+
+    def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
+        """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has."""
+        if ended_after_seconds is None:
+            self._interval = min(self._interval * GROWTH, max(self._first, LONGEST_SECONDS))
+        else:
+            least = min(self._first, SHORTEST_SECONDS)
+            self._interval = min(max(ended_after_seconds * SHARE_OF_AGE, least), LONGEST_SECONDS)
+        self.due_at = now + timedelta(seconds=self._interval)
 
 
 def follow_batches(
     held: Held, run: Run, batches: list[Batch], client: Client, tools: Tools
-) -> bool:
-    """Look once; record what ended and what a lost answer left unknown. True if anything was settled."""
+) -> float | None:
+    """Look once; record what ended and what a lost answer left unknown.
+
+    Gives how many seconds the longest of what was settled had taken, None where nothing was.
+    """
     open_batches = [b for b in batches if b.state in (BatchState.SENDING, BatchState.SUBMITTED)]
     if not open_batches:
-        return False
+        return None
     latest = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
     activities = tools.activities.look(
         run.connection_id or 0,
@@ -53,12 +69,15 @@ def follow_batches(
     by_id = {activity.activity_id: activity for activity in activities}
     by_name = {activity.file_name: activity for activity in activities}
     settled = [
-        _look_up(held, batch, by_name.get(batch.file_name), tools)
-        if batch.state is BatchState.SENDING
-        else _follow(held, batch, by_id.get(batch.activity_id or ""), client, tools)
+        batch.sending_at or tools.now()
         for batch in open_batches
+        if (
+            _look_up(held, batch, by_name.get(batch.file_name), tools)
+            if batch.state is BatchState.SENDING
+            else _follow(held, batch, by_id.get(batch.activity_id or ""), client, tools)
+        )
     ]
-    return any(settled)
+    return (tools.now() - min(settled)).total_seconds() if settled else None
 
 
 def _look_up(held: Held, batch: Batch, found: Activity | None, tools: Tools) -> bool:

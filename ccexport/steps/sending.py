@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from ccexport.constantcontact.client import Client
 from ccexport.errors import (
@@ -22,13 +23,47 @@ from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run
 
 
-def send_batch(held: Held, run: Run, batch: Batch, client: Client, tools: Tools) -> None:
+class FilesAhead:
+    """Renders the files of a run, the next one while the present one is on its way. Holds two of them at most."""
+
+    def __init__(self, run: Run, tools: Tools) -> None:
+        self._run = run
+        self._tools = tools
+        self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
+        self._ahead: dict[int, Future[bytes]] = {}
+
+    def __enter__(self) -> FilesAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._renderer.shutdown(cancel_futures=True)
+
+    def content(self, batch: Batch, following: Batch | None) -> bytes:
+        """The file of `batch`; the one of `following` is begun."""
+        present = self._ahead.pop(batch.number, None)
+        if following is not None and following.number not in self._ahead:
+            self._ahead[following.number] = self._renderer.submit(self._render, following)
+        return self._render(batch) if present is None else present.result()
+
+    def _render(self, batch: Batch) -> bytes:
+        contacts = self._tools.run_files.rows(self._run.id, CONTACTS, batch.first_row, batch.rows)
+        content = render_file(contacts, mapping_of(self._run).fields)
+        if hashlib.sha256(content).hexdigest() != batch.digest:
+            raise StoreError(
+                f"The files of run {self._run.id} are not the ones that were prepared. "
+                "Cancel the run and run the export again."
+            )
+        return content
+
+
+def send_batch(
+    held: Held, run: Run, batch: Batch, content: bytes, client: Client, tools: Tools
+) -> None:
     """Send one pending batch.
 
     A lost answer leaves it in `sending`, to be looked up, and raises `OutcomeUnknown`. What was certainly not done puts
     it back and goes up. A refusal of this file fails the batch and nothing else.
     """
-    content = _content(run, batch, tools)
     batch = tools.batches.move(
         held,
         batch,
@@ -73,13 +108,3 @@ def record_submitted(
         submitted_at=tools.now(),
         detail=detail,
     )
-
-
-def _content(run: Run, batch: Batch, tools: Tools) -> bytes:
-    contacts = tools.run_files.rows(run.id, CONTACTS, batch.first_row, batch.rows)
-    content = render_file(contacts, mapping_of(run).fields)
-    if hashlib.sha256(content).hexdigest() != batch.digest:
-        raise StoreError(
-            f"The files of run {run.id} are not the ones that were prepared. Cancel the run and run the export again."
-        )
-    return content
