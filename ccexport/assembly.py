@@ -52,6 +52,11 @@ class Parts:
         migrate(engine)
         return engine
 
+    def close(self) -> None:
+        """Give back the store's connections, where it was opened."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
     @cached_property
     def keys(self) -> Keys:
         secret = self.settings.secret_key

@@ -14,7 +14,6 @@ import uuid
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import click
 import typer
 
 from ccexport import __version__
@@ -27,10 +26,11 @@ from ccexport.settings import load_settings
 
 log = logging.getLogger(__name__)
 
+PROGRAM = "python -m ccexport"
+
 app = typer.Typer(
-    name="python -m ccexport",
+    name=PROGRAM,
     help="Sends segments of customer profiles to Constant Contact lists, and accounts for every profile.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -45,14 +45,12 @@ app.command()(refresh.refresh)
 def main() -> NoReturn:
     """Run a command and exit with its code."""
     try:
-        code = app(standalone_mode=False)
-    except (UsageError, click.UsageError) as error:
-        text = error.format_message() if isinstance(error, click.UsageError) else str(error)
-        _end(2, text)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _end(1, "Interrupted. A run that was queued stays for a worker.")
+        code = _run(sys.argv[1:])
+        sys.stdout.flush()
+    except (UsageError, typer.TyperException) as error:
+        _end(2, str(error) if isinstance(error, UsageError) else _wrong_usage(error))
+    except (typer.Abort, KeyboardInterrupt):
+        _end(1, "Interrupted.")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has had enough
         sys.exit(1)
@@ -64,7 +62,30 @@ def main() -> NoReturn:
         _end(
             1, f"ccexport made an error of its own (number {number}); the lines above are its log."
         )
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    """The exit code. Typer's own `app()` is not used: it would answer Ctrl-C with a code of its own, and no word."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context(PROGRAM, arguments) as context:
+            command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    return 0
+
+
+def _wrong_usage(error: typer.TyperException) -> str:
+    """What is wrong, what there is to choose from, and where to read more."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return error.format_message()
+    text = error.format_message()
+    text += "" if text.endswith((".", "?")) else "."
+    names = ", ".join(getattr(context.command, "commands", ()))
+    choice = f" There are: {names}." if names and "command" in text else ""
+    return f"{text}{choice} See: {context.command_path} --help"
 
 
 def _end(code: int, text: str) -> NoReturn:
@@ -82,7 +103,9 @@ def start(
     if version:
         print_text(f"ccexport {__version__}")
         raise typer.Exit
-    if ctx.invoked_subcommand is None or "--help" in sys.argv:
+    if ctx.invoked_subcommand is None:
+        ctx.fail("Missing command.")
+    if "--help" in sys.argv:
         return
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format, sys.stderr)
@@ -92,6 +115,7 @@ def start(
     ):
         logging.getLogger("ccexport").setLevel(logging.WARNING)  # a command speaks for itself
     ctx.obj = Parts(settings)
+    ctx.call_on_close(ctx.obj.close)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from ccexport.services.access import local_administrator
 from ccexport.services.connections import Connections, check_name, connection_document
 from ccexport.services.consent import CONSENT_TEXT
 
-app = typer.Typer(help="Constant Contact accounts that exports may use.", no_args_is_help=True)
+app = typer.Typer(help="Constant Contact accounts that exports may use.")
 ConnectionName = Annotated[str, typer.Argument(metavar="NAME", help="The connection's name.")]
 
 

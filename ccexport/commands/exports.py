@@ -26,7 +26,7 @@ from ccexport.services.runs import run_document
 if TYPE_CHECKING:
     from ccexport.services.previews import ExportPreview
 
-app = typer.Typer(help="Which segments go to which list.", no_args_is_help=True)
+app = typer.Typer(help="Which segments go to which list.")
 app.command()(export_files.dump)
 app.command()(export_files.apply)
 

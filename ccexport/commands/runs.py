@@ -17,7 +17,7 @@ from ccexport.errors import SetupError
 from ccexport.services.access import local_administrator
 from ccexport.services.runs import REJECTED_HEADER, Runs
 
-app = typer.Typer(help="What was sent, and what became of it.", no_args_is_help=True)
+app = typer.Typer(help="What was sent, and what became of it.")
 RunId = Annotated[int, typer.Argument(metavar="ID", help="The run's number.")]
 
 

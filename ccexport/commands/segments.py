@@ -9,7 +9,7 @@ import typer
 from ccexport.commands.console import Json, print_json, print_table, print_text
 from ccexport.services.segments import Segments
 
-app = typer.Typer(help="The segments of the source.", no_args_is_help=True)
+app = typer.Typer(help="The segments of the source.")
 
 
 @app.command("list")
