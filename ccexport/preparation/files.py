@@ -232,18 +232,20 @@ def _quoted(name: str) -> str:
 def _first_value(lengths: np.ndarray) -> np.ndarray:
     """For each field the index of the first row with a value; the number of rows where there is none."""
     has_value = lengths > 0
-    return np.where(has_value.any(axis=1), has_value.argmax(axis=1), lengths.shape[1])
+    first = np.where(has_value.any(axis=1), has_value.argmax(axis=1), lengths.shape[1])
+    return np.asarray(first)
 
 
 def is_long_address(email: pa.Array) -> np.ndarray:
     """Whether each address goes into a file of long addresses, were its row a contact; false for null."""
     lengths = pc.fill_null(pc.utf8_length(email), _ZERO)
-    return np.greater(_numbers(lengths, np.int32), MAX_PLAIN_EMAIL)
+    return np.asarray(_numbers(lengths, np.int32) > MAX_PLAIN_EMAIL)
 
 
 def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:
     """The values of an array without nulls. Its own `to_numpy` imports pandas."""
-    return np.frombuffer(array.buffers()[1], dtype=kind)[array.offset : array.offset + len(array)]
+    values = np.frombuffer(array.buffers()[1], dtype=kind)
+    return np.asarray(values[array.offset : array.offset + len(array)])
 
 
 def _stretches(email: pa.Array) -> Iterator[tuple[int, int, bool]]:

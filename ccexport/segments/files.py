@@ -103,14 +103,17 @@ def _create_view(backend: Backend, table: str, path: Path) -> None:
 
 def _header(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file, strict=True), [])
-    except UnicodeDecodeError as error:
+        # Bytes that are not UTF-8 are let through: they may come long after the header, which is read with a block.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            columns = next(csv.reader(file, strict=True), [])
+            "".join(columns).encode()
+    except UnicodeEncodeError as error:
         raise SourceError(
             f"{path.name}, line 1: not UTF-8 text. Save the file as UTF-8."
         ) from error
     except csv.Error as error:
         raise SourceError(f"{path.name}, line 1: broken quoting. Correct the header.") from error
+    return columns
 
 
 def _check_columns(table: str, path: Path, columns: list[str] | tuple[str, ...]) -> None:

@@ -103,7 +103,7 @@ class Source:
             Attribute(
                 name=name,
                 type=self._types[name],
-                fill_rate=(counts[name] or 0) / max(counts["profiles"], 1),
+                fill_rate=int(counts[name] or 0) / max(counts["profiles"], 1),
                 examples=_examples(row[name] for row in first),
             )
             for name in names

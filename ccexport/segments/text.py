@@ -5,8 +5,6 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-_LARGEST_EXACT = 2**53  # beyond it a floating-point number does not hold every whole number
-
 
 def as_text(table: ir.Table) -> ir.Table:
     """The table with every column as text; null stays null."""
@@ -22,7 +20,7 @@ def _text(column: ir.Column) -> ir.Column:
     if kind.is_floating():
         return _number(column)
     if kind.is_boolean():
-        return column.ifelse("true", "false")
+        return ibis.cases((column, "true"), (~column, "false"))
     if kind.is_timestamp():
         return _moment(column, suffix="Z" if kind.timezone else "")
     if kind.is_date():
@@ -31,11 +29,8 @@ def _text(column: ir.Column) -> ir.Column:
 
 
 def _number(column: ir.Column) -> ir.Column:
-    """A table of whole numbers with gaps often comes as floating point: 12.0 is 12."""
-    is_whole = (column == column.floor()) & (column.abs() < _LARGEST_EXACT)
-    return is_whole.fill_null(False).ifelse(
-        column.cast("int64").cast("string"), column.cast("string")
-    )
+    """A column of whole numbers with gaps often comes as floating point: 12.0 is 12, and no number is a gap."""
+    return column.isnan().ifelse(ibis.null("string"), column.cast("string").re_replace(r"\.0$", ""))
 
 
 def _moment(column: ir.Column, suffix: str) -> ir.Column:

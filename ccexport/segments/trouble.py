@@ -55,11 +55,11 @@ def _explain(text: str, names: Mapping[str, str]) -> str:
 def _explain_csv(text: str, file: str, line: int) -> str:
     lowered = text.lower()
     where = f"{file}, line {line}"
-    if "utf-8" in lowered or "unicode" in lowered:
+    if "not utf-8 encoded" in lowered:
         return f"{where}: not UTF-8 text. Save the file as UTF-8."
-    if "quote" in lowered:
+    if "unterminated quote" in lowered:
         return f'{where}: broken quoting. Close every quotation mark, and double those inside a value ("").'
-    if "columns" in lowered:
+    if "expected number of columns" in lowered:
         return f"{where}: not as many values as the header has columns. Correct the line."
     if "maximum line size" in lowered:
         return f"{where}: longer than a line can be; most likely a quotation mark is not closed."

@@ -1,0 +1,76 @@
+"""The field mapping: arguments, checks, suggestions."""
+
+from __future__ import annotations
+
+import pytest
+
+from ccexport.errors import MappingError, SetupError, UsageError
+from ccexport.preparation.mapping import (
+    CONTACT_FIELDS,
+    check_mapping,
+    mapping_from_dict,
+    parse_mapping,
+    suggest_mapping,
+)
+
+
+def test_a_mapping_is_in_file_order_whatever_the_order_of_the_arguments() -> None:
+    mapping = parse_mapping(
+        ["cf:b=B", "zip=Plz", "first_name=First", "cf:a={A} {B}", "email=EMail"]
+    )
+    assert mapping.fields == ("email", "first_name", "zip", "cf:a", "cf:b")
+    assert mapping.custom_fields == ("a", "b")
+    assert mapping.attributes_used == ("EMail", "First", "Plz", "A", "B")
+    assert mapping_from_dict(mapping.as_dict()) == mapping
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        (["email"], UsageError, "not CONTACT_FIELD=ATTRIBUTE"),
+        (["email="], UsageError, "not CONTACT_FIELD=ATTRIBUTE"),
+        (["=EMail"], UsageError, "not CONTACT_FIELD=ATTRIBUTE"),
+        (["first_name=First"], MappingError, "no email"),
+        (["email==a"], MappingError, "cannot be a constant"),
+        (["email=A", "email=B"], MappingError, 'field "email" is mapped twice'),
+        (["email=A", "firstname=B"], MappingError, "Did you mean: first_name"),
+        (["email=A", "shoe_size=B"], MappingError, 'no contact field "shoe_size"'),
+        (["email=A", "cf:=B"], MappingError, "names no custom field"),
+        (["email=A", "birthday_day=B"], MappingError, "go together"),
+        (["email=A", "cf:x={B"], MappingError, "is no template"),
+        (["email=A", "cf:x={}"], MappingError, "is no template"),
+        (["email=A", "cf:x={B:>5}"], MappingError, "is no template"),
+        (["email=A", *(f"cf:{n}=B" for n in range(26))], MappingError, "26 custom fields"),
+    ],
+)
+def test_a_wrong_mapping_is_refused_in_one_line(
+    arguments: list[str], kind: type[SetupError], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        parse_mapping(arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_attribute_that_is_not_there_is_named_with_what_comes_near() -> None:
+    mapping = parse_mapping(["email=EMail", "cf:full={FirstName} {LastNam}"])
+    with pytest.raises(MappingError, match=r'no attribute "LastNam"\. It has: LastName'):
+        check_mapping(mapping, ["EMail", "FirstName", "LastName", "City"])
+    check_mapping(mapping, ["EMail", "FirstName", "LastNam"])
+
+
+@pytest.mark.parametrize(
+    ("names", "suggested"),
+    [
+        (
+            ["EMail", "FirstName", "City"],
+            {"email": "EMail", "first_name": "FirstName", "city": "City"},
+        ),
+        (["EmailAddress1", "last_name"], {"email": "EmailAddress1", "last_name": "last_name"}),
+        (["Vorname", "PLZ", "e-mail"], {"email": "e-mail", "first_name": "Vorname", "zip": "PLZ"}),
+        (["BirthMonth"], {}),
+        (["ShoeSize"], {}),
+    ],
+)
+def test_a_mapping_is_suggested_by_name(names: list[str], suggested: dict[str, str]) -> None:
+    assert suggest_mapping(names) == suggested
+    assert list(suggest_mapping(names)) == [f for f in CONTACT_FIELDS if f in suggested]
