@@ -86,6 +86,12 @@ class Refreshes:
         """No refresh by itself any more; days and times stay to be turned on again."""
         self._parts.refreshes.turn_off(by=by.name)
 
+    def would_be_next(
+        self, weekdays: Sequence[int], times: Sequence[str], zone: str
+    ) -> list[datetime]:
+        """The next five times of a schedule that is not saved. Raises `UsageError`."""
+        return check_recurrence(weekdays, times, zone).next_times(self._parts.now(), 5)
+
     def next_five(self) -> list[datetime]:
         """The next five times, the first of which may be over and due; none while it is off."""
         row, recurrence = self.schedule(), self.recurrence()
@@ -162,6 +168,14 @@ class Refreshes:
     def all_sizes(self, refreshes: int = 12) -> dict[str, list[SizeAt]]:
         """The same of every segment, in one question."""
         return self._parts.refreshes.all_sizes(refreshes)
+
+    def is_waited_for(self) -> bool:
+        """Whether a refresh is asked for or running."""
+        return self._parts.refreshes.has_unfinished()
+
+    def is_worker_alive(self) -> bool:
+        """Whether anybody is there to do it."""
+        return bool(self._parts.workers.alive())
 
     # --- exports on their own schedule -----------------------------------------------------------
 
