@@ -6,7 +6,7 @@ still what the caller saw, looks at the row count and adds the event, all in one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,13 +99,17 @@ class RunStore:
             session.add(run)
         return run
 
-    def renew_leases(self, worker: str) -> None:
-        """Keep what this worker holds and has not lost meanwhile."""
+    def renew_leases(self, worker: str, run_ids: Collection[int]) -> None:
+        """Keep those of the runs that this worker still holds; a lease once lapsed is not renewed."""
         now = self._now()
         with writing(self._engine) as session:
             session.exec(
                 update(Run)
-                .where(col(Run.lease_owner) == worker, col(Run.lease_until) >= now)
+                .where(
+                    col(Run.id).in_(run_ids),
+                    col(Run.lease_owner) == worker,
+                    col(Run.lease_until) >= now,
+                )
                 .values(lease_until=now + LEASE)
             )
 
