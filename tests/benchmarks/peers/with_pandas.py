@@ -43,7 +43,7 @@ def main(source: Path, output: Path) -> None:
     profiles = members(source)
     clean(profiles)
     find_rejections(profiles)
-    mark_duplicates(profiles)
+    profiles = mark_duplicates(profiles)
     write(profiles, output)
 
 
@@ -85,8 +85,8 @@ def find_rejections(profiles: pd.DataFrame) -> None:
     profiles["reason"] = reason.mask(email == "", "missing_email")
 
 
-def mark_duplicates(profiles: pd.DataFrame) -> None:
-    profiles.sort_values("customer_id", inplace=True)
+def mark_duplicates(profiles: pd.DataFrame) -> pd.DataFrame:
+    profiles = profiles.sort_values("customer_id")
     sendable = profiles.loc[profiles["reason"] == "", ["customer_id", "email"]]
     winners = sendable.drop_duplicates("email").rename(columns={"customer_id": "winner"})
     losers = (
@@ -95,6 +95,7 @@ def mark_duplicates(profiles: pd.DataFrame) -> None:
     is_duplicate = profiles["customer_id"].isin(losers.index)
     profiles["reason"] = profiles["reason"].mask(is_duplicate, "duplicate")
     profiles["sent_instead"] = profiles["customer_id"].map(losers["winner"])
+    return profiles
 
 
 def write(profiles: pd.DataFrame, output: Path) -> None:
