@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ccexport.preparation.expression import prepare
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import Preview, Sample, summarise
+from ccexport.preparation.stream import prepared_rows
 from ccexport.segments.source import Source
 
 CHECKS_BEFORE_SENDING = 2  # account and list; a further one for custom fields
@@ -45,10 +45,8 @@ def preview_mapping(
     samples: int,
 ) -> ExportPreview:
     """Run the one expression over the whole segments. Raises `SourceError` and `MappingError`."""
-    expression = prepare(
-        source.customers, source.memberships, segments, mapping, custom_field_types
-    )
-    counts = summarise(source.stream(expression), mapping.fields, samples)
+    rows = prepared_rows(source, segments, mapping, custom_field_types)
+    counts = summarise(rows, mapping.fields, samples)
     profiles = source.profiles(sample.customer_id for sample in counts.samples)
     return ExportPreview(
         counts=counts,

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ccexport.errors import SetupError
-from ccexport.preparation.expression import prepare
 from ccexport.preparation.files import PlannedBatch, plan_batches
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
+from ccexport.preparation.stream import prepared_rows
 from ccexport.segments.source import Source
 from ccexport.states import BatchState
 from ccexport.steps.preflight import check_before_sending
@@ -93,14 +93,14 @@ class _Tally:
 def _write_run_files(
     run: Run, mapping: FieldMapping, types: Mapping[str, str], source: Source, tools: Tools
 ) -> tuple[PreparedCounts, list[PlannedBatch]]:
-    expression = prepare(source.customers, source.memberships, run.segments, mapping, types)
+    rows = prepared_rows(source, run.segments, mapping, types)
     tally = _Tally()
     fields = mapping.fields
     with (
         tools.run_files.writer(run.id, CONTACTS, contacts_schema(fields)) as contacts,
         tools.run_files.writer(run.id, REJECTIONS, REJECTIONS_SCHEMA) as rejections,
     ):
-        pieces = (split(batch, fields) for batch in source.stream(expression))
+        pieces = (split(batch, fields) for batch in rows)
         kept = _written(pieces, tally, contacts, rejections, tools.max_profiles)
         plan = list(plan_batches(kept, fields))
     counts = PreparedCounts(tally.read, tally.prepared, tally.truncated, dict(tally.rejections))
