@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from ccexport.ui import page
 from ccexport.ui.page import plain
 
 SHOWN_EXPORTS = 5
+_OPEN = "connections_open_dialog"  # which dialog is open: survives a full run of the page
 _DEVELOPER_PORTAL = "https://developer.constantcontact.com"
 
 
@@ -75,15 +77,17 @@ def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: boo
             _badge(view)
         _facts(view, exports)
         with st.container(horizontal=True, vertical_alignment="center"):
-            if connection.needs_sign_in:
-                _authenticate_button(view, by, ready, primary=True)
+            _opener(
+                "Authenticate",
+                key("authenticate"),
+                ":material/login:",
+                type="primary" if connection.needs_sign_in else "secondary",
+                disabled=not ready,
+                help="Sign in at Constant Contact again, with the same account.",
+            )
             tested = st.button("Test", key=key("test"), icon=":material/network_check:")
-            if not connection.needs_sign_in:
-                _authenticate_button(view, by, ready, primary=False)
-            if st.button("Rename", key=key("rename"), icon=":material/edit:"):
-                _rename(connection.name)
-            if st.button("Remove", key=key("remove"), icon=":material/delete:"):
-                _remove(view, exports)
+            _opener("Rename", key("rename"), ":material/edit:")
+            _opener("Remove", key("remove"), ":material/delete:")
             st.toggle(
                 "Contributors may use it",
                 value=connection.contributors,
@@ -94,6 +98,13 @@ def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: boo
             )
         if tested:
             _test(connection.name)
+    opened = st.session_state.get(_OPEN)
+    if opened == key("rename"):
+        _rename(connection.name)
+    elif opened == key("remove"):
+        _remove(view, exports)
+    elif opened == key("authenticate"):
+        _authenticate(view, by)
 
 
 def add_form(*, by: Person, first: bool) -> None:
@@ -137,8 +148,7 @@ def _facts(view: ConnectionView, exports: Sequence[str]) -> None:
         ("Exports", _listed(exports)),
     )
     for column, (label, value) in zip(st.columns(len(facts)), facts, strict=True):
-        column.caption(label)
-        column.markdown(value)
+        column.markdown(f":small[:gray[{label}]]  \n{value}")
 
 
 def _listed(exports: Sequence[str]) -> str:
@@ -147,20 +157,20 @@ def _listed(exports: Sequence[str]) -> str:
     return f"{names} and {more:,} more" if more > 0 else names or "None yet"
 
 
-def _authenticate_button(view: ConnectionView, by: Person, ready: bool, *, primary: bool) -> None:
-    clicked = st.button(
-        "Authenticate",
-        key=f"connections_authenticate_{view.connection.id}",
-        icon=":material/login:",
-        type="primary" if primary else "secondary",
-        disabled=not ready,
-        help="Sign in at Constant Contact again, with the same account.",
-    )
-    if clicked:
-        _authenticate(view, by)
+def _opener(label: str, key: str, icon: str, **options: Any) -> None:
+    """A button that opens the dialog of its key."""
+    st.button(label, key=key, icon=icon, on_click=_open, args=(key,), **options)
 
 
-@st.dialog("Sign in again")
+def _open(key: str) -> None:
+    st.session_state[_OPEN] = key
+
+
+def _close() -> None:
+    st.session_state.pop(_OPEN, None)
+
+
+@st.dialog("Sign in again", on_dismiss=_close)
 def _authenticate(view: ConnectionView, by: Person) -> None:
     name = view.connection.name
     organization = plain(view.connection.organization)
@@ -223,7 +233,7 @@ def _share(name: str, key: str) -> None:
         Connections(page.parts()).share(name, contributors=bool(st.session_state[key]))
 
 
-@st.dialog("Rename connection")
+@st.dialog("Rename connection", on_dismiss=_close)
 def _rename(name: str) -> None:
     new_name = st.text_input(
         "Display name", value=name, key="connections_new_name", max_chars=MAX_NAME_CHARACTERS
@@ -232,11 +242,12 @@ def _rename(name: str) -> None:
     if st.button("Save", key="connections_rename_save", type="primary"):
         with page.errors_shown():
             renamed = Connections(page.parts()).rename(name, new_name)
+            _close()
             _say(f"“{plain(name)}” is called “{plain(renamed.name)}” now.")
             st.rerun()
 
 
-@st.dialog("Remove connection")
+@st.dialog("Remove connection", on_dismiss=_close)
 def _remove(view: ConnectionView, exports: Sequence[str]) -> None:
     name = view.connection.name
     organization = plain(view.connection.organization)
@@ -264,6 +275,7 @@ def _remove(view: ConnectionView, exports: Sequence[str]) -> None:
     if st.button(label, key="connections_remove_confirm", type="primary"):
         with page.errors_shown():
             count = Connections(page.parts()).remove(name, exports_too=exports_too)
+            _close()
             _say(_what_was_removed(name, count, exports_too=exports_too))
             st.rerun()
 

@@ -23,8 +23,8 @@ def workers() -> None:
         alive = system.workers()
         if not alive:
             st.error(
-                "No worker is alive: runs stay queued until one is there. Start one on any machine with these "
-                "settings:",
+                "No worker is alive: runs stay queued until one is there. Start one with this command, here or on any "
+                "machine with the same settings:",
                 icon=":material/engineering:",
             )
             st.code(WORKER_COMMAND, language=None)
@@ -47,7 +47,7 @@ def budget() -> None:
     """The day's requests: used, left, and when they begin anew."""
     today = System(page.parts()).budget()
     share = min(1.0, today.used / today.limit)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="large"):
         st.metric("Used", f"{today.used:,}", width="content")
         st.metric("Left", f"{today.left:,}", width="content")
         st.metric("Allowed a day", f"{today.limit:,}", width="content")
@@ -77,8 +77,7 @@ def places() -> None:
     system = System(page.parts())
     with st.container(border=True):
         for label, text in system.places():
-            st.caption(label)
-            st.code(text, language=None, wrap_lines=True)
+            st.markdown(f":small[:gray[{label}]]  \n{plain(text)}")
     with st.expander("Versions"):
         st.dataframe(_versions(system.versions()), hide_index=True, key="system_versions")
     with st.expander("Settings"):
