@@ -23,7 +23,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 # What each variable should hold, in the words of an error; the README's table says the same at length.
 SHOULD_HOLD: dict[str, str] = {
     "data_dir": "a folder that can be written",
-    "database_url": "sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE",
+    "database_url": "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
     "source_url": "file:DIR, or a database URL such as postgres://HOST/DATABASE",
     "cc_client_id": "the API key of the application in Constant Contact's developer portal",
     "cc_client_secret": "the application's secret, or nothing at all",
@@ -38,7 +38,7 @@ SHOULD_HOLD: dict[str, str] = {
     "retention_days": "a whole number from 1 to 3650",
     "log_format": "text or json",
     "log_level": "debug, info, warning or error",
-    "oidc_issuer": "the https:// address of the OpenID Connect provider",
+    "oidc_issuer": "the https:// address of the OpenID Connect provider (http:// for this machine alone)",
     "oidc_client_id": "the client id registered at the OpenID Connect provider",
     "oidc_client_secret": "the client secret registered at the OpenID Connect provider",
     "admins": "addresses separated by commas",
@@ -88,17 +88,16 @@ class Settings(BaseSettings):
     @field_validator("cc_api_url", "cc_auth_url", "public_url")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            raise ValueError("not an address")
+        check_address(value)
         return value.rstrip("/")
 
-    @field_validator("cc_api_url", "cc_auth_url")
+    @field_validator("cc_api_url", "cc_auth_url", "oidc_issuer")
     @classmethod
     def _plain_http_stays_here(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-            raise ValueError("http to another machine")
+        if value and check_address(value) == "http":
+            host = urlsplit(value).hostname
+            if host not in ("127.0.0.1", "localhost", "::1"):
+                raise ValueError("http to another machine")
         return value
 
     @field_validator("database_url")
@@ -106,6 +105,25 @@ class Settings(BaseSettings):
     def _is_a_known_database(cls, value: str) -> str:
         if value and not re.match(r"(sqlite:///.+|postgresql\+psycopg://.+)", value):
             raise ValueError("unknown database")
+        if value:
+            _ = urlsplit(value).port  # raises ValueError
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _is_not_here(cls, value: Path) -> Path:
+        if (
+            value == Path()
+        ):  # what an empty variable comes to; the store would lie about in the working directory
+            raise ValueError("empty")
+        return value
+
+    @field_validator("admins")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for address in filter(None, map(str.strip, value.split(","))):
+            if not re.fullmatch(r"[^@\s;]+@[^@\s;]+", address):
+                raise ValueError("not an address")
         return value
 
     @field_validator("source_url")
@@ -165,6 +183,16 @@ def is_secret(name: str) -> bool:
     return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
+def check_address(value: str) -> str:
+    """The scheme of an http(s) address without query and fragment. Raises `ValueError`."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not an address")
+    if parts.query or parts.fragment or parts.port == 0:  # a port out of range raises ValueError
+        raise ValueError("more than an address")
+    return parts.scheme
+
+
 def mask_password(url: str) -> str:
     """The URL with its password, if it has one, as stars; its shape stays."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", url)
