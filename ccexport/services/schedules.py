@@ -129,11 +129,20 @@ def describe_schedule(schedule: str) -> str:
 
 
 def describe_recurrence(recurrence: Recurrence) -> str:
-    """ "daily at 06:30 and 18:00 (Europe/Berlin)", "Monday, Friday at 06:30 (UTC)"."""
-    days = "daily" if recurrence.is_daily else ", ".join(DAY_NAMES[n] for n in recurrence.weekdays)
+    """Such as `daily at 06:30 and 18:00 (Europe/Berlin)`, `Monday to Friday at 06:30 (UTC)`."""
+    days = _describe_days(recurrence.weekdays)
     times = [f"{at:%H:%M}" for at in recurrence.times]
     said = " and ".join([", ".join(times[:-1]), times[-1]] if times[1:] else times)
     return f"{days} at {said} ({recurrence.zone})"
+
+
+def _describe_days(weekdays: tuple[int, ...]) -> str:
+    if weekdays == EVERY_DAY:
+        return "daily"
+    first, last = weekdays[0], weekdays[-1]
+    if len(weekdays) > 2 and weekdays == tuple(range(first, last + 1)):
+        return f"{DAY_NAMES[first]} to {DAY_NAMES[last]}"
+    return ", ".join(DAY_NAMES[number] for number in weekdays)
 
 
 def _check_time(text: str) -> time:

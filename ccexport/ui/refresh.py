@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from ccexport.services.access import Person
-from ccexport.services.refreshes import Refreshes, RefreshView, is_late
+from ccexport.services.refreshes import Refreshes, is_late
 from ccexport.services.schedules import (
     DAY_NAMES,
     EVERY_DAY,
@@ -19,6 +19,7 @@ from ccexport.services.schedules import (
     describe_recurrence,
     zone_names,
 )
+from ccexport.store.refreshes import RefreshView
 from ccexport.ui import page
 from ccexport.ui.page import plain
 
@@ -191,8 +192,12 @@ def sizes(refreshes: Refreshes) -> None:
 
 def local_time(moment: datetime, zone: str) -> str:
     """`Fri 27 Nov 2026, 06:30 (Europe/Berlin)`, as Markdown."""
+    return f"{_on_clocks_of(moment, zone)} ({plain(zone)})"
+
+
+def _on_clocks_of(moment: datetime, zone: str) -> str:
     there = moment.astimezone(ZoneInfo(zone))
-    return f"{there:%a} {there.day} {there:%b %Y, %H:%M} ({plain(zone)})"
+    return f"{there:%a} {there.day} {there:%b %Y, %H:%M}"
 
 
 def _begin_draft(saved: Recurrence | None) -> None:
@@ -212,17 +217,16 @@ def _forget_draft() -> None:
 def _would_be_next(
     refreshes: Refreshes, days: Sequence[int], times: Sequence[str], zone: str
 ) -> None:
-    st.markdown("**The next five times**")
+    st.markdown(f"**The next five times** ({plain(zone)})")
     if not days or not times:
         st.caption("Choose days and times.")
         return
     with page.errors_shown():
-        moments = refreshes.would_be_next(days, times, zone)
-        st.markdown(
-            "\n".join(
-                f"- {local_time(each, zone)}, {each.astimezone(UTC):%H:%M} UTC" for each in moments
-            )
-        )
+        lines = []
+        for each in refreshes.would_be_next(days, times, zone):
+            in_utc = "" if zone == "UTC" else f" · {each.astimezone(UTC):%H:%M} UTC"
+            lines.append(f"- {_on_clocks_of(each, zone)}{in_utc}")
+        st.markdown("\n".join(lines))
 
 
 def _show_refreshes(found: Sequence[RefreshView]) -> None:
@@ -233,6 +237,8 @@ def _show_refreshes(found: Sequence[RefreshView]) -> None:
         st.error(
             f"The last refresh failed; no run was queued. {plain(found[0].refresh.error or '')}"
         )
+    elif found[0].refresh.error:
+        st.warning(f"Of the last refresh: {plain(found[0].refresh.error)}")
     if found[0].state in ("asked", "running"):
         who = plain(found[0].refresh.requested_by)
         st.info(f"A refresh asked for by {who} {_STATES[found[0].state]} …", icon=":material/sync:")
@@ -258,13 +264,13 @@ def _refresh_row(view: RefreshView) -> dict[str, object]:
     return {
         "Began": page.when(refresh.started_at),
         "State": _STATES[view.state] + (", late" if late else ""),
-        "Asked for by": refresh.requested_by,
-        "Due": page.when(refresh.due_at) if view.state != "asked" else "now",
-        "Seconds": None if seconds is None else round(seconds, 1),
-        "Segments": view.segments,
         "Members": view.members,
         "Runs queued": refresh.runs_queued,
         "Note": refresh.error or "",
+        "Segments": view.segments,
+        "Seconds": None if seconds is None else round(seconds, 1),
+        "Due": page.when(refresh.due_at) if view.state != "asked" else "now",
+        "Asked for by": refresh.requested_by,
     }
 
 

@@ -123,6 +123,7 @@ def test_a_full_page_shows_exports_refreshes_and_sizes(
     assert not test.exception
     assert "No worker is alive" not in texts(test)
     assert list(frame(test, "Export")["Export"]) == ["Newsletter"]
+    assert "Of the last refresh: Not queued" in texts(test)
     latest = frame(test, "Began")
     assert len(latest) == 3
     assert latest.iloc[0]["Note"] == 'Not queued: "Newsletter" (still runs).'

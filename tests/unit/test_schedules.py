@@ -209,9 +209,19 @@ def test_a_schedule_is_said_in_words(schedule: str, said: str) -> None:
     assert describe_schedule(schedule) == said
 
 
-def test_a_recurrence_is_said_in_words() -> None:
-    found = check_recurrence([0, 4], ["06:30", "12:00", "18:00"], "UTC")
-    assert describe_recurrence(found) == "Monday, Friday at 06:30, 12:00 and 18:00 (UTC)"
+@pytest.mark.parametrize(
+    ("weekdays", "said"),
+    [
+        (EVERY_DAY, "daily"),
+        ([0, 1, 2, 3, 4], "Monday to Friday"),
+        ([5, 6], "Saturday, Sunday"),
+        ([0, 2, 3, 4], "Monday, Wednesday, Thursday, Friday"),
+        ([6], "Sunday"),
+    ],
+)
+def test_a_recurrence_is_said_in_words(weekdays: list[int], said: str) -> None:
+    found = check_recurrence(weekdays, ["06:30", "12:00", "18:00"], "UTC")
+    assert describe_recurrence(found) == f"{said} at 06:30, 12:00 and 18:00 (UTC)"
 
 
 def test_every_zone_that_can_be_chosen_is_accepted() -> None:
