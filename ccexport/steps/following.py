@@ -18,13 +18,13 @@ from ccexport.store.tables import Batch, Run
 GROWTH = 1.5
 LONGEST_SECONDS = 60.0
 SHORTEST_SECONDS = 1.0
-SHARE_OF_AGE = 0.25
+SHARE_OF_AGE = 0.15
 
 
 class PollTimer:
     """When to look next. While nothing ends, intervals grow from the first up to a minute.
 
-    When something ended, how long it took says how soon the rest can be expected: a quarter of that.
+    When something ended, how long it took says how soon the rest can be expected.
     """
 
     def __init__(self, first_seconds: float, now: datetime) -> None:
