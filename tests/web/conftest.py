@@ -1,0 +1,55 @@
+"""The routes beside the pages, served for real in a thread of the test, over the same rooms as the tests of pages."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import streamlit
+import uvicorn
+from starlette.applications import Starlette
+
+from ccexport.assembly import Parts
+from ccexport.web.guard import guards
+from ccexport.web.routes import routes
+from tests.pages import conftest as pages
+
+INDEX_HTML = Path(streamlit.__file__).parent / "static" / "index.html"
+
+# the same rooms as the tests of pages have
+source_folder = pages.source_folder
+empty_store = pages.empty_store
+sandbox = pages.sandbox
+data_dir = pages.data_dir
+environment = pages.environment
+parts = pages.parts
+connection = pages.connection
+export = pages.export
+
+
+@pytest.fixture
+def web(parts: Parts) -> Iterator[str]:
+    """The address of the routes."""
+    app = Starlette(
+        routes=routes(lambda: parts), middleware=guards(INDEX_HTML, open_to_others=False)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        requests.get(f"{url}/healthz", timeout=10)  # the listener queues it until the server is up
+        yield url
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def browser() -> Iterator[requests.Session]:
+    """One that keeps cookies and is not taken along by redirects: `allow_redirects=False` is up to the test."""
+    with requests.Session() as session:
+        yield session

@@ -1,0 +1,98 @@
+"""What every request passes, and what health says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from ccexport.assembly import Parts
+from ccexport.errors import SettingError, StoreError
+from ccexport.web.guard import check_bind_address, is_loopback, security_headers
+
+TIMEOUT = 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Referrer-Policy", "same-origin"),
+    ],
+)
+def test_every_answer_is_strict(web: str, name: str, value: str) -> None:
+    for path in ("/healthz", "/oauth/start/x", "/nothing"):
+        assert requests.get(web + path, timeout=TIMEOUT).headers[name] == value
+
+
+def test_policy_allows_no_other_host_and_no_frame(tmp_path: Path) -> None:
+    index = tmp_path / "index.html"
+    index.write_text("<script>x = 1</script><script src='a.js'></script>")
+    policy = security_headers(index)["Content-Security-Policy"]
+    assert "http" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert policy.count("'sha256-") == 1
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8501", "192.168.1.7", "", "[::2]"])
+def test_foreign_name_is_refused_without_sign_in(web: str, host: str) -> None:
+    answer = requests.get(f"{web}/healthz", headers={"Host": host}, timeout=TIMEOUT)
+    assert answer.status_code in (400, 403)
+    assert "workers" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["localhost:8501", "127.0.0.1", "[::1]:8501"])
+def test_own_names_are_answered(web: str, host: str) -> None:
+    answer = requests.get(f"{web}/healthz", headers={"Host": host}, timeout=TIMEOUT)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", False),  # noqa: S104  # the address that is refused
+        ("::", False),
+        ("10.0.0.1", False),
+        ("localhost.evil.example", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine_alone(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_address_for_others_needs_sign_in() -> None:
+    with pytest.raises(SettingError, match="nobody signs in"):
+        check_bind_address(None, open_to_others=False)
+    check_bind_address(None, open_to_others=True)
+
+
+def test_health_tells_store_and_workers_and_no_secret(web: str, parts: Parts) -> None:
+    answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
+    assert answer.json() | {"version": ""} == {
+        "status": "no worker",
+        "store": "ok",
+        "workers_alive": 0,
+        "version": "",
+    }
+    parts.workers.started("w", host="here", pid=1, version="1")
+    assert requests.get(f"{web}/healthz", timeout=TIMEOUT).json()["workers_alive"] == 1
+
+
+def test_health_without_a_store_is_503_and_says_nothing_of_where_it_is(
+    web: str, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise StoreError("The store postgresql://db.internal/x cannot be reached.")
+
+    monkeypatch.setattr(parts.workers, "alive", fail)
+    answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
+    assert (answer.status_code, answer.json()["store"]) == (503, "unreachable")
+    assert "internal" not in answer.text
