@@ -20,7 +20,14 @@ from ccexport import __version__
 from ccexport.assembly import Parts
 from ccexport.commands import connections, exports, refresh, runs, segments
 from ccexport.commands.console import print_text, say
-from ccexport.errors import CcexportError, SettingError, SetupError, UsageError
+from ccexport.errors import (
+    CcexportError,
+    QuotaExceeded,
+    RetryableError,
+    SettingError,
+    SetupError,
+    UsageError,
+)
 from ccexport.redaction import configure_logging, redact
 from ccexport.settings import load_settings
 
@@ -54,6 +61,8 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has had enough
         sys.exit(1)
+    except RetryableError as error:
+        _end(1, _later(error))
     except CcexportError as error:
         _end(1, str(error))
     except Exception:  # a bug of ours: a person gets one line with a number, the log has the rest
@@ -86,6 +95,12 @@ def _wrong_usage(error: typer.TyperException) -> str:
     names = ", ".join(getattr(context.command, "commands", ()))
     choice = f" There are: {names}." if names and "command" in text else ""
     return f"{text}{choice} See: {context.command_path} --help"
+
+
+def _later(error: RetryableError) -> str:
+    """What happened is the first sentence; the others say what a worker does then, and here is none."""
+    when = "after 00:00 UTC" if isinstance(error, QuotaExceeded) else "in a few minutes"
+    return f"{str(error).split('. ')[0].rstrip('.')}. Start the command again {when}."
 
 
 def _end(code: int, text: str) -> NoReturn:

@@ -109,12 +109,10 @@ class Settings(BaseSettings):
             _ = urlsplit(value).port  # raises ValueError
         return value
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", mode="before")
     @classmethod
-    def _is_not_here(cls, value: Path) -> Path:
-        if (
-            value == Path()
-        ):  # what an empty variable comes to; the store would lie about in the working directory
+    def _is_named(cls, value: object) -> object:
+        if value == "":  # as a path it would be the working directory
             raise ValueError("empty")
         return value
 

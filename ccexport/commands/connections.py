@@ -8,7 +8,7 @@ import typer
 
 from ccexport.assembly import Parts
 from ccexport.commands.callback import CallbackServer
-from ccexport.commands.console import Json, print_json, print_table, print_text, say
+from ccexport.commands.console import Json, counted, print_json, print_table, print_text, say
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
 from ccexport.services.access import local_administrator
@@ -24,7 +24,10 @@ def add(
     ctx: typer.Context,
     name: ConnectionName,
     agree: Annotated[
-        bool, typer.Option("--agree", help="You agree to the transfer of data (text: see below).")
+        bool,
+        typer.Option(
+            "--agree", help="You agree to the transfer of data; without it the text is printed."
+        ),
     ] = False,
     contributors: Annotated[
         bool,
@@ -101,7 +104,9 @@ def check(ctx: typer.Context, name: ConnectionName) -> None:
             f'The user who signed in to "{name}" lacks {missing}. Sign in as the account\'s owner or a manager.'
         )
         raise typer.Exit(1)
-    print_text(f'ok: "{name}" is signed in to {found.organization}; it has {found.lists:,} lists.')
+    print_text(
+        f'ok: "{name}" is signed in to {found.organization}; it has {counted(found.lists, "list")}.'
+    )
 
 
 @app.command()
@@ -109,7 +114,8 @@ def remove(ctx: typer.Context, name: ConnectionName) -> None:
     """Remove it with its sign-in; its exports stay, detached, until given another connection."""
     parts: Parts = ctx.obj
     exports = Connections(parts).remove(name)
-    kept = f" {exports} exports are detached now." if exports else ""
+    verb = "is" if exports == 1 else "are"
+    kept = f" {counted(exports, 'export')} {verb} detached now." if exports else ""
     say(
         f'"{name}" is removed and its sign-in destroyed.{kept} Also remove the application\'s access in your '
         "Constant Contact account: only that ends the grant itself."

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ENDED = ("completed", "failed", "canceled")  # batches of which nothing more will come
 ExportName = Annotated[str, typer.Argument(metavar="NAME", help="The export's name.")]
 
 
@@ -56,6 +57,11 @@ def _shown(value: object) -> str:
     return str(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 @contextmanager
 def run_progress() -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Shows run documents as they change: a bar on a terminal, a line a change elsewhere."""
@@ -71,7 +77,7 @@ def run_progress() -> Iterator[Callable[[Mapping[str, Any]], None]]:
 
         def show(run: Mapping[str, Any]) -> None:
             batches = run["batches"]
-            ended = sum(batch["state"] in ("completed", "failed", "canceled") for batch in batches)
+            ended = sum(batch["state"] in ENDED for batch in batches)
             total = len(batches) or None
             bar.update(task, description=describe(run), completed=ended, total=total)
 
@@ -96,6 +102,6 @@ def describe(run: Mapping[str, Any]) -> str:
         until = f" until {run['waiting_until']}" if run["waiting_until"] else ""
         line += f" for {run['waiting_for'].replace('_', ' ')}{until}"
     if run.get("batches"):
-        done = sum(batch["state"] == "completed" for batch in run["batches"])
-        line += f", {done} of {len(run['batches'])} files done"
+        ended = sum(batch["state"] in ENDED for batch in run["batches"])
+        line += f", {ended} of {counted(len(run['batches']), 'file')} done"
     return line

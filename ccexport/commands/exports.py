@@ -11,6 +11,7 @@ from ccexport.commands import export_files
 from ccexport.commands.console import (
     ExportName,
     Json,
+    counted,
     print_json,
     print_table,
     print_text,
@@ -18,6 +19,7 @@ from ccexport.commands.console import (
     say,
 )
 from ccexport.commands.summary import print_run, reasons
+from ccexport.errors import SetupError
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import local_administrator
 from ccexport.services.exports import ExportDraft, Exports, export_document
@@ -107,7 +109,11 @@ def preview(
 
     found = Exports(parts).preview(name, samples)
     view = parts.exports.by_name(name)
-    rate = parts.settings.cc_requests_per_second
+    rate, most = parts.settings.cc_requests_per_second, parts.settings.max_profiles
+    if found.counts.prepared > most:
+        say(
+            f"A run would fail: it may send {counted(most, 'contact')} at most (CCEXPORT_MAX_PROFILES)."
+        )
     if as_json:
         document = preview_document(
             found, export=view.export.name, list_id=view.export.list_id, requests_per_second=rate
@@ -143,8 +149,13 @@ def run(
         return
     from ccexport.services.following import EXIT_CODES, follow_run
 
-    with run_progress() as show:
-        document = follow_run(parts, queued.id, show)
+    try:
+        with run_progress() as show:
+            document = follow_run(parts, queued.id, show)
+    except KeyboardInterrupt:
+        raise SetupError(
+            f"Interrupted. Run {queued.id} stays for a worker: python -m ccexport worker"
+        ) from None
     if as_json:
         print_json(document)
     else:
@@ -154,14 +165,18 @@ def run(
 
 def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
     counts = found.counts
-    print_text(f'{counts.read:,} profiles read, {counts.prepared:,} would be sent to "{list_name}"')
+    print_text(
+        f'{counted(counts.read, "profile")} read, {counts.prepared:,} would be sent to "{list_name}"'
+    )
     if counts.rejected:
         print_text(f"{counts.rejected:,} would be left out: {reasons(counts.rejections)}")
     if counts.truncated:
-        print_text(f"{counts.truncated:,} have a value that is cut to the length allowed")
+        verb = "has" if counts.truncated == 1 else "have"
+        print_text(f"{counts.truncated:,} {verb} a value that is cut to the length allowed")
     seconds = found.seconds_at_least(rate)
     print_text(
-        f"{counts.files:,} files, {counts.bytes:,} bytes, about {found.requests:,} requests, {seconds} s at least"
+        f"{counted(counts.files, 'file')}, {counted(counts.bytes, 'byte')}, "
+        f"about {counted(found.requests, 'request')}, {seconds} s at least"
     )
     rows = [
         [

@@ -11,14 +11,15 @@ from typing import Annotated, TextIO
 
 import typer
 
-from ccexport.commands.console import Json, print_json, print_table, say
+from ccexport.commands.console import Json, counted, print_json, print_table, say
 from ccexport.commands.summary import print_run
 from ccexport.errors import SetupError
 from ccexport.services.access import local_administrator
 from ccexport.services.runs import REJECTED_HEADER, Runs
 
 app = typer.Typer(help="What was sent, and what became of it.")
-RunId = Annotated[int, typer.Argument(metavar="ID", help="The run's number.")]
+MAX_ID = 2**31 - 1  # what the store's column holds
+RunId = Annotated[int, typer.Argument(metavar="ID", help="The run's number.", max=MAX_ID)]
 
 
 @app.command("list")
@@ -90,7 +91,8 @@ def rejected(
     except OSError as error:
         raise SetupError(f"{output} cannot be written: {error.strerror}.") from error
     say(
-        f"{count:,} rejected profiles are in {output}. The file holds addresses: delete it when done."
+        f"{counted(count, 'rejected profile')} written to {output}. The file holds addresses: "
+        "delete it when done."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ccexport.commands.console import Json, print_json, print_table, print_text
+from ccexport.commands.console import Json, counted, print_json, print_table, print_text
 from ccexport.services.segments import Segments
 
 app = typer.Typer(help="The segments of the source.")
@@ -51,7 +51,7 @@ def show(
             }
         )
         return
-    print_text(f"{segment.name}: {segment.members:,} members")
+    print_text(f"{segment.name}: {counted(segment.members, 'member')}")
     print_table(
         ["attribute", "type", "filled", "examples"],
         [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ccexport.commands.console import print_text
+from ccexport.commands.console import counted, print_text
 
 _REASONS = {
     "missing_email": "no address",
@@ -27,13 +27,13 @@ def print_run(run: Mapping[str, Any]) -> None:
     _line("read", counts["read"])
     _line("rejected", counts["rejected"], reasons(run["rejections"]))
     _line("prepared", counts["prepared"], _cut(counts["truncated"]))
-    _line("submitted", counts["submitted"], f"in {len(run['batches'])} files")
+    _line("submitted", counts["submitted"], f"in {counted(len(run['batches']), 'file')}")
     _line("accepted", counts["accepted"], "by Constant Contact's counters")
     if counts["unsubscribed"]:
         _line("unsubscribed", counts["unsubscribed"], "opted out earlier: not put on the list")
     if counts["failed"]:
         _line("failed", counts["failed"])
-    _print_errors(run["batches"])
+    _print_errors(run)
     seconds = ", ".join(f"{stage} {took:.1f} s" for stage, took in run["timings"].items())
     print_text(f"  {seconds}")
 
@@ -53,10 +53,12 @@ def _cut(truncated: int) -> str:
     return f"{truncated:,} with a value cut to the length allowed" if truncated else ""
 
 
-def _print_errors(batches: list[Mapping[str, Any]]) -> None:
-    for batch in batches:
+def _print_errors(run: Mapping[str, Any]) -> None:
+    for batch in run["batches"]:
         for text in batch["errors"][:_SHOWN_ERRORS]:
             print_text(f"  file {batch['number']}: {text}")
         more = len(batch["errors"]) - _SHOWN_ERRORS
         if more > 0:
-            print_text(f"  file {batch['number']}: and {more} more (`runs show {{ID}} --json`)")
+            print_text(
+                f"  file {batch['number']}: and {more:,} more (`runs show {run['id']} --json`)"
+            )

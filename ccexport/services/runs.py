@@ -31,9 +31,20 @@ class Runs:
         }
 
     def latest(self, *, export_name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Run documents without batches, the newest first."""
+        """Run documents without batches, the newest first. Raises `NotFound` for an export that never was."""
+        if export_name is not None:
+            export_name = self._name_as_kept(export_name)
         runs = self._parts.runs.latest(export_name=export_name, limit=limit)
         return [run_document(run) for run in runs]
+
+    def _name_as_kept(self, name: str) -> str:
+        """An export's name as runs have it; that of a removed one as it is given."""
+        try:
+            return self._parts.exports.by_name(name).export.name
+        except NotFound:
+            if self._parts.runs.latest(export_name=name, limit=1):
+                return name
+            raise
 
     def get(self, run_id: int) -> Run:
         return self._parts.runs.get(run_id)
