@@ -1,0 +1,207 @@
+"""Charts: what happened by day, how long runs took, where a run's profiles went. Colours hold on light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from ccexport.services.progress import Funnel, duration
+from ccexport.store.history import DaySums, RunTime
+
+ON_THE_LIST = "On the list"
+WORKED_ON = "Being worked on"
+UNSUBSCRIBED = "Had unsubscribed"
+FAILED = "Failed"
+LEFT_OUT = "Left out"
+NOT_SENT = "Not sent"
+UNCHANGED = "Unchanged"
+COLOURS = {
+    ON_THE_LIST: "#2f7fd1",
+    WORKED_ON: "#3aa6a0",
+    UNSUBSCRIBED: "#8d75cf",
+    FAILED: "#d8483d",
+    LEFT_OUT: "#d1922a",
+    UNCHANGED: "#7b9a4c",
+    NOT_SENT: "#87919f",
+}
+_HEIGHT = 220
+_MINUTES, _SECONDS = "minutes", "seconds"
+
+
+def volumes(sums: Sequence[DaySums], first: date, last: date, *, key: str) -> None:
+    """Profiles by day and by what became of them; days without runs are gaps."""
+    rows = [
+        {"day": each.day, "what": what, "profiles": count}
+        for each in sums
+        for what, count in _what_became(each).items()
+        if count
+    ]
+    kinds = [kind for kind in COLOURS if any(row["what"] == kind for row in rows)]
+    days = (last - first).days + 1
+    chart = (
+        alt.Chart(pd.DataFrame(rows, columns=["day", "what", "profiles"]))
+        .mark_bar(width={"band": 0.8} if days <= 62 else 2)
+        .encode(
+            x=alt.X(
+                "yearmonthdate(day):T",
+                title=None,
+                axis=alt.Axis(format="%-d %b", labelOverlap=True, tickCount=8, grid=False),
+                scale=alt.Scale(domain=[_as_text(first), _as_text(last + timedelta(days=1))]),
+            ),
+            y=alt.Y("profiles:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            color=_colour(kinds),
+            order=alt.Order("order:Q"),
+            tooltip=[
+                alt.Tooltip("day:T", title="Day", format="%-d %b %Y"),
+                alt.Tooltip("what:N", title="Became"),
+                alt.Tooltip("profiles:Q", title="Profiles", format=","),
+            ],
+        )
+        .transform_calculate(order=_order(kinds))
+        .properties(height=_HEIGHT)
+    )
+    st.altair_chart(chart, key=key, alt=_say_volumes(sums, days))
+
+
+def times(runs: Sequence[RunTime], *, key: str) -> None:
+    """How long each run took, by when it was queued; one dot a run."""
+    longest = max((run.seconds for run in runs), default=0.0)
+    unit, divisor = (_MINUTES, 60.0) if longest >= 120 else (_SECONDS, 1.0)
+    rows = [
+        {
+            "queued": run.queued_at,
+            "took": run.seconds / divisor,
+            "run": f"{run.run_id} · {run.export_name[:60]}",
+            "time": duration(run.seconds),
+            "work": duration(run.work_seconds),
+        }
+        for run in runs
+    ]
+    chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_circle(size=42, color=COLOURS[ON_THE_LIST], opacity=0.7)
+        .encode(
+            x=alt.X(
+                "queued:T",
+                title=None,
+                axis=alt.Axis(format="%-d %b", labelOverlap=True, tickCount=8, grid=False),
+            ),
+            y=alt.Y("took:Q", title=unit, axis=alt.Axis(tickCount=4)),
+            tooltip=[
+                alt.Tooltip("run:N", title="Run"),
+                alt.Tooltip("queued:T", title="Queued", format="%-d %b %Y, %H:%M"),
+                alt.Tooltip("time:N", title="Took"),
+                alt.Tooltip("work:N", title="Of it work"),
+            ],
+        )
+        .properties(height=_HEIGHT)
+    )
+    middle = sorted(run.seconds for run in runs)[len(runs) // 2]
+    alt_text = (
+        f"How long each of {len(runs):,} runs took; half of them took {duration(middle)} or less."
+    )
+    st.altair_chart(chart, key=key, alt=alt_text)
+
+
+def funnel(found: Funnel, *, key: str) -> None:
+    """Three bars of one scale: what was read, what was prepared of it, what was sent of that."""
+    steps = {
+        "Read": {LEFT_OUT: found.left_out},
+        "Prepared": {NOT_SENT: found.not_sent, UNCHANGED: found.unchanged + found.suppressed},
+        "Sent": {
+            ON_THE_LIST: found.accepted,
+            WORKED_ON: found.in_progress,
+            UNSUBSCRIBED: found.unsubscribed,
+            FAILED: found.failed,
+        },
+    }
+    rows = _funnel_rows(steps, {"Read": found.prepared, "Prepared": found.sent})
+    kinds = [kind for kind in COLOURS if any(row["what"] == kind for row in rows)]
+    going_on = "Goes on"
+    chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar(cornerRadius=2)
+        .encode(
+            y=alt.Y("step:N", title=None, sort=list(steps), axis=alt.Axis(labelLimit=90)),
+            x=alt.X("profiles:Q", title=None, axis=alt.Axis(format="~s", tickCount=5)),
+            color=alt.Color(
+                "what:N",
+                title=None,
+                scale=alt.Scale(
+                    domain=[going_on, *kinds],
+                    range=["#a9c4e4", *(COLOURS[kind] for kind in kinds)],
+                ),
+                legend=alt.Legend(orient="bottom", columns=3, symbolType="square"),
+            ),
+            order=alt.Order("place:Q"),
+            tooltip=[
+                alt.Tooltip("step:N", title="Step"),
+                alt.Tooltip("what:N", title="Became"),
+                alt.Tooltip("profiles:Q", title="Profiles", format=","),
+            ],
+        )
+        .properties(height=150)
+    )
+    st.altair_chart(chart, key=key, alt=say_funnel(found))
+
+
+def say_funnel(found: Funnel) -> str:
+    """The chart in words."""
+    return (
+        f"{found.read:,} read, {found.left_out:,} left out, {found.prepared:,} prepared, {found.sent:,} sent, "
+        f"{found.accepted:,} on the list, {found.unsubscribed:,} had unsubscribed, {found.failed:,} failed."
+    )
+
+
+def _funnel_rows(
+    steps: Mapping[str, Mapping[str, int]], going_on: Mapping[str, int]
+) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for step, parts in steps.items():
+        parts = {"Goes on": going_on.get(step, 0), **parts}
+        rows += [
+            {"step": step, "what": what, "profiles": count, "place": place}
+            for place, (what, count) in enumerate(parts.items())
+            if count > 0
+        ]
+    return rows
+
+
+def _what_became(sums: DaySums) -> dict[str, int]:
+    return {
+        ON_THE_LIST: sums.accepted,
+        UNSUBSCRIBED: sums.unsubscribed,
+        FAILED: sums.failed,
+        LEFT_OUT: sums.left_out,
+    }
+
+
+def _colour(kinds: Sequence[str]) -> alt.Color:
+    return alt.Color(
+        "what:N",
+        title=None,
+        scale=alt.Scale(domain=list(kinds), range=[COLOURS[kind] for kind in kinds]),
+        legend=alt.Legend(orient="bottom", columns=2, symbolType="square"),
+    )
+
+
+def _order(kinds: Sequence[str]) -> str:
+    """A Vega expression: the place of a kind, so that bars are stacked in the legend's order."""
+    names = ", ".join(f"'{kind}'" for kind in kinds)
+    return f"indexof([{names}], datum.what)"
+
+
+def _as_text(day: date) -> str:
+    return f"{day:%Y-%m-%d}T00:00:00"
+
+
+def _say_volumes(sums: Sequence[DaySums], days: int) -> str:
+    sent, left_out = sum(each.sent for each in sums), sum(each.left_out for each in sums)
+    runs = sum(each.runs for each in sums)
+    return (
+        f"In {days:,} days {runs:,} runs sent {sent:,} contacts and left {left_out:,} profiles out."
+    )

@@ -1,0 +1,225 @@
+"""What the page Home is made of: what runs, what needs a person, the day's budget, what comes next, thirty days."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import streamlit as st
+
+from ccexport.clock import utc_now
+from ccexport.services.access import Person
+from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
+from ccexport.services.progress import RunProgress, duration, headline
+from ccexport.store.tables import Run
+from ccexport.ui import charts, page
+from ccexport.ui.page import plain
+from ccexport.ui.run import progress_bar, waiting_words
+from ccexport.ui.runs import link, state_badge
+
+DAYS = 30
+LIVE_SECONDS, IDLE_SECONDS = 2, 10
+
+
+def first_steps(steps: FirstSteps) -> None:
+    """What to do on the first day; gone once something has run."""
+    st.subheader("Three steps to the first contacts on a list", anchor=False)
+    for number, done, name, label, words in (
+        (
+            1,
+            steps.has_connection,
+            "connections",
+            "Add a connection",
+            "Sign in at Constant Contact, once.",
+        ),
+        (
+            2,
+            steps.has_export,
+            "export",
+            "Set up an export",
+            "Choose segments and a list, and see who would be sent.",
+        ),
+        (3, steps.has_run, "exports", "Run it", "Every profile is accounted for, afterwards too."),
+    ):
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.markdown(":material/check_circle:" if done else f"**{number}**", width="content")
+            link(name, label)
+            st.markdown(words, width="stretch")
+
+
+def moment(overview: Overview, *, by: Person) -> None:
+    """What changes by itself: workers, live runs, what needs a person. Draws itself again while one looks."""
+    is_live = overview.now().live_total > 0
+
+    @st.fragment(run_every=LIVE_SECONDS if is_live else IDLE_SECONDS)
+    def draw() -> None:
+        with page.errors_shown():
+            now = overview.now()
+            _no_worker(now)
+            _to_do(overview.to_do(), by=by)
+            _live(now)
+            if (now.live_total > 0) != is_live:
+                st.rerun()  # with the other timer
+
+    draw()
+
+
+def _no_worker(now: Now) -> None:
+    if now.workers:
+        return
+    runs = f" {_runs(now.live_total)} until then." if now.live_total else ""
+    st.warning(
+        f"No worker is running, so nothing is sent.{runs} Start one: `python -m ccexport worker`",
+        icon=":material/power_off:",
+    )
+
+
+def _runs(count: int) -> str:
+    return "1 run waits" if count == 1 else f"{count:,} runs wait"
+
+
+# --- what needs a person -------------------------------------------------------------------------
+
+
+def _to_do(todo: ToDo, *, by: Person) -> None:
+    if todo.is_empty:
+        return
+    st.subheader("Needs you", anchor=False)
+    for view in todo.sign_ins:
+        waits = f" {_runs(todo.waiting_for_sign_in)} for it." if todo.waiting_for_sign_in else ""
+        name = plain(view.connection.name)
+        with _item():
+            st.markdown(
+                f":material/key: Constant Contact no longer accepts the sign-in of “{name}”.{waits}",
+                width="stretch",
+            )
+            link("connections", "Sign in again", icon=":material/login:")
+    for run in todo.approvals:
+        with _item():
+            st.markdown(_about(run, "waits for an approval"), width="stretch")
+            link("run", "Open", icon=":material/arrow_forward:", run=run.id)
+    for run in todo.failing:
+        _failed(run, by=by)
+    if (more := todo.failing_total - len(todo.failing)) > 0:
+        link("runs", f"{more:,} more ended badly", icon=":material/history:", state="bad")
+    if todo.detached:
+        with _item():
+            are = "export has" if todo.detached == 1 else "exports have"
+            st.markdown(
+                f":material/link_off: {todo.detached:,} {are} no connection.", width="stretch"
+            )
+            link("exports", "Give it one" if todo.detached == 1 else "Give them one")
+    if todo.refresh_error is not None:
+        with _item():
+            error = plain(todo.refresh_error.error or "")
+            st.markdown(
+                f":material/sync_problem: The last refresh failed: {error}", width="stretch"
+            )
+            link("refresh", "Open Refresh")
+
+
+def _item() -> st.delta_generator.DeltaGenerator:
+    return st.container(border=True, horizontal=True, vertical_alignment="center")
+
+
+def _about(run: Run, what: str) -> str:
+    return f"**{plain(run.export_name)}**, run {run.id} {what}"
+
+
+def _failed(run: Run, *, by: Person) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            state_badge(run.state)
+            st.markdown(_about(run, f"· {page.when(run.finished_at)}"), width="stretch")
+            link("run", "Open", icon=":material/arrow_forward:", run=run.id)
+            if st.button("Run again", key=f"home_again_{run.id}", icon=":material/replay:"):
+                with page.errors_shown():
+                    new = RunProgress(page.parts()).run_again(run.id, by=by)
+                    st.toast(f"Run {new.id} is queued.")
+        st.caption(plain(run.error or _some_failed(run)))
+
+
+def _some_failed(run: Run) -> str:
+    not_sent = run.prepared_count - run.submitted_count
+    parts = [f"{run.failed_count:,} of {run.submitted_count:,} contacts failed"]
+    return "; ".join([*parts, f"{not_sent:,} were not sent"] if not_sent > 0 else parts) + "."
+
+
+# --- what runs -----------------------------------------------------------------------------------
+
+
+def _live(now: Now) -> None:
+    st.subheader("Running now", anchor=False)
+    if not now.live:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("Nothing runs at this moment.", width="content")
+            link("exports", "Run an export", icon=":material/play_arrow:")
+    for progress in now.live:
+        run = progress.run
+        with st.container(border=True):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                state_badge(run.state)
+                st.markdown(f"**{plain(run.export_name)}**", width="stretch")
+                link("run", f"Run {run.id}", icon=":material/arrow_forward:", run=run.id)
+            st.markdown(plain(waiting_words(run) or headline(progress)))
+            progress_bar(progress)
+    if (more := now.live_total - len(now.live)) > 0:
+        link("runs", f"{more:,} more", icon=":material/history:", state="live", days="all")
+
+
+# --- what is and what comes ----------------------------------------------------------------------
+
+
+def budget(overview: Overview) -> None:
+    """The day's requests of the application: shared by all connections."""
+    today = overview.budget()
+    st.subheader("API budget today", anchor=False)
+    used = today.limit if today.exhausted else today.used
+    text = f"{today.used:,} of {today.limit:,} requests used, {today.left:,} left"
+    st.progress(min(1.0, used / today.limit), text=text)
+    if today.exhausted:
+        st.caption("Constant Contact says that today's requests are gone, whatever the count here.")
+    left = duration((today.resets_at - utc_now()).total_seconds())
+    st.caption(f"Begins anew at {page.when(today.resets_at)}, in {left}.")
+
+
+def coming(next_up: Coming) -> None:
+    """The next times that something runs by itself."""
+    st.subheader("Next runs", anchor=False)
+    lines = [(each.next_run_at, plain(each.name)) for each in next_up.exports]
+    if next_up.refresh_at is not None:
+        count = next_up.refresh_exports
+        exports = "1 export" if count == 1 else f"{count:,} exports"
+        lines.append((next_up.refresh_at, f"Refresh of the segments, then {exports}"))
+    if not lines:
+        st.markdown("Nothing is scheduled.")
+        link("refresh", "Schedule the refresh", icon=":material/schedule:")
+        return
+    for at, what in sorted(lines):
+        st.markdown(f"{page.when(at)} · {_in(at - utc_now())}  \n**{what}**")
+
+
+def _in(left: timedelta) -> str:
+    seconds = left.total_seconds()
+    if seconds <= 0:
+        return "due now"
+    return (
+        f"in {duration(seconds)}"
+        if seconds < 86400
+        else f"in {left.days} d {left.seconds // 3600} h"
+    )
+
+
+def thirty_days(overview: Overview) -> None:
+    """Contacts sent and left out, by day."""
+    st.subheader(f"The last {DAYS} days", anchor=False)
+    sums = overview.daily(DAYS)
+    if not sums:
+        st.markdown(f"Nothing ran in the last {DAYS} days.")
+        return
+    today = utc_now()
+    sent, left_out = sum(each.sent for each in sums), sum(each.left_out for each in sums)
+    runs = sum(each.runs for each in sums)
+    st.markdown(
+        f"**{sent:,}** contacts sent and **{left_out:,}** profiles left out in {runs:,} run{'' if runs == 1 else 's'}."
+    )
+    charts.volumes(sums, since_days(DAYS, today).date(), today.date(), key="home_volumes")

@@ -1,0 +1,445 @@
+"""What the page Run is made of: headline, progress, where each profile went, those left out, files, timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ccexport.clock import utc_now
+from ccexport.services.access import Person
+from ccexport.services.progress import (
+    REASONS,
+    SHOWN_REJECTIONS,
+    WAITING_WORDS,
+    FailedRow,
+    Funnel,
+    Progress,
+    RunProgress,
+    Stage,
+    duration,
+    headline,
+    time_taken,
+)
+from ccexport.services.runs import Runs
+from ccexport.states import RunState, WaitingFor
+from ccexport.store.tables import Batch, Run, RunEvent
+from ccexport.ui import charts, page
+from ccexport.ui.page import plain
+from ccexport.ui.runs import (
+    BATCH_WORDS,
+    STATE_WORDS,
+    TRIGGER_WORDS,
+    go_to_run,
+    link,
+    state_badge,
+)
+
+LIVE_SECONDS, DETAILS_SECONDS = 2, 4
+SHOWN_ERROR_FILES = 20
+ALL_REASONS = "All reasons"
+
+
+# --- the head: what it is, and what can be done --------------------------------------------------
+
+
+def head(progress: Progress, *, by: Person) -> None:
+    """Which run this is, and the buttons. Outside of what draws itself again, so that a dialog stays open."""
+    run = progress.run
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(plain(run.export_name), anchor=False, width="content")
+        state_badge(run.state)
+    st.caption(
+        f"To the list “{plain(run.list_name or run.list_id)}” over “{plain(run.connection_name)}” · "
+        f"{TRIGGER_WORDS[run.trigger].lower()}, {plain(run.requested_by)} · queued {page.when(run.queued_at)}"
+        + (f" · ended {page.when(run.finished_at)}" if run.finished_at else "")
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if progress.is_final:
+            _run_again_button(run, by)
+        else:
+            _cancel_button(run, by)
+        link("runs", "All runs of this export", icon=":material/history:", export=run.export_name)
+
+
+def _run_again_button(run: Run, by: Person) -> None:
+    gone = run.export_id is None
+    clicked = st.button(
+        "Run again",
+        key="run_again",
+        icon=":material/replay:",
+        disabled=gone,
+        help="The export has been removed." if gone else "Queues the export as it is set up now.",
+    )
+    if clicked:
+        with page.errors_shown():
+            new = RunProgress(page.parts()).run_again(run.id, by=by)
+            go_to_run(new.id)
+
+
+def _cancel_button(run: Run, by: Person) -> None:
+    if run.cancel_requested_by:
+        st.markdown(
+            f"{plain(run.cancel_requested_by)} asked to cancel; it ends at its next safe point."
+        )
+    elif st.button("Cancel run", key="run_cancel", icon=":material/cancel:"):
+        _ask_to_cancel(run, by)
+
+
+@st.dialog("Cancel this run?")
+def _ask_to_cancel(run: Run, by: Person) -> None:
+    st.markdown(
+        f"Run {run.id} of “{plain(run.export_name)}” ends at its next safe point. What has been sent to "
+        f"“{plain(run.list_name or run.list_id)}” stays there; the rest is not sent. A canceled run does not go on; "
+        "the export can be run again."
+    )
+    with st.container(horizontal=True):
+        if st.button("Cancel the run", key="run_cancel_yes", type="primary"):
+            with page.errors_shown():
+                Runs(page.parts()).request_cancel(run.id, by=by)
+                st.rerun()
+        if st.button("Let it run", key="run_cancel_no"):
+            st.rerun()
+
+
+# --- live: headline, progress, where each profile is ---------------------------------------------
+
+
+def live(first: Progress) -> None:
+    """Draws itself again every two seconds until the run has ended; a run that has ended has no timer."""
+
+    @st.fragment(run_every=None if first.is_final else LIVE_SECONDS)
+    def draw() -> None:
+        with page.errors_shown():
+            now = first if first.is_final else RunProgress(page.parts()).of(first.run.id)
+            if _is_other(now.run, first.run):
+                st.rerun()  # the head, the buttons and those left out have changed as well
+            st.subheader(plain(headline(now)), anchor=False)
+            _trouble(now)
+            if not now.is_final:
+                progress_bar(now)
+            _stages(now)
+            if now.funnel.read:
+                _funnel(now.funnel)
+
+    draw()
+
+
+def _is_other(now: Run, before: Run) -> bool:
+    return (now.state, now.read_count, now.cancel_requested_by) != (
+        before.state,
+        before.read_count,
+        before.cancel_requested_by,
+    )
+
+
+def _trouble(progress: Progress) -> None:
+    run = progress.run
+    if run.error:
+        show = st.error if run.state is RunState.FAILED else st.warning
+        show(plain(run.error), icon=":material/error:")
+    if run.state is RunState.WAITING:
+        st.warning(plain(waiting_words(run) or ""), icon=":material/hourglass_empty:")
+        if run.waiting_for is WaitingFor.SIGN_IN:
+            link("connections", "Sign in again", icon=":material/login:")
+    if not progress.is_final and not progress.workers:
+        st.warning(
+            "No worker is running, so this run does not go on. Start one: `python -m ccexport worker`",
+            icon=":material/power_off:",
+        )
+
+
+def waiting_words(run: Run) -> str | None:
+    """Why a run waits, and until when; None for one that does not wait."""
+    if run.state is not RunState.WAITING or run.waiting_for is None:
+        return None
+    words = f"Waiting. {WAITING_WORDS[run.waiting_for]}."
+    if run.waiting_until is None:
+        return f"{words} The run then goes on by itself."
+    left = (run.waiting_until - utc_now()).total_seconds()
+    if left <= 0:
+        return f"{words} It goes on now."
+    return f"{words} It goes on at {page.when(run.waiting_until)}, in {duration(left)}."
+
+
+def progress_bar(progress: Progress) -> None:
+    """How far a live run is, and how long it will take."""
+    if progress.run.state is RunState.WAITING or progress.run.state is RunState.QUEUED:
+        left = ""
+    elif progress.seconds_left is None:
+        left = ", time remaining not known yet"
+    else:
+        left = f", about {duration(progress.seconds_left)} remaining"
+    percent = f"{progress.fraction_done:.0%} done"
+    files = (
+        f", {progress.batches_ended:,} of {len(progress.batches):,} files"
+        if progress.batches
+        else ""
+    )
+    st.progress(min(1.0, progress.fraction_done), text=f"{percent}{files}{left}")
+
+
+def _stages(progress: Progress) -> None:
+    took = time_taken(progress.run, utc_now())
+    with st.container(horizontal=True):
+        for stage in progress.stages:
+            st.markdown(_say_stage(stage, progress.run), width="content")
+        if took:
+            st.markdown(
+                f":material/timer: {duration(took.total_seconds())} in all", width="content"
+            )
+
+
+def _say_stage(stage: Stage, run: Run) -> str:
+    name = STATE_WORDS[stage.state][0]
+    files = f" {stage.done:,} of {stage.total:,} files" if stage.total else ""
+    seconds = f" · {duration(stage.seconds)}" if stage.seconds >= 0.5 else ""
+    if stage.is_done:
+        return f":material/check_circle: {name}{files}{seconds}"
+    if stage.is_now and run.state is RunState.WAITING:
+        return f":material/hourglass_empty: **{name}**{files}{seconds}"
+    if stage.is_now:
+        return f":material/play_circle: **{name}**{files}{seconds}"
+    return f":material/radio_button_unchecked: {name}{files}"
+
+
+def _funnel(funnel: Funnel) -> None:
+    st.subheader("Where each profile went", anchor=False)
+    charts.funnel(funnel, key="run_funnel")
+    st.markdown(
+        "\n".join(
+            f"- **{total:,} {what}** = {_sum(parts)}"
+            for total, what, parts in (
+                (
+                    funnel.read,
+                    "read",
+                    [(funnel.prepared, "prepared"), (funnel.left_out, "left out")],
+                ),
+                (
+                    funnel.prepared,
+                    "prepared",
+                    [
+                        (funnel.sent, "sent"),
+                        (funnel.unchanged, "unchanged"),
+                        (funnel.suppressed, "had left the list"),
+                        (funnel.not_sent, "not sent"),
+                    ],
+                ),
+                (
+                    funnel.sent,
+                    "sent",
+                    [
+                        (funnel.accepted, "on the list"),
+                        (funnel.in_progress, "being worked on"),
+                        (funnel.unsubscribed, "had unsubscribed"),
+                        (funnel.failed, "failed"),
+                    ],
+                ),
+            )
+        )
+    )
+
+
+def _sum(parts: Sequence[tuple[int, str]]) -> str:
+    shown = [part for index, part in enumerate(parts) if index == 0 or part[0]]
+    return " + ".join(f"{count:,} {what}" for count, what in shown)
+
+
+# --- those left out ------------------------------------------------------------------------------
+
+
+@st.fragment
+def left_out(run: Run) -> None:
+    """Reasons with counts; the profiles to search and to download."""
+    if not run.rejected_count:
+        return
+    st.subheader(f"Left out: {run.rejected_count:,}", anchor=False)
+    ordered = sorted(run.rejections.items(), key=lambda item: -item[1])
+    st.markdown("\n".join(f"- **{count:,}** {_reason(reason)}" for reason, count in ordered))
+    progress = RunProgress(page.parts())
+    with page.errors_shown():
+        if not progress.has_rejections(run.id):
+            st.caption(
+                "The list of these profiles is no longer kept (CCEXPORT_RETENTION_DAYS); the counts are."
+            )
+            return
+        shown = st.expander(
+            "See who", key="run_left_out", icon=":material/person_search:", on_change="rerun"
+        )
+        if shown.open:
+            with shown:
+                _rejected(run, progress, [reason for reason, _ in ordered])
+        st.download_button(
+            "Download as CSV",
+            data=lambda: progress.rejected_csv(run.id),
+            file_name=f"run-{run.id}-left-out.csv",
+            mime="text/csv",
+            key="run_download",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.caption(
+            "The file holds addresses: delete it when done. For spreadsheets, a cell that begins with = + - @ or a tab "
+            "gets an apostrophe in front, so that it is not run as a formula; `runs rejected` gives it as it is."
+        )
+
+
+def _rejected(run: Run, progress: RunProgress, reasons: Sequence[str]) -> None:
+    with st.container(horizontal=True):
+        options = [ALL_REASONS, *reasons]
+        chosen = st.selectbox("Reason", options, key="run_reason", format_func=_reason, width=320)
+        search = st.text_input("Customer id or address", key="run_search", width=280)
+    found = progress.rejected(
+        run.id, reason=None if chosen == ALL_REASONS else chosen, search=search
+    )
+    if not found.matching:
+        st.markdown("No profile matches. Choose another reason, or search for something else.")
+        return
+    columns = ["Customer id", "Email", "Reason", "Sent instead"]
+    table = pd.DataFrame(found.rows, columns=columns)
+    table["Reason"] = table["Reason"].map(_reason)
+    st.dataframe(table, key="run_rejected", hide_index=True, alt="Profiles left out")
+    if found.matching > len(found.rows):
+        st.caption(f"The first {SHOWN_REJECTIONS:,} of {found.matching:,}; the download has all.")
+
+
+def _reason(reason: str) -> str:
+    return REASONS.get(reason, reason.replace("_", " ").capitalize())
+
+
+# --- files and timeline --------------------------------------------------------------------------
+
+
+def details(first: Progress) -> None:
+    """Files with the service's own counters and errors, and the events. Draws itself again while the run is live."""
+
+    @st.fragment(run_every=None if first.is_final else DETAILS_SECONDS)
+    def draw() -> None:
+        with page.errors_shown():
+            progress = RunProgress(page.parts())
+            now = first if first.is_final else progress.of(first.run.id)
+            if now.batches:
+                st.subheader(f"Files: {len(now.batches):,}", anchor=False)
+                _files(now.batches)
+                _errors(now.batches, progress)
+            _timeline(progress.events(now.run.id))
+
+    draw()
+
+
+def _files(batches: Sequence[Batch]) -> None:
+    words, colours = zip(*BATCH_WORDS.values(), strict=True)
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        pd.DataFrame([_file(batch) for batch in batches]),
+        key="run_files",
+        hide_index=True,
+        alt="Files of this run with Constant Contact's counters",
+        column_config={
+            "State": st.column_config.MultiselectColumn(
+                options=list(words), color=list(colours), width=120
+            ),
+            "Contacts": number(format="localized"),
+            "Size": number(format="bytes"),
+            "Counted": number(
+                format="localized", help="Contacts that Constant Contact counted in the file."
+            ),
+            "Errors": number(format="localized"),
+            "Correctable": number(
+                format="localized",
+                help="Not imported; they wait at Constant Contact until a person corrects them there.",
+            ),
+            "Unsubscribed": number(
+                format="localized", help="Opted out earlier: not put on the list."
+            ),
+        },
+    )
+
+
+def _file(batch: Batch) -> dict[str, Any]:
+    return {
+        "File": batch.number,
+        "State": [BATCH_WORDS[batch.state][0]],
+        "Contacts": batch.rows,
+        "Counted": batch.person_count,
+        "Errors": batch.error_count,
+        "Correctable": batch.correctable_count,
+        "Unsubscribed": batch.unsubscribed_count,
+        "Size": batch.bytes,
+        "Attempts": batch.attempts,
+        "Activity": batch.activity_id or "",
+        "Name": batch.file_name,
+    }
+
+
+def _errors(batches: Sequence[Batch], progress: RunProgress) -> None:
+    bad = [batch for batch in batches if batch.errors]
+    for batch in bad[:SHOWN_ERROR_FILES]:
+        count = len(batch.errors)
+        label = f"File {batch.number}: {count:,} error{'' if count == 1 else 's'}"
+        shown = st.expander(
+            label, key=f"run_errors_{batch.number}", icon=":material/report:", on_change="rerun"
+        )
+        if shown.open:
+            with shown:
+                _error_table(progress.failed_rows(batch.run_id, batch.number), batch.number)
+    if len(bad) > SHOWN_ERROR_FILES:
+        more = len(bad) - SHOWN_ERROR_FILES
+        st.caption(f"{more:,} more files have errors: `runs show {bad[0].run_id} --json`")
+
+
+def _error_table(rows: Sequence[FailedRow], number: int) -> None:
+    st.dataframe(
+        pd.DataFrame(
+            [(row.customer_id or "", row.line, row.text) for row in rows],
+            columns=["Customer id", "Line", "What Constant Contact said"],
+        ),
+        key=f"run_error_rows_{number}",
+        hide_index=True,
+        alt=f"Errors of file {number}",
+        column_config={"What Constant Contact said": st.column_config.TextColumn(width="large")},
+    )
+
+
+def _timeline(events: Sequence[RunEvent]) -> None:
+    own = [event for event in events if event.batch_number is None]
+    st.subheader("Timeline", anchor=False)
+    st.markdown("\n".join(_say_event(event) for event in own))
+    of_files = [event for event in events if event.batch_number is not None]
+    if not of_files:
+        return
+    shown = st.expander(f"Events of files: {len(of_files):,}", key="run_events", on_change="rerun")
+    if shown.open:
+        rows = [
+            (
+                event.at,
+                event.batch_number,
+                event.what.removeprefix("batch "),
+                event.detail,
+                event.who,
+            )
+            for event in of_files
+        ]
+        with shown:
+            st.dataframe(
+                pd.DataFrame(rows, columns=["At", "File", "What", "Detail", "Worker"]),
+                key="run_file_events",
+                hide_index=True,
+                alt="Events of the files",
+                column_config={
+                    "At": st.column_config.DatetimeColumn(
+                        "At (UTC)", format="D MMM, HH:mm:ss", timezone="UTC"
+                    )
+                },
+            )
+
+
+def _say_event(event: RunEvent) -> str:
+    what = _EVENT_WORDS.get(event.what, event.what.replace("_", " ").capitalize())
+    detail = f": {plain(event.detail)}" if event.detail else ""
+    return f"- {event.at:%H:%M:%S} **{plain(what)}**{detail} · {plain(event.who)}"
+
+
+_EVENT_WORDS = {state.value: words for state, (words, _) in STATE_WORDS.items()}

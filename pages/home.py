@@ -1,0 +1,26 @@
+"""Home: what runs now, what needs a person, the day's budget, what comes next, and thirty days as a chart."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ccexport.services.access import Role
+from ccexport.services.overview import Overview
+from ccexport.ui import home as widgets
+from ccexport.ui import page
+
+user = page.begin("Home", role=Role.VIEWER)
+
+with page.errors_shown():
+    overview = Overview(page.parts())
+    steps = overview.first_steps()
+    if not steps.has_run:
+        widgets.first_steps(steps)
+    widgets.moment(overview, by=user)
+    if steps.has_run:
+        widgets.thirty_days(overview)
+    left, right = st.columns(2)
+    with left:
+        widgets.budget(overview)
+    with right:
+        widgets.coming(overview.coming())

@@ -1,0 +1,31 @@
+"""Runs: the history of all exports, filtered, with volumes and durations."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ccexport.services.access import Role
+from ccexport.services.overview import History
+from ccexport.ui import page
+from ccexport.ui import runs as widgets
+
+user = page.begin("Runs", role=Role.VIEWER)
+
+with page.errors_shown():
+    history = History(page.parts())
+    wanted = widgets.filters(history)
+    total = history.page(wanted, 1, 1).total
+    if total:
+        st.caption(
+            f"{total:,} run{'' if total == 1 else 's'}, the newest first. Select a number to open the run."
+        )
+        below = st.container()
+        number = widgets.pager(total)
+        with below:
+            widgets.table(history.page(wanted, number, widgets.PAGE_SIZE).runs, key="runs_table")
+        widgets.history_charts(history, wanted)
+    elif history.export_names():
+        st.info("No run matches. Choose other filters, or a longer time under “Queued”.")
+    else:
+        st.info("Nothing has run yet. A run appears here as soon as an export is run.")
+        widgets.link("exports", "Go to Exports to run one", icon=":material/arrow_forward:")
