@@ -7,7 +7,8 @@ are those of `prepare`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import pairwise
 from typing import Protocol
 
@@ -15,11 +16,13 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ccexport.preparation.ahead import work_ahead
 from ccexport.preparation.expression import members, prepared, winners
 from ccexport.preparation.files import is_long_address
 from ccexport.preparation.mapping import FieldMapping
 
-ROWS_PER_PART = 250_000  # some 70 MB of an engine's memory while they are sorted
+ROWS_PER_PART = 200_000  # some 65 MB of an engine's memory while they are sorted
+BATCHES_AHEAD = 3  # made while earlier ones are written
 
 
 class Engine(Protocol):
@@ -40,20 +43,35 @@ def prepared_rows(
     custom_field_types: Mapping[str, str] | None = None,
     rows_per_part: int = ROWS_PER_PART,
 ) -> Iterator[pa.RecordBatch]:
-    """Stream what `prepare` describes: the same rows, in the same order. Raises what it and the source raise."""
-    types = dict(custom_field_types or {})
-    chosen = source.keep(members(source.memberships, segments))
-    contested = source.keep(winners(source.customers, chosen, mapping, types))
+    """Stream what `prepare` describes: the same rows, in the same order. Raises what it and the source raise.
+
+    The source works in a thread of its own meanwhile: ask it nothing else before the stream is at its end or closed.
+    """
+    parts = _parts(source, segments, mapping, dict(custom_field_types or {}), rows_per_part)
     apart: list[pa.RecordBatch] = []  # contacts of long addresses, which come after all others
-    for low, high in _ranges(source.key_bounds(chosen, rows_per_part)):
-        profiles, keys = _between(source.customers, low, high), _between(chosen, low, high)
-        for batch in source.stream(prepared(profiles, keys, contested, mapping, types)):
+    with closing(work_ahead(parts, BATCHES_AHEAD)) as batches:
+        for batch in batches:
             near, far = _split_apart(batch)
             if near.num_rows:
                 yield near
             if far.num_rows:
                 apart.append(far)
     yield from apart
+
+
+def _parts(
+    source: Engine,
+    segments: Sequence[str],
+    mapping: FieldMapping,
+    types: Mapping[str, str],
+    rows_per_part: int,
+) -> Generator[pa.RecordBatch, None, None]:
+    """The prepared rows, each part sorted by itself."""
+    chosen = source.keep(members(source.memberships, segments))
+    contested = source.keep(winners(source.customers, chosen, mapping, types))
+    for low, high in _ranges(source.key_bounds(chosen, rows_per_part)):
+        profiles, keys = _between(source.customers, low, high), _between(chosen, low, high)
+        yield from source.stream(prepared(profiles, keys, contested, mapping, types))
 
 
 def _ranges(bounds: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
