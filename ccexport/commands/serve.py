@@ -18,7 +18,6 @@ from ccexport.assembly import Parts
 from ccexport.commands.console import print_text
 from ccexport.errors import SetupError
 from ccexport.settings import Settings
-from ccexport.worker import Worker
 
 DEFAULT_PORT = 8501
 APP = Path(__file__).resolve().parents[2] / "app.py"
@@ -47,6 +46,8 @@ def serve_until(
     with_worker: bool = True,
 ) -> None:
     """As `serve`, with further environment variables for the dashboard, until `stop` is set or the dashboard ends."""
+    from ccexport.worker import Worker  # brings Ibis: a busy port is told without it
+
     _ = parts.engine  # the store is brought to our tables once, before two processes want to
     with _dashboard(stop, port, variables):
         if not stop.is_set():
