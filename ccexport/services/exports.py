@@ -205,7 +205,14 @@ class Exports:
         due_at: datetime | None = None,
     ) -> Run:
         """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said."""
-        view = self._parts.exports.by_name(name)
+        return self.queue_view(
+            self._parts.exports.by_name(name), by=by, trigger=trigger, due_at=due_at
+        )
+
+    def queue_view(
+        self, view: ExportView, *, by: Person, trigger: Trigger, due_at: datetime | None
+    ) -> Run:
+        """The same, of an export that was read already."""
         return self._parts.runs.queue(self._new_run(view, by, trigger, due_at))
 
     def queue_due(self, view: ExportView, *, by: Person) -> Run | None:

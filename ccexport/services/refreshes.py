@@ -214,7 +214,7 @@ class Refreshes:
                 continue  # queued before the interruption
             name = view.export.name
             try:
-                runs.append(exports.queue(name, by=by, trigger=Trigger.REFRESH, due_at=due_at))
+                runs.append(exports.queue_view(view, by=by, trigger=Trigger.REFRESH, due_at=due_at))
             except Conflict:
                 left_out[name] = "still runs"
             except StoreError:

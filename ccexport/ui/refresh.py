@@ -185,6 +185,7 @@ def sizes(refreshes: Refreshes) -> None:
             "Change": st.column_config.NumberColumn(format="localized"),
             "Over the last refreshes": st.column_config.LineChartColumn(y_min=0),
         },
+        placeholder="",
         key="refresh_sizes",
         alt="Members of each segment over the last refreshes",
     )
@@ -250,6 +251,7 @@ def _show_refreshes(found: Sequence[RefreshView]) -> None:
             name: st.column_config.NumberColumn(format="localized")
             for name in ("Segments", "Members", "Runs queued")
         },
+        placeholder="",
         key="refresh_latest",
         alt="The last refreshes",
     )
