@@ -45,14 +45,12 @@ MENU: dict[str, tuple[Screen, ...]] = {
 
 def main() -> None:
     """Draw the frame and the page whose address was asked for."""
-    st.set_page_config(
-        page_title="ccexport", page_icon=LOOKS / "favicon.png", layout="wide", menu_items={}
-    )
+    # the icon first: a page's own icon as the tab's would be fetched from another host
+    st.set_page_config(page_icon=LOOKS / "favicon.png", layout="wide", menu_items={})
     st.logo(LOOKS / "logo.svg", icon_image=LOOKS / "favicon.png", size="large")
-    pages = {section: _pages_of(screens) for section, screens in MENU.items()}
-    if not pages[""]:  # until there is a Home
-        pages[""] = [st.Page(_no_home_yet, title="Home", url_path="home", default=True)]
-    st.navigation(pages).run()
+    page = st.navigation({section: _pages_of(screens) for section, screens in MENU.items()})
+    st.set_page_config(page_title=f"{page.title} · ccexport")
+    page.run()
 
 
 def _pages_of(screens: tuple[Screen, ...]) -> list[Page]:
@@ -68,10 +66,6 @@ def _pages_of(screens: tuple[Screen, ...]) -> list[Page]:
         for screen in screens
         if (ROOT / "pages" / f"{screen.name}.py").exists()
     ]
-
-
-def _no_home_yet() -> None:
-    st.title("Home")
 
 
 if __name__ == "__main__":

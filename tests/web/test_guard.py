@@ -96,3 +96,8 @@ def test_health_without_a_store_is_503_and_says_nothing_of_where_it_is(
     answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
     assert (answer.status_code, answer.json()["store"]) == (503, "unreachable")
     assert "internal" not in answer.text
+
+
+def test_home_by_its_name_leads_to_the_root(web: str) -> None:
+    answer = requests.get(f"{web}/home", timeout=TIMEOUT, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (307, "/")
