@@ -87,6 +87,7 @@ def rejected(
     try:
         handle = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         with open(handle, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(handle, 0o600)  # it may have been there before, open to others
             count = _write(file, rows)
     except OSError as error:
         raise SetupError(f"{output} cannot be written: {error.strerror}.") from error
