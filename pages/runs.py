@@ -8,21 +8,20 @@ from ccexport.services.access import Role
 from ccexport.services.overview import History
 from ccexport.ui import page
 from ccexport.ui import runs as widgets
+from ccexport.ui.format import counted
 
 user = page.begin("Runs", role=Role.VIEWER)
 
 with page.errors_shown():
     history = History(page.parts())
     wanted = widgets.filters(history)
-    total = history.page(wanted, 1, 1).total
+    total = history.count(wanted)
     if total:
-        st.caption(
-            f"{total:,} run{'' if total == 1 else 's'}, the newest first. Select a number to open the run."
-        )
+        st.caption(f"{counted(total, 'run')}, the newest first. Select a number to open the run.")
         below = st.container()
         number = widgets.pager(total)
         with below:
-            widgets.table(history.page(wanted, number, widgets.PAGE_SIZE).runs, key="runs_table")
+            widgets.table(history.page(wanted, number, widgets.PAGE_SIZE), key="runs_table")
         widgets.history_charts(history, wanted)
     elif history.export_names():
         st.info("No run matches. Choose other filters, or a longer time under “Queued”.")

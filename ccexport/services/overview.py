@@ -13,8 +13,6 @@ from ccexport.store.connections import ConnectionView
 from ccexport.store.history import DaySums, DueExport, HistoryStore, RunFilter, RunTime
 from ccexport.store.tables import Refresh, Run
 
-__all__ = ["DaySums", "DueExport", "History", "Overview", "Page", "RunFilter", "RunTime"]
-
 SHOWN = 5  # runs named in each part of Home; the rest is a number
 FAILING_FOR = timedelta(days=30)
 
@@ -123,14 +121,6 @@ class Overview:
         return self._history.daily(RunFilter(since=since_days(days, self._parts.now())))
 
 
-@dataclass(frozen=True)
-class Page:
-    """Some runs of the history, the newest first, and how many there are in all."""
-
-    runs: tuple[Run, ...]
-    total: int
-
-
 class History:
     """What the screen Runs asks."""
 
@@ -138,10 +128,13 @@ class History:
         self._parts = parts
         self._history = HistoryStore(parts.engine, parts.now)
 
-    def page(self, wanted: RunFilter, number: int, size: int) -> Page:
-        """Page `number`, from 1."""
-        runs = self._history.page(wanted, offset=(number - 1) * size, limit=size)
-        return Page(tuple(runs), self._history.count(wanted))
+    def page(self, wanted: RunFilter, number: int, size: int) -> list[Run]:
+        """Page `number`, from 1; the newest run is the first of page 1."""
+        return self._history.page(wanted, offset=(number - 1) * size, limit=size)
+
+    def count(self, wanted: RunFilter) -> int:
+        """Runs on all pages together."""
+        return self._history.count(wanted)
 
     def export_names(self) -> list[str]:
         return self._history.export_names()

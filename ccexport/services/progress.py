@@ -352,7 +352,8 @@ def headline(progress: Progress) -> str:
     place = f"“{run.list_name or run.list_id}”"
     match stage_of(run):
         case RunState.QUEUED:
-            return "Queued: a worker will begin it shortly."
+            begins = "shortly" if progress.workers else "as soon as a worker runs"
+            return f"Queued: it begins {begins}."
         case RunState.PREPARING:
             segments = ", ".join(f"“{segment}”" for segment in run.segments)
             return f"Reading {segments} and checking each profile; nothing has been sent yet."

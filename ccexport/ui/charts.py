@@ -11,6 +11,7 @@ import streamlit as st
 
 from ccexport.services.progress import Funnel, duration
 from ccexport.store.history import DaySums, RunTime
+from ccexport.ui.format import moment
 
 ON_THE_LIST = "On the list"
 WORKED_ON = "Being worked on"
@@ -28,14 +29,14 @@ COLOURS = {
     UNCHANGED: "#7b9a4c",
     NOT_SENT: "#87919f",
 }
-_HEIGHT = 220
+_HEIGHT = 250
 _MINUTES, _SECONDS = "minutes", "seconds"
 
 
 def volumes(sums: Sequence[DaySums], first: date, last: date, *, key: str) -> None:
     """Profiles by day and by what became of them; days without runs are gaps."""
     rows = [
-        {"day": each.day, "what": what, "profiles": count}
+        {"day": _utc(each.day), "date": f"{each.day}", "what": what, "profiles": count}
         for each in sums
         for what, count in _what_became(each).items()
         if count
@@ -43,20 +44,20 @@ def volumes(sums: Sequence[DaySums], first: date, last: date, *, key: str) -> No
     kinds = [kind for kind in COLOURS if any(row["what"] == kind for row in rows)]
     days = (last - first).days + 1
     chart = (
-        alt.Chart(pd.DataFrame(rows, columns=["day", "what", "profiles"]))
+        alt.Chart(pd.DataFrame(rows, columns=["day", "date", "what", "profiles"]))
         .mark_bar(width={"band": 0.8} if days <= 62 else 2)
         .encode(
             x=alt.X(
-                "yearmonthdate(day):T",
+                "utcyearmonthdate(day):T",
                 title=None,
                 axis=alt.Axis(format="%-d %b", labelOverlap=True, tickCount=8, grid=False),
-                scale=alt.Scale(domain=[_as_text(first), _as_text(last + timedelta(days=1))]),
+                scale=alt.Scale(type="utc", domain=[_utc(first), _utc(last + timedelta(days=1))]),
             ),
             y=alt.Y("profiles:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
             color=_colour(kinds),
             order=alt.Order("order:Q"),
             tooltip=[
-                alt.Tooltip("day:T", title="Day", format="%-d %b %Y"),
+                alt.Tooltip("date:N", title="Day (UTC)"),
                 alt.Tooltip("what:N", title="Became"),
                 alt.Tooltip("profiles:Q", title="Profiles", format=","),
             ],
@@ -74,6 +75,7 @@ def times(runs: Sequence[RunTime], *, key: str) -> None:
     rows = [
         {
             "queued": run.queued_at,
+            "at": moment(run.queued_at),
             "took": run.seconds / divisor,
             "run": f"{run.run_id} · {run.export_name[:60]}",
             "time": duration(run.seconds),
@@ -88,12 +90,13 @@ def times(runs: Sequence[RunTime], *, key: str) -> None:
             x=alt.X(
                 "queued:T",
                 title=None,
+                scale=alt.Scale(type="utc"),
                 axis=alt.Axis(format="%-d %b", labelOverlap=True, tickCount=8, grid=False),
             ),
             y=alt.Y("took:Q", title=unit, axis=alt.Axis(tickCount=4)),
             tooltip=[
                 alt.Tooltip("run:N", title="Run"),
-                alt.Tooltip("queued:T", title="Queued", format="%-d %b %Y, %H:%M"),
+                alt.Tooltip("at:N", title="Queued"),
                 alt.Tooltip("time:N", title="Took"),
                 alt.Tooltip("work:N", title="Of it work"),
             ],
@@ -135,7 +138,7 @@ def funnel(found: Funnel, *, key: str) -> None:
                     domain=[going_on, *kinds],
                     range=["#a9c4e4", *(COLOURS[kind] for kind in kinds)],
                 ),
-                legend=alt.Legend(orient="bottom", columns=3, symbolType="square"),
+                legend=_legend(),
             ),
             order=alt.Order("place:Q"),
             tooltip=[
@@ -144,7 +147,7 @@ def funnel(found: Funnel, *, key: str) -> None:
                 alt.Tooltip("profiles:Q", title="Profiles", format=","),
             ],
         )
-        .properties(height=150)
+        .properties(height=210)
     )
     st.altair_chart(chart, key=key, alt=say_funnel(found))
 
@@ -185,8 +188,12 @@ def _colour(kinds: Sequence[str]) -> alt.Color:
         "what:N",
         title=None,
         scale=alt.Scale(domain=list(kinds), range=[COLOURS[kind] for kind in kinds]),
-        legend=alt.Legend(orient="bottom", columns=2, symbolType="square"),
+        legend=_legend(),
     )
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="top", columns=4, symbolType="square", offset=8)
 
 
 def _order(kinds: Sequence[str]) -> str:
@@ -195,8 +202,8 @@ def _order(kinds: Sequence[str]) -> str:
     return f"indexof([{names}], datum.what)"
 
 
-def _as_text(day: date) -> str:
-    return f"{day:%Y-%m-%d}T00:00:00"
+def _utc(day: date) -> str:
+    return f"{day:%Y-%m-%d}T00:00:00Z"
 
 
 def _say_volumes(sums: Sequence[DaySums], days: int) -> str:

@@ -9,12 +9,12 @@ import streamlit as st
 from ccexport.clock import utc_now
 from ccexport.services.access import Person
 from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
-from ccexport.services.progress import RunProgress, duration, headline
+from ccexport.services.progress import RunProgress, headline
 from ccexport.store.tables import Run
 from ccexport.ui import charts, page
+from ccexport.ui.format import counted, lasting, moment
 from ccexport.ui.page import plain
-from ccexport.ui.run import progress_bar, waiting_words
-from ccexport.ui.runs import link, state_badge
+from ccexport.ui.runs import bold, link, progress_bar, run_badge, short, waiting_words
 
 DAYS = 30
 LIVE_SECONDS, IDLE_SECONDS = 2, 10
@@ -46,7 +46,7 @@ def first_steps(steps: FirstSteps) -> None:
             st.markdown(words, width="stretch")
 
 
-def moment(overview: Overview, *, by: Person) -> None:
+def present(overview: Overview, *, by: Person) -> None:
     """What changes by itself: workers, live runs, what needs a person. Draws itself again while one looks."""
     is_live = overview.now().live_total > 0
 
@@ -86,7 +86,7 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
     st.subheader("Needs you", anchor=False)
     for view in todo.sign_ins:
         waits = f" {_runs(todo.waiting_for_sign_in)} for it." if todo.waiting_for_sign_in else ""
-        name = plain(view.connection.name)
+        name = plain(short(view.connection.name))
         with _item():
             st.markdown(
                 f":material/key: Constant Contact no longer accepts the sign-in of “{name}”.{waits}",
@@ -122,14 +122,14 @@ def _item() -> st.delta_generator.DeltaGenerator:
 
 
 def _about(run: Run, what: str) -> str:
-    return f"**{plain(run.export_name)}**, run {run.id} {what}"
+    return f"{bold(short(run.export_name))}, run {run.id} {what}"
 
 
 def _failed(run: Run, *, by: Person) -> None:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            state_badge(run.state)
-            st.markdown(_about(run, f"· {page.when(run.finished_at)}"), width="stretch")
+            run_badge(run.state)
+            st.markdown(_about(run, f"· {moment(run.finished_at)}"), width="stretch")
             link("run", "Open", icon=":material/arrow_forward:", run=run.id)
             if st.button("Run again", key=f"home_again_{run.id}", icon=":material/replay:"):
                 with page.errors_shown():
@@ -157,8 +157,8 @@ def _live(now: Now) -> None:
         run = progress.run
         with st.container(border=True):
             with st.container(horizontal=True, vertical_alignment="center"):
-                state_badge(run.state)
-                st.markdown(f"**{plain(run.export_name)}**", width="stretch")
+                run_badge(run.state)
+                st.markdown(bold(short(run.export_name)), width="stretch")
                 link("run", f"Run {run.id}", icon=":material/arrow_forward:", run=run.id)
             st.markdown(plain(waiting_words(run) or headline(progress)))
             progress_bar(progress)
@@ -178,35 +178,29 @@ def budget(overview: Overview) -> None:
     st.progress(min(1.0, used / today.limit), text=text)
     if today.exhausted:
         st.caption("Constant Contact says that today's requests are gone, whatever the count here.")
-    left = duration((today.resets_at - utc_now()).total_seconds())
-    st.caption(f"Begins anew at {page.when(today.resets_at)}, in {left}.")
+    left = lasting(today.resets_at - utc_now())
+    st.caption(f"Begins anew at {moment(today.resets_at)}, in {left}. All connections share it.")
 
 
 def coming(next_up: Coming) -> None:
     """The next times that something runs by itself."""
     st.subheader("Next runs", anchor=False)
-    lines = [(each.next_run_at, plain(each.name)) for each in next_up.exports]
+    lines = [(each.next_run_at, short(each.name)) for each in next_up.exports]
     if next_up.refresh_at is not None:
-        count = next_up.refresh_exports
-        exports = "1 export" if count == 1 else f"{count:,} exports"
+        exports = counted(next_up.refresh_exports, "export")
         lines.append((next_up.refresh_at, f"Refresh of the segments, then {exports}"))
     if not lines:
         st.markdown("Nothing is scheduled.")
         link("refresh", "Schedule the refresh", icon=":material/schedule:")
         return
     for at, what in sorted(lines):
-        st.markdown(f"{page.when(at)} · {_in(at - utc_now())}  \n**{what}**")
+        st.markdown(f"{bold(what)}  \n{moment(at)}, {_in(at - utc_now())}")
 
 
 def _in(left: timedelta) -> str:
-    seconds = left.total_seconds()
-    if seconds <= 0:
+    if left.total_seconds() <= 0:
         return "due now"
-    return (
-        f"in {duration(seconds)}"
-        if seconds < 86400
-        else f"in {left.days} d {left.seconds // 3600} h"
-    )
+    return f"in {counted(left.days, 'day')}" if left.days else f"in {lasting(left)}"
 
 
 def thirty_days(overview: Overview) -> None:
@@ -218,8 +212,6 @@ def thirty_days(overview: Overview) -> None:
         return
     today = utc_now()
     sent, left_out = sum(each.sent for each in sums), sum(each.left_out for each in sums)
-    runs = sum(each.runs for each in sums)
-    st.markdown(
-        f"**{sent:,}** contacts sent and **{left_out:,}** profiles left out in {runs:,} run{'' if runs == 1 else 's'}."
-    )
+    runs = counted(sum(each.runs for each in sums), "run")
+    st.markdown(f"**{sent:,}** contacts sent and **{left_out:,}** profiles left out in {runs}.")
     charts.volumes(sums, since_days(DAYS, today).date(), today.date(), key="home_volumes")

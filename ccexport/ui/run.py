@@ -13,7 +13,6 @@ from ccexport.services.access import Person
 from ccexport.services.progress import (
     REASONS,
     SHOWN_REJECTIONS,
-    WAITING_WORDS,
     FailedRow,
     Funnel,
     Progress,
@@ -27,6 +26,7 @@ from ccexport.services.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, page
+from ccexport.ui.format import counted, moment
 from ccexport.ui.page import plain
 from ccexport.ui.runs import (
     BATCH_WORDS,
@@ -34,7 +34,9 @@ from ccexport.ui.runs import (
     TRIGGER_WORDS,
     go_to_run,
     link,
-    state_badge,
+    progress_bar,
+    run_badge,
+    waiting_words,
 )
 
 LIVE_SECONDS, DETAILS_SECONDS = 2, 4
@@ -50,11 +52,11 @@ def head(progress: Progress, *, by: Person) -> None:
     run = progress.run
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plain(run.export_name), anchor=False, width="content")
-        state_badge(run.state)
+        run_badge(run.state)
     st.caption(
         f"To the list “{plain(run.list_name or run.list_id)}” over “{plain(run.connection_name)}” · "
-        f"{TRIGGER_WORDS[run.trigger].lower()}, {plain(run.requested_by)} · queued {page.when(run.queued_at)}"
-        + (f" · ended {page.when(run.finished_at)}" if run.finished_at else "")
+        f"{TRIGGER_WORDS[run.trigger].lower()}, {plain(run.requested_by)} · queued {moment(run.queued_at)}"
+        + (f" · ended {moment(run.finished_at)}" if run.finished_at else "")
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         if progress.is_final:
@@ -122,7 +124,7 @@ def live(first: Progress) -> None:
                 progress_bar(now)
             _stages(now)
             if now.funnel.read:
-                _funnel(now.funnel)
+                _funnel(now.funnel, "not sent" if now.is_final else "not sent yet")
 
     draw()
 
@@ -151,36 +153,6 @@ def _trouble(progress: Progress) -> None:
         )
 
 
-def waiting_words(run: Run) -> str | None:
-    """Why a run waits, and until when; None for one that does not wait."""
-    if run.state is not RunState.WAITING or run.waiting_for is None:
-        return None
-    words = f"Waiting. {WAITING_WORDS[run.waiting_for]}."
-    if run.waiting_until is None:
-        return f"{words} The run then goes on by itself."
-    left = (run.waiting_until - utc_now()).total_seconds()
-    if left <= 0:
-        return f"{words} It goes on now."
-    return f"{words} It goes on at {page.when(run.waiting_until)}, in {duration(left)}."
-
-
-def progress_bar(progress: Progress) -> None:
-    """How far a live run is, and how long it will take."""
-    if progress.run.state is RunState.WAITING or progress.run.state is RunState.QUEUED:
-        left = ""
-    elif progress.seconds_left is None:
-        left = ", time remaining not known yet"
-    else:
-        left = f", about {duration(progress.seconds_left)} remaining"
-    percent = f"{progress.fraction_done:.0%} done"
-    files = (
-        f", {progress.batches_ended:,} of {len(progress.batches):,} files"
-        if progress.batches
-        else ""
-    )
-    st.progress(min(1.0, progress.fraction_done), text=f"{percent}{files}{left}")
-
-
 def _stages(progress: Progress) -> None:
     took = time_taken(progress.run, utc_now())
     with st.container(horizontal=True):
@@ -205,7 +177,7 @@ def _say_stage(stage: Stage, run: Run) -> str:
     return f":material/radio_button_unchecked: {name}{files}"
 
 
-def _funnel(funnel: Funnel) -> None:
+def _funnel(funnel: Funnel, not_sent: str) -> None:
     st.subheader("Where each profile went", anchor=False)
     charts.funnel(funnel, key="run_funnel")
     st.markdown(
@@ -224,7 +196,7 @@ def _funnel(funnel: Funnel) -> None:
                         (funnel.sent, "sent"),
                         (funnel.unchanged, "unchanged"),
                         (funnel.suppressed, "had left the list"),
-                        (funnel.not_sent, "not sent"),
+                        (funnel.not_sent, not_sent),
                     ],
                 ),
                 (
@@ -261,9 +233,12 @@ def left_out(run: Run) -> None:
     progress = RunProgress(page.parts())
     with page.errors_shown():
         if not progress.has_rejections(run.id):
-            st.caption(
-                "The list of these profiles is no longer kept (CCEXPORT_RETENTION_DAYS); the counts are."
+            where = (
+                "no longer kept (CCEXPORT_RETENTION_DAYS)"
+                if run.files_deleted_at
+                else "not on this machine"
             )
+            st.caption(f"The list of these profiles is {where}; their number is kept.")
             return
         shown = st.expander(
             "See who", key="run_left_out", icon=":material/person_search:", on_change="rerun"
@@ -336,6 +311,7 @@ def _files(batches: Sequence[Batch]) -> None:
         pd.DataFrame([_file(batch) for batch in batches]),
         key="run_files",
         hide_index=True,
+        placeholder="",
         alt="Files of this run with Constant Contact's counters",
         column_config={
             "State": st.column_config.MultiselectColumn(
@@ -378,7 +354,7 @@ def _errors(batches: Sequence[Batch], progress: RunProgress) -> None:
     bad = [batch for batch in batches if batch.errors]
     for batch in bad[:SHOWN_ERROR_FILES]:
         count = len(batch.errors)
-        label = f"File {batch.number}: {count:,} error{'' if count == 1 else 's'}"
+        label = f"File {batch.number}: {counted(count, 'error')}"
         shown = st.expander(
             label, key=f"run_errors_{batch.number}", icon=":material/report:", on_change="rerun"
         )
@@ -398,6 +374,7 @@ def _error_table(rows: Sequence[FailedRow], number: int) -> None:
         ),
         key=f"run_error_rows_{number}",
         hide_index=True,
+        placeholder="",
         alt=f"Errors of file {number}",
         column_config={"What Constant Contact said": st.column_config.TextColumn(width="large")},
     )
@@ -430,7 +407,7 @@ def _timeline(events: Sequence[RunEvent]) -> None:
                 alt="Events of the files",
                 column_config={
                     "At": st.column_config.DatetimeColumn(
-                        "At (UTC)", format="D MMM, HH:mm:ss", timezone="UTC"
+                        "At (UTC)", format="YYYY-MM-DD HH:mm:ss", timezone="UTC"
                     )
                 },
             )
@@ -438,8 +415,10 @@ def _timeline(events: Sequence[RunEvent]) -> None:
 
 def _say_event(event: RunEvent) -> str:
     what = _EVENT_WORDS.get(event.what, event.what.replace("_", " ").capitalize())
-    detail = f": {plain(event.detail)}" if event.detail else ""
-    return f"- {event.at:%H:%M:%S} **{plain(what)}**{detail} · {plain(event.who)}"
+    detail = _TRIGGERS.get(event.detail, event.detail)
+    detail = f": {plain(detail)}" if detail else ""
+    return f"- {event.at:%Y-%m-%d %H:%M:%S} **{plain(what)}**{detail} · {plain(event.who)}"
 
 
+_TRIGGERS = {trigger.value: words.lower() for trigger, words in TRIGGER_WORDS.items()}
 _EVENT_WORDS = {state.value: words for state, (words, _) in STATE_WORDS.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,11 +14,13 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.clock import utc_now
 from ccexport.services.overview import History
-from ccexport.services.progress import time_taken
+from ccexport.services.progress import WAITING_WORDS, Progress, duration, time_taken
 from ccexport.states import BatchState, RunState, Trigger
 from ccexport.store.history import RunFilter
 from ccexport.store.tables import Run
 from ccexport.ui import charts, page
+from ccexport.ui.format import lasting, moment
+from ccexport.ui.page import plain
 
 PAGES = Path(__file__).resolve().parents[2] / "pages"
 PAGE_SIZE = 25
@@ -79,13 +82,60 @@ def go_to_run(run_id: int) -> None:
         page.go_to(_address("run", {"run": str(run_id)}))
 
 
+def bold(text: str) -> str:
+    """A name in bold; blanks at its ends would undo it."""
+    return f"**{plain(text.strip())}**"
+
+
+def short(text: str, most: int = 60) -> str:
+    """A name for one line; the screen it leads to has the whole."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
 def _address(name: str, query: Mapping[str, str]) -> str:
     return f"/{name}?{urlencode(query)}" if query else f"/{name}"
 
 
-def state_badge(state: RunState) -> None:
+def run_badge(state: RunState) -> None:
     words, colour = STATE_WORDS[state]
     st.badge(words, color=colour)  # type: ignore[arg-type]  # one of Streamlit's colours
+
+
+# --- a live run, for Home too --------------------------------------------------------------------
+
+
+def waiting_words(run: Run) -> str | None:
+    """Why a run waits, and until when; None for one that does not wait."""
+    if run.state is not RunState.WAITING or run.waiting_for is None:
+        return None
+    words = f"Waiting. {WAITING_WORDS[run.waiting_for]}."
+    if run.waiting_until is None:
+        return f"{words} The run then goes on by itself."
+    left = (run.waiting_until - utc_now()).total_seconds()
+    if left <= 0:
+        return f"{words} It goes on now."
+    return (
+        f"{words} It goes on at {moment(run.waiting_until)}, in {lasting(timedelta(seconds=left))}."
+    )
+
+
+def progress_bar(progress: Progress) -> None:
+    """How far a live run is, and how long it will take; nothing for one that was not begun."""
+    if progress.run.state is RunState.QUEUED:
+        return
+    if progress.run.state is RunState.WAITING:
+        left = ""
+    elif progress.seconds_left is None:
+        left = ", time remaining not known yet"
+    else:
+        left = f", about {lasting(timedelta(seconds=progress.seconds_left))} remaining"
+    percent = f"{progress.fraction_done:.0%} done"
+    files = (
+        f", {progress.batches_ended:,} of {len(progress.batches):,} files"
+        if progress.batches
+        else ""
+    )
+    st.progress(min(1.0, progress.fraction_done), text=f"{percent}{files}{left}")
 
 
 # --- filters -------------------------------------------------------------------------------------
@@ -118,7 +168,7 @@ def _choice(
         st.session_state[key] = by_short_name.get(asked, default)
     if st.session_state[key] not in options:
         st.session_state[key] = default
-    chosen = str(st.selectbox(label, options, key=key, on_change=_first_page, width=230))
+    chosen = str(st.selectbox(label, options, key=key, on_change=_first_page, width=170))
     if chosen == default:
         st.query_params.pop(name, None)
     elif st.query_params.get(name) != names.get(chosen, chosen):
@@ -172,6 +222,7 @@ def table(runs: Sequence[Run], *, key: str) -> None:
         key=key,
         hide_index=True,
         height="content",
+        placeholder="",
         column_config=_columns(f"{key}_open", open_clicked),
         alt="Runs, the newest first",
     )
@@ -185,15 +236,19 @@ def _row(run: Run, now: Any) -> dict[str, Any]:
         "Run": f"{run.id}",
         "Export": run.export_name,
         "State": [STATE_WORDS[run.state][0]],
-        "List": run.list_name or run.list_id,
-        "Started by": TRIGGER_WORDS[run.trigger],
         "Queued at": run.queued_at,
-        "Duration": took.total_seconds() if took else None,
+        "Duration": duration(took.total_seconds()) if took else "",
         "Read": run.read_count,
         "Left out": run.rejected_count,
-        "Accepted": run.submitted_count - run.unsubscribed_count - run.failed_count,
+        "Accepted": _accepted(run) if run.state.is_final else None,
         "Failed": run.failed_count,
+        "Started by": TRIGGER_WORDS[run.trigger],
+        "List": run.list_name or run.list_id,
     }
+
+
+def _accepted(run: Run) -> int:
+    return run.submitted_count - run.unsubscribed_count - run.failed_count
 
 
 def _columns(open_key: str, open_clicked: Any) -> dict[str, Any]:
@@ -201,19 +256,19 @@ def _columns(open_key: str, open_clicked: Any) -> dict[str, Any]:
     words, colours = zip(*STATE_WORDS.values(), strict=True)
     return {
         "Run": st.column_config.ButtonColumn(
-            "Run", key=open_key, on_click=open_clicked, type="secondary", width=80, pinned=True
+            "Run", key=open_key, on_click=open_clicked, type="secondary", width=64, pinned=True
         ),
-        "Export": st.column_config.TextColumn(width="medium"),
+        "Export": st.column_config.TextColumn(width=165),
         "State": st.column_config.MultiselectColumn(
-            options=list(words), color=list(colours), width=170
+            options=list(words), color=list(colours), width=150
         ),
         "List": st.column_config.TextColumn(width="medium"),
         "Queued at": st.column_config.DatetimeColumn(
-            "Queued at (UTC)", format="D MMM YYYY, HH:mm", timezone="UTC", width=150
+            "Queued at (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC", width=125
         ),
-        "Duration": number("Duration", format="%d s", width=90),
+        "Duration": st.column_config.TextColumn(width=90, alignment="right"),
         **{
-            name: number(format="localized", width=90)
+            name: number(format="localized", width=74)
             for name in ("Read", "Left out", "Accepted", "Failed")
         },
     }
