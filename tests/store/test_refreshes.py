@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlmodel import SQLModel
 
 from ccexport.errors import UsageError
 from ccexport.services.exports import Exports
@@ -20,17 +22,41 @@ from ccexport.services.refreshes import (
     refresh_document,
 )
 from ccexport.states import Trigger
-from tests.conftest import Clock
+from ccexport.store.engine import open_engine
+from ccexport.store.migrate import migrate
+from tests.conftest import Clock, new_postgres_database
 from tests.offline import ANA, OfflineParts, draft, finish, offline_parts, write_segments
 
 EVERY_DAY = range(7)
 
 
-@pytest.fixture
-def parts(tmp_path: Path, clock: Clock, database_url: str) -> Iterator[OfflineParts]:
-    parts = offline_parts(tmp_path, clock, database_url)
+@pytest.fixture(scope="module")
+def postgres_store(postgres_url: str) -> str:
+    """One migrated database for all tests of this file: each begins with its tables emptied."""
+    url = new_postgres_database(postgres_url)
+    engine = open_engine(url)
+    migrate(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def parts(tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> Iterator[OfflineParts]:
+    url = ""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_store")
+        _empty(url)
+    parts = offline_parts(tmp_path, clock, url)
     yield parts
     parts.engine.dispose()
+
+
+def _empty(url: str) -> None:
+    tables = ", ".join(f'"{table.name}"' for table in SQLModel.metadata.sorted_tables)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    engine.dispose()
 
 
 @pytest.fixture

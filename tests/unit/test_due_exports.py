@@ -14,13 +14,26 @@ from ccexport.services.refreshes import Refreshes, is_late
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportChange
 from ccexport.worker import Worker
-from tests.conftest import Clock
+from tests.conftest import Clock, new_postgres_database
 from tests.offline import ANA, DAILY, OfflineParts, connect, draft, finish, offline_parts
+
+on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 
 
 @pytest.fixture
-def parts(tmp_path: Path, clock: Clock, database_url: str) -> Iterator[OfflineParts]:
-    parts = offline_parts(tmp_path, clock, database_url)
+def database() -> str:
+    """SQLite, unless a test is `on_both`."""
+    return "sqlite"
+
+
+@pytest.fixture
+def parts(
+    tmp_path: Path, clock: Clock, database: str, request: pytest.FixtureRequest
+) -> Iterator[OfflineParts]:
+    url = ""
+    if database == "postgresql":
+        url = new_postgres_database(request.getfixturevalue("postgres_url"))
+    parts = offline_parts(tmp_path, clock, url)
     yield parts
     parts.engine.dispose()
 
@@ -100,6 +113,7 @@ def test_missed_times_are_run_once_and_the_run_is_late(
     assert next_run_at(exports) == utc("2026-01-11T05:30")
 
 
+@on_both
 def test_a_time_at_which_a_run_is_live_is_left_out_and_the_next_one_comes(
     exports: Exports,
     refreshes: Refreshes,
@@ -119,6 +133,7 @@ def test_a_time_at_which_a_run_is_live_is_left_out_and_the_next_one_comes(
     assert len(refreshes.queue_due_exports()) == 1
 
 
+@on_both
 def test_of_several_workers_one_queues_a_due_export(
     exports: Exports, parts: OfflineParts, clock: Clock
 ) -> None:
@@ -132,6 +147,7 @@ def test_of_several_workers_one_queues_a_due_export(
     assert len(parts.runs.latest()) == 1
 
 
+@on_both
 def test_many_workers_at_once_queue_each_due_export_once(
     exports: Exports, parts: OfflineParts, clock: Clock
 ) -> None:
@@ -260,3 +276,31 @@ def test_the_worker_refreshes_what_was_asked_for_before_it_is_idle(
     worker_of(parts).work(until_idle=True)
     (refresh,) = Refreshes(parts).latest()
     assert (refresh.state, refresh.segments, refresh.members) == ("done", 2, 8)
+
+
+def test_while_a_refresh_reads_the_source_the_worker_ticks_on(
+    parts: OfflineParts, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slow(_self: Refreshes, _begun: object) -> None:
+        reading.set()
+        assert go_on.wait(30)
+
+    monkeypatch.setattr(Refreshes, "perform", slow)
+    Refreshes(parts).ask(by=ANA)
+    worker = worker_of(parts)
+    thread = threading.Thread(target=worker.work)
+    thread.start()
+    assert reading.wait(30)
+    clock.move(seconds=15)
+    worker.beat()
+    assert parts.workers.alive()[0].heartbeat_at == clock.at
+    second = Refreshes(parts).ask(by=ANA)
+    worker._due()  # one refresh at a time: the second waits
+    assert Refreshes(parts).latest()[0].state == "asked"
+    assert Refreshes(parts).latest()[0].refresh.id == second.id
+    worker.stop.set()
+    go_on.set()
+    thread.join(30)
+    assert not thread.is_alive()  # it waited for the refresh to end
