@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from ccexport.assembly import Parts
+from ccexport.clock import iso
 from ccexport.errors import CcexportError
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 
@@ -39,6 +42,7 @@ def shown_settings(settings: Settings) -> Iterator[tuple[str, str]]:
 def examine(parts: Parts) -> Iterator[Finding]:
     """Look at one thing after the other; what cannot be looked at is a finding, not an error."""
     checks: tuple[tuple[str, Callable[[Parts], str]], ...] = (
+        ("settings", _names),
         ("store", _store),
         ("source", _source),
         ("Constant Contact", _application),
@@ -63,7 +67,8 @@ def _finding(subject: str, check: Callable[[Parts], str], parts: Parts) -> Findi
 
 def _store(parts: Parts) -> str:
     unfinished = len(parts.runs.unfinished())
-    return f"{parts.engine.url.render_as_string(hide_password=True)}, {unfinished} runs not ended"
+    ended = "1 run" if unfinished == 1 else f"{unfinished:,} runs"
+    return f"{parts.engine.url.render_as_string(hide_password=True)}, {ended} not ended"
 
 
 def _source(parts: Parts) -> str:
@@ -100,22 +105,44 @@ def _disk(parts: Parts) -> str:
 
 
 def _connections(parts: Parts) -> Iterator[Finding]:
+    """Ask Constant Contact about each sign-in, and compare clocks with the first answer."""
     try:
         connections = [view.connection for view in parts.connections.views()]
     except CcexportError:
-        return  # the store's own finding says it
+        connections = []  # the store's own finding says it
+    offset: float | None = None
     for connection in connections:
         subject = f'connection "{connection.name}"'
         try:
             with closing(parts.client_for(connection.id)) as client:
                 organization = client.account().organization
-                offset = client.clock_offset_seconds or 0.0
+                offset = client.clock_offset_seconds if offset is None else offset
         except CcexportError as error:
             yield Finding(subject, False, str(error))
-            continue
-        yield Finding(subject, True, f"signed in to {organization}")
-        if abs(offset) > MAX_CLOCK_OFFSET_SECONDS:
-            text = f"{abs(offset):.0f} s away from Constant Contact's. Set this machine's clock."
-            yield Finding("clock", False, text)
         else:
-            yield Finding("clock", True, "agrees with Constant Contact's")
+            yield Finding(subject, True, f"signed in to {organization}")
+    yield _clock(parts, offset)
+
+
+def _clock(parts: Parts, offset: float | None) -> Finding:
+    if offset is None:
+        return Finding(
+            "clock",
+            True,
+            f"{iso(parts.now())}; compared once Constant Contact answers a connection",
+        )
+    if abs(offset) > MAX_CLOCK_OFFSET_SECONDS:
+        away = f"{abs(offset):.0f} s away from Constant Contact's. Set this machine's clock."
+        return Finding("clock", False, away)
+    return Finding("clock", True, f"{iso(parts.now())}, as Constant Contact's")
+
+
+def _names(_parts: Parts) -> str:
+    """A variable that is no setting is most likely one that is spelled wrongly."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else " Take it away."
+            raise _NotWell(f"{name} is no setting.{hint}")
+    return "each in range"
