@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ccexport.steps.tools import Tools
     from ccexport.store.run_files import RunFiles
 
+LATE_SECONDS = 0.02  # less than that is within the margin of the slots
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -130,17 +132,11 @@ class Parts:
 
     def client_for(self, connection_id: int, guard: Callable[[], None] | None = None) -> Client:
         """A paced client that is signed in as a connection; `guard` may refuse each request."""
-
-        def pace(_operation: str) -> None:
-            time.sleep(self.budget.reserve_slot())
-            if guard is not None:
-                guard()
-
         return Client(
             self.settings.cc_api_url,
             get_token=lambda: self.tokens.access_token(connection_id),
             refresh_token=lambda rejected: self.tokens.renewed(connection_id, rejected),
-            pace=pace,
+            pace=lambda _operation: self._wait_for_slot(guard),
         )
 
     def client_with_token(self, access_token: str) -> Client:
@@ -149,8 +145,17 @@ class Parts:
             self.settings.cc_api_url,
             get_token=lambda: access_token,
             refresh_token=None,
-            pace=lambda _operation: time.sleep(self.budget.reserve_slot()),
+            pace=lambda _operation: self._wait_for_slot(None),
         )
+
+    def _wait_for_slot(self, guard: Callable[[], None] | None) -> None:
+        """Until a request may start; the guard looks last, and what it took is added to the next one's distance."""
+        slot = time.monotonic() + self.budget.reserve_slot()
+        time.sleep(max(0.0, slot - time.monotonic()))
+        if guard is not None:
+            guard()
+        if time.monotonic() - slot > LATE_SECONDS:
+            self.budget.started_late()
 
     def tools(self, stop: threading.Event) -> Tools:
         """What runs work with, in a process that ends when `stop` is set."""

@@ -67,6 +67,12 @@ class BudgetStore:
             row.used += 1
         return max(0.0, slot - now.timestamp())
 
+    def started_late(self) -> None:
+        """A request starts now, after its slot: the next one is not to follow it too closely."""
+        now = self._now()
+        with self._locked_row(now) as row:
+            row.next_slot = max(row.next_slot, now.timestamp() + self._spacing_seconds)
+
     def mark_exhausted(self) -> None:
         """Constant Contact answered that the day's quota is gone."""
         with self._locked_row(self._now()) as row:

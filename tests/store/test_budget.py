@@ -33,6 +33,16 @@ def test_a_slot_after_a_pause_is_at_once(engine: Engine, clock: Clock) -> None:
     assert shared.reserve_slot() == 0
 
 
+def test_a_request_that_starts_late_is_not_followed_too_closely(
+    engine: Engine, clock: Clock
+) -> None:
+    shared = budget(engine, clock)
+    shared.reserve_slot()
+    clock.move(seconds=0.2)
+    shared.started_late()
+    assert shared.reserve_slot() == pytest.approx(SPACING_MARGIN / 4, abs=1e-4)
+
+
 def test_the_days_last_request_is_handed_out_and_not_one_more(engine: Engine, clock: Clock) -> None:
     shared = budget(engine, clock, per_day=2)
     shared.reserve_slot()
