@@ -90,6 +90,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "waiting_for": run.waiting_for.value if run.waiting_for else None,
         "waiting_until": iso(run.waiting_until),
         "requested_by": run.requested_by,
+        "due_at": iso(run.due_at),
         "queued_at": iso(run.queued_at),
         "started_at": iso(run.started_at),
         "finished_at": iso(run.finished_at),
