@@ -1,0 +1,318 @@
+"""The mapping preview: what a run would do with the whole segments, and what becomes of single profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from datetime import timedelta
+from html import escape
+from typing import TypeVar
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from ccexport.errors import SetupError
+from ccexport.preparation.mapping import CUSTOM_PREFIX, FieldMapping, check_mapping, template_parts
+from ccexport.services.live_preview import LivePreview, source_version
+from ccexport.services.live_values import How, Pick, Question, Whole
+from ccexport.services.previews import ProfileSample
+from ccexport.states import Rejection
+from ccexport.ui import page
+from ccexport.ui.format import count, counted, lasting, share
+from ccexport.ui.page import plain
+
+LOOK_SECONDS = 0.15
+EXAMPLES = 25
+REASON_WORDS: Mapping[str, str] = {
+    Rejection.MISSING_EMAIL.value: "No email address",
+    Rejection.INVALID_EMAIL.value: "Not a valid email address",
+    Rejection.EMAIL_TOO_LONG.value: "Email address too long",
+    Rejection.DUPLICATE.value: "Same email as another profile",
+    Rejection.VALUE_TOO_LONG.value: "A value is too long to be cut",
+    Rejection.INVALID_VALUE.value: "A value that the field does not take",
+}
+CUT_WORDS = "Sent with a value cut to the length allowed"
+HOW_WORDS = {
+    How.FIRST: "First",
+    How.RANDOM: "Random",
+    How.TROUBLED: "Only troubled",
+    How.KEY: "By key",
+}
+Found = TypeVar("Found")
+
+
+@st.cache_resource(show_spinner=False)
+def live() -> LivePreview:
+    """The live preview of this process. Holds the source, and nothing of a person."""
+    parts = page.parts()
+    url = parts.settings.source_url
+    return LivePreview(parts.open_source, lambda: source_version(url))
+
+
+def ask(segments: tuple[str, ...], mapping: FieldMapping, types: Mapping[str, str]) -> Question:
+    """What to preview, without types that the mapping does not use. Raises `MappingError`, `SourceError`."""
+    check_mapping(mapping, live().attribute_names())
+    used = tuple((name, types[name]) for name in mapping.custom_fields if name in types)
+    return Question(tuple(segments), mapping, used)
+
+
+@st.fragment
+def show(question: Question) -> None:
+    """Counts of the whole above single profiles; the profiles are there first."""
+    counts = st.container()
+    st.subheader("Profiles, and what Constant Contact gets", anchor=False)
+    pick = _pick()
+    cards = st.empty()
+    with page.errors_shown():
+        settled = _show_glance(question, pick, cards)
+        whole = live().counted(question)
+        if whole is None:
+            with counts:
+                whole = wait_for(live().count(question), _words(question))
+            settled = False
+        with counts:
+            _show_whole(whole)
+        if not settled:
+            _show_glance(question, pick, cards)
+
+
+def wait_for(future: Future[Found], words: str) -> Found:
+    """The answer, while a spinner says what is done. A change on the page interrupts it at once."""
+    tick = st.empty()
+    with st.spinner(words):
+        while True:
+            try:
+                return future.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                tick.empty()  # where Streamlit may begin anew
+            except CancelledError:  # the source's files have changed just now
+                st.rerun()
+
+
+def _words(question: Question) -> str:
+    sizes = {segment.name: segment.members for segment in live().segments()}
+    most = sum(sizes.get(name, 0) for name in question.segments)
+    segments = counted(len(question.segments), "segment")
+    return f"Reading up to {counted(most, 'profile')} of {segments} as a run would …"
+
+
+# --- the whole -----------------------------------------------------------------------------------
+
+
+def _show_whole(whole: Whole) -> None:
+    with st.container(horizontal=True):
+        st.metric("Read", count(whole.read), width=130)
+        st.metric("Will be sent", count(whole.prepared), width=150)
+        st.metric("Left out", count(whole.rejected), width=130)
+        st.metric("Values cut", count(whole.truncated), width=130)
+    st.caption(_effort(whole))
+    if not whole.read:
+        st.info("Nobody is in these segments: a run would send nothing.")
+    for reason, number in whole.rejections.items():
+        _reason(whole, reason, REASON_WORDS[reason], number)
+    if whole.truncated:
+        _reason(whole, None, CUT_WORDS, whole.truncated)
+
+
+def _effort(whole: Whole) -> str:
+    """Files, requests, time, share of the day's budget."""
+    parts = page.parts()
+    budget, rate = parts.budget.today(), parts.settings.cc_requests_per_second
+    seconds = timedelta(seconds=whole.requests / rate)
+    used = share(whole.requests, budget.limit)
+    left = f"{budget.left:,} of {budget.limit:,} requests are left today"
+    short = " **That is more than are left today.**" if whole.requests > budget.left else ""
+    return (
+        f"{share(whole.prepared, whole.read)} of the profiles will be sent · {counted(whole.files, 'file')} · about "
+        f"{counted(whole.requests, 'request')}, {used} of a day's ({left}) · {lasting(seconds)} of sending, then "
+        f"Constant Contact's own processing.{short}"
+    )
+
+
+def _reason(whole: Whole, reason: str | None, words: str, number: int) -> None:
+    named = ", ".join(plain(key) for key in whole.keys(reason, 2))
+    more = ", …" if number > 2 else ""
+    label = f"{words}: **{number:,}** · {named}{more}"
+    opened = st.expander(label, key=f"export_reason_{reason or 'cut'}", on_change="rerun")
+    if not opened.open:
+        return
+    with opened:
+        pages = -(-number // EXAMPLES)
+        at = 1
+        if pages > 1:
+            at = int(st.pagination(pages, key=f"export_reason_page_{reason or 'cut'}"))
+        keys = whole.keys(reason, EXAMPLES, (at - 1) * EXAMPLES)
+        rows = [_example(sample) for sample in live().examples(whole, keys)]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", alt=words)
+
+
+def _example(found: ProfileSample) -> dict[str, str]:
+    row = {"CustomerId": found.sample.customer_id}
+    if found.sample.sent_instead:
+        row["Sent instead"] = found.sample.sent_instead
+    return row | {name: value or "" for name, value in found.profile.items()}
+
+
+# --- single profiles -----------------------------------------------------------------------------
+
+
+def _pick() -> Pick:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        how = st.segmented_control(
+            "Show",
+            list(How),
+            default=How.FIRST,
+            required=True,
+            format_func=lambda each: HOW_WORDS[each],
+            key="export_sample_how",
+        )
+        if how is How.RANDOM:
+            st.button(
+                "Others", key="export_sample_others", icon=":material/casino:", on_click=_others
+            )
+        key = ""
+        if how is How.KEY:
+            key = st.text_input("CustomerId", key="export_sample_key", live=True, width=240) or ""
+    return Pick(how or How.FIRST, seed=st.session_state.get("export_sample_seed", 0), key=key)
+
+
+def _others() -> None:
+    st.session_state["export_sample_seed"] = st.session_state.get("export_sample_seed", 0) + 1
+
+
+def _show_glance(question: Question, pick: Pick, spot: DeltaGenerator) -> bool:
+    """Draw the picked profiles; false where the count of the whole will tell more."""
+    glance = live().glance(question, pick)
+    with spot.container():
+        if glance is None:
+            st.caption("Looking for profiles in trouble …")
+        elif glance.samples:
+            types = dict(question.types)
+            cards = "".join(_card(sample, question.mapping, types) for sample in glance.samples)
+            st.html(f"{_STYLE}<div class='cc-cards'>{cards}</div>")
+        else:
+            st.caption(_nobody(pick))
+    return glance is not None and glance.is_settled
+
+
+def _nobody(pick: Pick) -> str:
+    if pick.how is How.KEY:
+        return (
+            f"No profile of these segments has the key {plain(pick.key)}."
+            if pick.key.strip()
+            else "Type the CustomerId of a profile."
+        )
+    if pick.how is How.TROUBLED:
+        return "No profile is in trouble: everybody is sent, and nothing is cut."
+    return "There are no profiles."
+
+
+_STYLE = """<style>
+.cc-cards {display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: .75rem}
+.cc-card {border: 1px solid rgba(128,128,128,.35); border-radius: 6px; padding: .6rem .75rem; min-width: 0}
+.cc-head {display: flex; gap: .5rem; justify-content: space-between; flex-wrap: wrap; font-size: .9rem}
+.cc-card table {width: 100%; border-collapse: collapse; font-size: .85rem; margin-top: .4rem; table-layout: fixed}
+.cc-card th, .cc-card td {text-align: start; vertical-align: top; padding: .18rem .4rem .18rem 0;
+  border: 0; border-top: 1px solid rgba(128,128,128,.2); overflow-wrap: anywhere}
+.cc-card thead th {border-top: 0; font-weight: 400; opacity: .8}
+.cc-card tbody th {font-weight: 400; opacity: .8}
+.cc-card mark {background: rgba(255,185,0,.28); color: inherit; border-radius: 3px; padding: 0 .15rem}
+.cc-card small {display: block; opacity: .8}
+.cc-out {border-style: dashed}
+</style>"""
+
+
+def _card(found: ProfileSample, mapping: FieldMapping, types: Mapping[str, str]) -> str:
+    sample = found.sample
+    rows = "".join(
+        _line(field, value, found, types.get(field.removeprefix(CUSTOM_PREFIX)))
+        for field, value in mapping.pairs
+    )
+    return (
+        f"<div class='cc-card{' cc-out' if sample.rejection else ''}'><div class='cc-head'>"
+        f"<strong dir='auto'>{escape(sample.customer_id)}</strong><span>{_fate(found)}</span></div>"
+        "<table><thead><tr><th scope='col'>Contact field</th><th scope='col'>As it is</th>"
+        f"<th scope='col'>{'Not sent' if sample.rejection else 'As sent'}</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _fate(found: ProfileSample) -> str:
+    sample = found.sample
+    if sample.rejection is None:
+        return "✓ Will be sent"
+    words = f"✕ Left out: {REASON_WORDS[sample.rejection].lower()}"
+    if sample.sent_instead:
+        words += f", {escape(sample.sent_instead)} is sent instead"
+    return words
+
+
+def _line(field: str, value: str, found: ProfileSample, kind: str | None) -> str:
+    sent = found.sample.contact.get(field, "")
+    before, note = _before(value, found.profile)
+    is_same = before is not None and before == sent
+    after = escape(sent) or "<small>blank</small>"
+    if not is_same and before is not None:
+        after = f"<mark>{after}</mark><small>{_what_changed(before, sent)}</small>"
+    shown = escape(before) if before else note or "<small>blank</small>"
+    label = field.removeprefix(CUSTOM_PREFIX) if field.startswith(CUSTOM_PREFIX) else field
+    typed = f" <small>{escape(kind)}</small>" if kind else ""
+    name = escape(label.replace("_", " ").capitalize() if label == field else label)
+    return (
+        f"<tr><th scope='row' dir='auto'>{name}{typed}</th><td dir='auto'>{shown}</td>"
+        f"<td dir='auto'>{after}</td></tr>"
+    )
+
+
+def _before(value: str, profile: Mapping[str, str | None]) -> tuple[str | None, str]:
+    """An attribute's value as it is; of a constant or template None, and what is shown in its place."""
+    parts = template_parts(value)
+    if len(parts) == 1 and parts[0][0] == "" and parts[0][1] is not None:
+        return profile.get(parts[0][1]) or "", ""
+    names = [name for _, name in parts if name is not None]
+    if not names:
+        return None, "<small>constant</small>"
+    return None, "<br>".join(
+        f"<small>{escape(name)}</small>{escape(profile.get(name) or '')}"
+        for name in dict.fromkeys(names)
+    )
+
+
+def _what_changed(before: str, sent: str) -> str:
+    trimmed = " ".join(before.split())
+    for words, is_it in (
+        ("left blank", not sent),
+        ("white space trimmed", sent in (before.strip(), trimmed)),
+        ("in lower case", sent == before.strip().lower()),
+        (f"cut to {len(sent):,} characters", bool(sent) and before.strip().startswith(sent)),
+    ):
+        if is_it:
+            return words
+    return "written as the field takes it"
+
+
+def problem(text: str) -> None:
+    """Why there is no preview yet."""
+    st.info(plain(text), icon=":material/info:")
+
+
+def show_for(
+    segments: tuple[str, ...],
+    mapping: FieldMapping | None,
+    why_not: str | None,
+    types: Mapping[str, str],
+) -> None:
+    """The preview of a form, or what is missing for it."""
+    st.subheader("Mapping preview", anchor=False)
+    if mapping is None:
+        problem(why_not or "Match the email address to see what would be sent.")
+    elif not segments:
+        problem("Choose a segment to see what would be sent.")
+    else:
+        try:
+            question = ask(segments, mapping, types)
+        except SetupError as error:
+            st.error(plain(str(error)))
+            return
+        show(question)

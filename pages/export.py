@@ -1,0 +1,28 @@
+"""Export: set one up, and see what it would send while doing so."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ccexport.errors import NotFound
+from ccexport.services.access import Role
+from ccexport.ui import export_setup as widgets
+from ccexport.ui import page
+from ccexport.ui.mapping_preview import show_for
+from ccexport.ui.runs import link
+
+user = page.begin("Export", role=Role.CONTRIBUTOR)
+
+with page.errors_shown():
+    try:
+        view = widgets.open_draft(page.id_from_url("export"))
+    except NotFound as error:
+        st.warning(page.plain(str(error)))
+        link("exports", "Go to Exports", icon=":material/arrow_forward:")
+        st.stop()
+    setup, preview = st.columns([5, 6], gap="large")
+    with setup:
+        filled = widgets.form(user)
+        widgets.save_bar(view, filled, user)
+    with preview:
+        show_for(filled.segments, filled.mapping, filled.problem, filled.types)
