@@ -21,8 +21,8 @@ from ccexport.preparation.expression import members, prepared, winners
 from ccexport.preparation.files import is_long_address
 from ccexport.preparation.mapping import FieldMapping
 
-ROWS_PER_PART = 200_000  # some 65 MB of an engine's memory while they are sorted
-BATCHES_AHEAD = 3  # made while earlier ones are written
+ROWS_PER_PART = 250_000  # some 80 MB of an engine's memory while they are sorted
+BATCHES_AHEAD = 4  # made while earlier ones are written
 
 
 class Engine(Protocol):

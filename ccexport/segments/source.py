@@ -119,7 +119,7 @@ class Source:
         return {row[KEY]: row for row in found}
 
     def stream(
-        self, expression: ir.Table, rows_per_batch: int = 32_768
+        self, expression: ir.Table, rows_per_batch: int = 16_384
     ) -> Iterator[pa.RecordBatch]:
         """Execute an expression over the source's tables and yield its rows as they come, in its order.
 
