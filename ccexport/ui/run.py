@@ -64,6 +64,8 @@ def head(progress: Progress, *, by: Person) -> None:
         else:
             _cancel_button(run, by)
         link("runs", "All runs of this export", icon=":material/history:", export=run.export_name)
+    if progress.is_final and st.session_state.pop("run_canceling", None) == run.id:
+        st.info("The run ended by itself before it was canceled.", icon=":material/info:")
 
 
 def _run_again_button(run: Run, by: Person) -> None:
@@ -86,11 +88,18 @@ def _cancel_button(run: Run, by: Person) -> None:
         st.markdown(
             f"{plain(run.cancel_requested_by)} asked to cancel; it ends at its next safe point."
         )
-    elif st.button("Cancel run", key="run_cancel", icon=":material/cancel:"):
+        return
+    if st.button("Cancel run", key="run_cancel", icon=":material/cancel:"):
+        st.session_state["run_canceling"] = run.id
+    if st.session_state.get("run_canceling") == run.id:  # it stays open when the page is drawn anew
         _ask_to_cancel(run, by)
 
 
-@st.dialog("Cancel this run?")
+def _close_dialog() -> None:
+    st.session_state.pop("run_canceling", None)
+
+
+@st.dialog("Cancel this run?", on_dismiss=_close_dialog)
 def _ask_to_cancel(run: Run, by: Person) -> None:
     st.markdown(
         f"Run {run.id} of “{plain(run.export_name)}” ends at its next safe point. What has been sent to "
@@ -98,12 +107,15 @@ def _ask_to_cancel(run: Run, by: Person) -> None:
         "the export can be run again."
     )
     with st.container(horizontal=True):
-        if st.button("Cancel the run", key="run_cancel_yes", type="primary"):
-            with page.errors_shown():
-                Runs(page.parts()).request_cancel(run.id, by=by)
-                st.rerun()
-        if st.button("Let it run", key="run_cancel_no"):
-            st.rerun()
+        yes = st.button("Cancel the run", key="run_cancel_yes", type="primary")
+        no = st.button("Let it run", key="run_cancel_no")
+    if yes:
+        with page.errors_shown():
+            Runs(page.parts()).request_cancel(run.id, by=by)
+            no = True
+    if no:
+        _close_dialog()
+        st.rerun()
 
 
 # --- live: headline, progress, where each profile is ---------------------------------------------
