@@ -150,6 +150,7 @@ def _connection(by: Person) -> Connection | None:
         index=None,
         key="export_connection",
         placeholder="Choose a connection",
+        required=True,
         on_change=_forget_list,
         persist_state="session",
     )

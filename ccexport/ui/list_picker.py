@@ -29,11 +29,14 @@ def list_picker(account: Account | None) -> str:
         return ""
     lists = Lists(page.parts())
     known, trouble = _known(lists, account)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        list_id = _choice(known)
+    list_id = _choice(known)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if known is not None and known.lists and trouble is None:
+            st.caption(f"{counted(len(known.lists), 'list')} as of {moment(known.as_of)}")
         if st.button(
             "Refresh",
             key="export_lists_refresh",
+            type="tertiary",
             icon=":material/refresh:",
             help="Ask Constant Contact for all lists again.",
         ):
@@ -80,6 +83,7 @@ def _choice(known: Known | None) -> str:
         format_func=lambda list_id: names.get(list_id, list_id),
         index=None,
         key="export_list",
+        required=True,
         placeholder="Search by name" if names else "No list is known",
         persist_state="session",
     )
@@ -100,20 +104,22 @@ def _say(known: Known | None, trouble: str | None, chosen: str) -> None:
         return
     if known is None:
         return
-    as_of = f"{moment(known.as_of)}, {ago(known.as_of, utc_now())}"
+    as_of = _as_of(known)
     if trouble is not None:
         st.warning(
             f"The lists could not be asked for again: {plain(trouble)} Shown are those as of {as_of}."
         )
     elif not known.lists:
         st.info(f"The account has no lists (as of {as_of}). Create one below.")
-    else:
-        st.caption(f"{counted(len(known.lists), 'list')} as of {as_of}.")
     if chosen and chosen not in {each.list_id for each in known.lists}:
         st.warning(
             "The chosen list is not among the account's lists: deleted there, or made after they were asked for. "
             "Select Refresh, or choose another."
         )
+
+
+def _as_of(known: Known) -> str:
+    return f"{moment(known.as_of)}, {ago(known.as_of, utc_now())}"
 
 
 def _create(lists: Lists, account: Account) -> None:

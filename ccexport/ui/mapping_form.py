@@ -21,6 +21,7 @@ from ccexport.ui.mapping_preview import live
 from ccexport.ui.page import plain
 
 EMAIL_ROW = 0
+_WIDTHS = (8, 9, 2)  # of a row: field, what fills it, the way out
 CONSTANT, TEMPLATE, ATTRIBUTE = "constant", "template", "attribute:"
 _OTHERS = {CONSTANT: "a constant …", TEMPLATE: "a template …"}
 
@@ -146,7 +147,7 @@ def _remove_row(row: int) -> None:
 
 
 def _email_row(attributes: Sequence[str]) -> tuple[str, str]:
-    left, right = st.columns([5, 6])
+    left, right, _ = st.columns(_WIDTHS, wrap=False)
     left.text_input("Contact field", "Email", disabled=True, key="export_email_label")
     with right:
         value = _value(EMAIL_ROW, "Email", attributes, with_constant=False)
@@ -156,7 +157,7 @@ def _email_row(attributes: Sequence[str]) -> tuple[str, str]:
 def _row(
     row: int, attributes: Sequence[str], fields: Fields, taken: set[str | None]
 ) -> tuple[str | None, str]:
-    left, right = st.columns([5, 6])
+    left, right, end = st.columns(_WIDTHS, wrap=False)
     mine = st.session_state.get(f"export_field_{row}")
     options = [name for name in fields.labels if name == mine or name not in taken]
     if mine and mine not in options:
@@ -169,19 +170,21 @@ def _row(
             format_func=lambda name: field_label(name, fields.labels),
             key=f"export_field_{row}",
             placeholder="Choose a field",
+            required=True,
+            label_visibility="collapsed",
             persist_state="session",
         )
-    with right, st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.container():
-            value = _value(row, field_label(field) if field else "this field", attributes)
-        st.button(
-            "Remove",
-            key=f"export_remove_{row}",
-            icon=":material/close:",
-            on_click=_remove_row,
-            args=(row,),
-            help="Take this attribute out.",
-        )
+    shown = field_label(field, fields.labels) if field else "this field"
+    with right:
+        value = _value(row, shown, attributes)
+    end.button(
+        ":material/close:",
+        key=f"export_remove_{row}",
+        type="tertiary",
+        on_click=_remove_row,
+        args=(row,),
+        help=f"Take {plain(shown)} out",
+    )
     if field and fields.types.get(field.removeprefix(CUSTOM_PREFIX)) == "multi_select":
         st.warning("A multi select cannot be filled by an import. Take it out.")
     return field, value
@@ -201,6 +204,8 @@ def _value(row: int, shown: str, attributes: Sequence[str], *, with_constant: bo
         format_func=lambda name: _OTHERS.get(name, name.removeprefix(ATTRIBUTE)),
         key=f"export_from_{row}",
         placeholder="Choose an attribute",
+        required=True,
+        label_visibility="visible" if row == EMAIL_ROW else "collapsed",
         persist_state="session",
     )
     if source is None:
@@ -211,6 +216,7 @@ def _value(row: int, shown: str, attributes: Sequence[str], *, with_constant: bo
         f"Constant for {shown}" if source == CONSTANT else f"Template for {shown}",
         key=f"export_text_{row}",
         placeholder="Spring 2026" if source == CONSTANT else "{FirstName} of {City}",
+        label_visibility="collapsed",
         live=True,
         persist_state="session",
     )

@@ -101,11 +101,10 @@ def _words(question: Question) -> str:
 
 
 def _show_whole(whole: Whole) -> None:
-    with st.container(horizontal=True):
-        st.metric("Read", count(whole.read), width=130)
-        st.metric("Will be sent", count(whole.prepared), width=150)
-        st.metric("Left out", count(whole.rejected), width=130)
-        st.metric("Values cut", count(whole.truncated), width=130)
+    with st.container(horizontal=True, gap="large"):
+        st.metric("Read", count(whole.read), width="content")
+        st.metric("Will be sent", count(whole.prepared), width="content")
+        st.metric("Left out", count(whole.rejected), width="content")
     st.caption(_effort(whole))
     if not whole.read:
         st.info("Nobody is in these segments: a run would send nothing.")
@@ -124,9 +123,8 @@ def _effort(whole: Whole) -> str:
     left = f"{budget.left:,} of {budget.limit:,} requests are left today"
     short = " **That is more than are left today.**" if whole.requests > budget.left else ""
     return (
-        f"{share(whole.prepared, whole.read)} of the profiles will be sent · {counted(whole.files, 'file')} · about "
-        f"{counted(whole.requests, 'request')}, {used} of a day's ({left}) · {lasting(seconds)} of sending, then "
-        f"Constant Contact's own processing.{short}"
+        f"**{counted(whole.files, 'file')}, about {counted(whole.requests, 'request')}**: {used} of a day's ({left}). "
+        f"At least {lasting(seconds)} of sending, then Constant Contact's own processing.{short}"
     )
 
 
@@ -190,7 +188,7 @@ def _show_glance(question: Question, pick: Pick, spot: DeltaGenerator) -> bool:
         elif glance.samples:
             types = dict(question.types)
             cards = "".join(_card(sample, question.mapping, types) for sample in glance.samples)
-            st.html(f"{_STYLE}<div class='cc-cards'>{cards}</div>")
+            st.html(f"<div class='cc-cards'>{cards}</div>")
         else:
             st.caption(_nobody(pick))
     return glance is not None and glance.is_settled
@@ -209,6 +207,10 @@ def _nobody(pick: Pick) -> str:
 
 
 _STYLE = """<style>
+@media (min-width: 60rem) {
+  [data-testid="stColumn"]:has(.st-key-export_preview) {
+    position: sticky; top: 4rem; align-self: flex-start; max-height: calc(100vh - 5rem); overflow-y: auto}
+}
 .cc-cards {display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: .75rem}
 .cc-card {border: 1px solid rgba(128,128,128,.35); border-radius: 6px; padding: .6rem .75rem; min-width: 0}
 .cc-head {display: flex; gap: .5rem; justify-content: space-between; flex-wrap: wrap; font-size: .9rem}
@@ -256,9 +258,9 @@ def _line(field: str, value: str, found: ProfileSample, kind: str | None) -> str
     if not is_same and before is not None:
         after = f"<mark>{after}</mark><small>{_what_changed(before, sent)}</small>"
     shown = escape(before) if before else note or "<small>blank</small>"
-    label = field.removeprefix(CUSTOM_PREFIX) if field.startswith(CUSTOM_PREFIX) else field
+    label = field.removeprefix(CUSTOM_PREFIX).replace("_", " ")
     typed = f" <small>{escape(kind)}</small>" if kind else ""
-    name = escape(label.replace("_", " ").capitalize() if label == field else label)
+    name = escape(label if kind else label.capitalize())
     return (
         f"<tr><th scope='row' dir='auto'>{name}{typed}</th><td dir='auto'>{shown}</td>"
         f"<td dir='auto'>{after}</td></tr>"
@@ -274,7 +276,7 @@ def _before(value: str, profile: Mapping[str, str | None]) -> tuple[str | None, 
     if not names:
         return None, "<small>constant</small>"
     return None, "<br>".join(
-        f"<small>{escape(name)}</small>{escape(profile.get(name) or '')}"
+        f"<i>{escape(name)}:</i> {escape(profile.get(name) or '') or 'blank'}"
         for name in dict.fromkeys(names)
     )
 
@@ -304,6 +306,17 @@ def show_for(
     types: Mapping[str, str],
 ) -> None:
     """The preview of a form, or what is missing for it."""
+    st.html(_STYLE)
+    with st.container(key="export_preview"):
+        _show_for(segments, mapping, why_not, types)
+
+
+def _show_for(
+    segments: tuple[str, ...],
+    mapping: FieldMapping | None,
+    why_not: str | None,
+    types: Mapping[str, str],
+) -> None:
     st.subheader("Mapping preview", anchor=False)
     if mapping is None:
         problem(why_not or "Match the email address to see what would be sent.")

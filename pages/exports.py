@@ -1,0 +1,38 @@
+"""Exports: what goes where and when, and how it went last."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ccexport.services.access import Role
+from ccexport.services.connections import Connections
+from ccexport.ui import exports as widgets
+from ccexport.ui import page
+from ccexport.ui.format import counted
+from ccexport.ui.runs import link
+
+user = page.begin("Exports", role=Role.CONTRIBUTOR)
+
+with page.errors_shown():
+    exports = widgets.all_exports()
+    if exports:
+        link("export", "Add export", icon=":material/add:")
+        found = widgets.filtered(exports)
+        bar = st.container()
+        if found:
+            chosen = widgets.table(found)
+            with bar:
+                widgets.actions(chosen, user)
+            st.caption(f"{len(found):,} of {counted(len(exports), 'export')}")
+        else:
+            st.info("No export matches. Search for something else, or choose another state.")
+    elif Connections(page.parts()).views():
+        st.info(
+            "There is no export yet. Add one: choose a list and segments, and see what it would send."
+        )
+        link("export", "Add export", icon=":material/add:")
+    else:
+        st.info(
+            "There is no connection yet. Add one first: sign in at Constant Contact; then add an export over it."
+        )
+        link("connections", "Go to Connections", icon=":material/link:")
