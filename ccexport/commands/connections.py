@@ -8,7 +8,15 @@ import typer
 
 from ccexport.assembly import Parts
 from ccexport.commands.callback import CallbackServer
-from ccexport.commands.console import Json, counted, print_json, print_table, print_text, say
+from ccexport.commands.console import (
+    Json,
+    counted,
+    print_json,
+    print_table,
+    print_text,
+    say,
+    shown_time,
+)
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
 from ccexport.services.access import local_administrator
@@ -72,10 +80,20 @@ def list_connections(ctx: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json(documents)
         return
-    names = ("name", "organization", "state", "contributors", "export_user", "agreed_at", "exports")
     print_table(
-        [name.replace("_", " ") for name in names],
-        [[document[name] for name in names] for document in documents],
+        ["name", "organization", "state", "contributors", "agreed by", "agreed at", "exports"],
+        [
+            [
+                each["name"],
+                each["organization"],
+                each["state"].replace("_", " "),
+                each["contributors"],
+                each["agreed_by"],
+                shown_time(each["agreed_at"]),
+                each["exports"],
+            ]
+            for each in documents
+        ],
         empty="There are no connections yet. Make one: connections add NAME --agree",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,15 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+UNBROKEN = 10_000  # characters: elsewhere than on a terminal a row is a line, for grep and its kind
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 ENDED = ("completed", "failed", "canceled")  # batches of which nothing more will come
 ExportName = Annotated[str, typer.Argument(metavar="NAME", help="The export's name.")]
 
 
 def say(text: str) -> None:
     """One line to the person, on standard error, never broken by the terminal's width."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  # this is where commands speak
+    print(plain(text), file=sys.stderr, flush=True)  # noqa: T201  # this is where commands speak
 
 
 def print_json(document: object) -> None:
@@ -27,7 +30,12 @@ def print_json(document: object) -> None:
 
 def print_text(text: str) -> None:
     """A line of the answer, on standard output."""
-    print(text)  # noqa: T201
+    print(plain(text))  # noqa: T201
+
+
+def plain(text: str) -> str:
+    """One line without control characters: names come from files and services, and must not steer a terminal."""
+    return _CONTROL.sub(" ", text)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
@@ -40,11 +48,23 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+        numbers = all(type(value) is int for value in values)
+        table.add_column(
+            column,
+            overflow="fold",
+            no_wrap=numbers,
+            min_width=max(map(len, column.split())),
+            justify="right" if numbers else "left",
+        )
     for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
+        table.add_row(*(Text(plain(_shown(value))) for value in row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else UNBROKEN).print(table)
+
+
+def shown_time(moment: str | None) -> str | None:
+    """A document's time as tables show it: `2026-01-05 10:00 UTC`."""
+    return f"{moment[:10]} {moment[11:16]} UTC" if moment else None
 
 
 def _shown(value: object) -> str:
@@ -99,7 +119,7 @@ def describe(run: Mapping[str, Any]) -> str:
     """One line on where a run is."""
     line = f'Run {run["id"]} of "{run["export"]}": {run["state"].replace("_", " ")}'
     if run["state"] == "waiting":
-        until = f" until {run['waiting_until']}" if run["waiting_until"] else ""
+        until = f" until {run['waiting_until'][:19]}Z" if run["waiting_until"] else ""
         line += f" for {run['waiting_for'].replace('_', ' ')}{until}"
     if run.get("batches"):
         ended = sum(batch["state"] in ENDED for batch in run["batches"])

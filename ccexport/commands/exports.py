@@ -18,7 +18,7 @@ from ccexport.commands.console import (
     run_progress,
     say,
 )
-from ccexport.commands.summary import print_run, reasons
+from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import local_administrator
@@ -26,7 +26,7 @@ from ccexport.services.exports import ExportDraft, Exports, export_document
 from ccexport.services.runs import run_document
 
 if TYPE_CHECKING:
-    from ccexport.services.previews import ExportPreview
+    from ccexport.services.previews import ExportPreview, ProfileSample
 
 app = typer.Typer(help="Which segments go to which list.")
 app.command()(export_files.dump)
@@ -88,7 +88,9 @@ def list_exports(ctx: typer.Context, as_json: Json = False) -> None:
                 ", ".join(view.segments),
                 view.export.schedule,
                 view.state,
-                document["last_run"]["state"] if document["last_run"] else "never",
+                document["last_run"]["state"].replace("_", " ")
+                if document["last_run"]
+                else "never",
             ]
             for view, document in zip(exports.views(), documents, strict=True)
         ],
@@ -100,7 +102,14 @@ def list_exports(ctx: typer.Context, as_json: Json = False) -> None:
 def preview(
     ctx: typer.Context,
     name: ExportName,
-    samples: Annotated[int, typer.Option(help="How many sample profiles.", min=0, max=100)] = 5,
+    samples: Annotated[
+        int,
+        typer.Option(
+            help="How many sample profiles that are sent, each with some that are not; 0: none at all.",
+            min=0,
+            max=100,
+        ),
+    ] = 5,
     as_json: Json = False,
 ) -> None:
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
@@ -178,17 +187,24 @@ def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
         f"{counted(counts.files, 'file')}, {counted(counts.bytes, 'byte')}, "
         f"about {counted(found.requests, 'request')}, {seconds} s at least"
     )
-    rows = [
-        [
-            item.sample.customer_id,
-            ", ".join(f"{name}: {value}" for name, value in item.profile.items() if value),
-            ", ".join(f"{name}: {value}" for name, value in item.sample.contact.items()),
-            item.sample.rejection or "",
-            item.sample.sent_instead or "",
-        ]
-        for item in found.samples
-    ]
-    if rows:
-        print_table(
-            ["CustomerId", "profile", "contact", "left out", "sent instead"], rows, empty=""
+    for item in found.samples:
+        _print_sample(item)
+
+
+def _print_sample(item: ProfileSample) -> None:
+    """A profile as it is and as it is sent, or why it is not."""
+    sample = item.sample
+    if sample.rejection:
+        instead = f": {sample.sent_instead}" if sample.sent_instead else ""
+        print_text(f"{sample.customer_id} is left out, {reason(sample.rejection)}{instead}")
+    else:
+        print_text(f"{sample.customer_id} is sent")
+    pairs = (
+        {"profile": item.profile}
+        if sample.rejection
+        else {"profile": item.profile, "contact": sample.contact}
+    )
+    for what, values in pairs.items():
+        print_text(
+            f"  {what}  {', '.join(f'{name}: {value}' for name, value in values.items() if value)}"
         )

@@ -11,7 +11,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from ccexport.commands.console import Json, counted, print_json, print_table, say
+from ccexport.commands.console import Json, counted, print_json, print_table, say, shown_time
 from ccexport.commands.summary import print_run
 from ccexport.errors import SetupError
 from ccexport.services.access import local_administrator
@@ -40,7 +40,7 @@ def list_runs(
             document["export"],
             document["state"].replace("_", " "),
             document["trigger"],
-            document["queued_at"],
+            shown_time(document["queued_at"]),
             document["counts"]["read"],
             document["counts"]["rejected"],
             document["counts"]["accepted"],

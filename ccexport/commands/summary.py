@@ -42,10 +42,16 @@ def _line(name: str, count: int, remark: str = "") -> None:
     print_text(f"  {name:<13}{count:>12,}  {remark}".rstrip())
 
 
+def reason(name: str) -> str:
+    """A rejection's name and what it means."""
+    return f"{name} ({_REASONS.get(name, name)})"
+
+
 def reasons(rejections: Mapping[str, int]) -> str:
+    """How many were left out for which reason, the most first."""
     return "; ".join(
-        f"{count:,} {reason} ({_REASONS.get(reason, reason)})"
-        for reason, count in sorted(rejections.items(), key=lambda item: -item[1])
+        f"{count:,} {reason(name)}"
+        for name, count in sorted(rejections.items(), key=lambda item: -item[1])
     )
 
 

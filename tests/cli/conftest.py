@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,32 +15,45 @@ from tests.house import House, behaviour, people, write_source
 DELETED_LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e99"
 
 
+@contextmanager
+def impatient_sandbox() -> Iterator[RunningSandbox]:
+    """A stand-in with a deleted list and a custom field; one may sign in as often as one likes."""
+    lists = behaviour().model_dump(mode="json")["lists"]
+    lists.append({"list_id": DELETED_LIST_ID, "name": "Old list", "deleted": True})
+    with (
+        running_sandbox(behaviour(custom_fields=["Shop"], lists=lists)) as running,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(running.state.limits, "admits_token", lambda: True)
+        yield running
+
+
 @pytest.fixture(scope="session")
 def stand_in() -> Iterator[RunningSandbox]:
     """One stand-in for all; a test that gives it faults takes `sandbox`."""
-    known = behaviour(custom_fields=["Shop"])
-    deleted = {"list_id": DELETED_LIST_ID, "name": "Old list", "deleted": True}
-    lists = [*known.model_dump(mode="json")["lists"], deleted]
-    with running_sandbox(behaviour(custom_fields=["Shop"], lists=lists)) as running:
+    with impatient_sandbox() as running:
         yield running
 
 
 @pytest.fixture
 def sandbox(stand_in: RunningSandbox) -> Iterator[RunningSandbox]:
     """The stand-in, which behaves again when the test ends."""
-    before = stand_in.state.behaviour.model_dump(mode="json")
     yield stand_in
-    stand_in.state.change(
-        {"faults": (), **{key: before[key] for key in ("auto_approve", "sign_in_as")}}
-    )
+    stand_in.state.change({"faults": [], "sign_in_as": "owner@example.com"})
 
 
 @pytest.fixture
 def house(tmp_path: Path, sandbox: RunningSandbox) -> Iterator[House]:
     """Ten people in one segment, a connection, an export; nothing has run."""
-    house = _furnished(tmp_path, sandbox)
-    yield house
-    house.close()
+    with furnished(tmp_path, sandbox) as house:
+        yield house
+
+
+@pytest.fixture
+def lone_house(tmp_path: Path) -> Iterator[House]:
+    """The same beside a stand-in of its own, where all sign-ins may be revoked."""
+    with impatient_sandbox() as sandbox, furnished(tmp_path, sandbox) as house:
+        yield house
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +61,8 @@ def quiet_house(
     tmp_path_factory: pytest.TempPathFactory, stand_in: RunningSandbox
 ) -> Iterator[House]:
     """The same for all tests that only ask, or that must change nothing."""
-    house = _furnished(tmp_path_factory.mktemp("quiet"), stand_in)
-    yield house
-    house.close()
+    with furnished(tmp_path_factory.mktemp("quiet"), stand_in) as house:
+        yield house
 
 
 @pytest.fixture
@@ -57,9 +70,12 @@ def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     return Here(capsys, monkeypatch)
 
 
-def _furnished(folder: Path, sandbox: RunningSandbox) -> House:
+@contextmanager
+def furnished(folder: Path, sandbox: RunningSandbox) -> Iterator[House]:
+    """An installation that is set up."""
     house = House(folder, sandbox)
     write_source(house.source, people(10))
     house.connect()
     house.add_export()
-    return house
+    yield house
+    house.close()

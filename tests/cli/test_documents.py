@@ -106,9 +106,9 @@ EXPORT: dict[str, Any] = {
 
 
 def check(value: Any, shape: Any, where: str = "document") -> None:
-    """The value has exactly these keys and types."""
+    """The value has these keys and types; it may have further keys."""
     if isinstance(shape, dict):
-        assert set(value) == set(shape), where
+        assert set(value) >= set(shape), where
         for key, below in shape.items():
             check(value[key], below, f"{where}.{key}")
     elif isinstance(shape, list):

@@ -124,16 +124,16 @@ def test_an_interrupted_wait_leaves_the_run_to_a_worker(house: House) -> None:
 
 
 def test_a_worker_ends_when_idle_though_a_run_waits_for_a_person_and_on_sigterm(
-    here: Here, house: House
+    here: Here, lone_house: House
 ) -> None:
-    house.tell("/_sandbox/revoke")
-    here("exports", "run", "Newsletter", environment=house.environment())
-    with start_process("worker", "--until-idle", environment=house.environment()) as worker:
+    lone_house.tell("/_sandbox/revoke")
+    here("exports", "run", "Newsletter", environment=lone_house.environment())
+    with start_process("worker", "--until-idle", environment=lone_house.environment()) as worker:
         worker.communicate(timeout=60)
     assert worker.returncode == 0
-    document = house.document(1)
+    document = lone_house.document(1)
     assert (document["state"], document["waiting_for"]) == ("waiting", "sign_in")
-    with start_process("worker", environment=house.environment()) as worker:
+    with start_process("worker", environment=lone_house.environment()) as worker:
         read_until(worker, lambda line: "started" in line)
         worker.terminate()
         out, err = worker.communicate(timeout=30)

@@ -62,10 +62,10 @@ def sign_in(url: str) -> None:
 class Adding:
     """Runs `connections add` here, with a browser in a thread that is told the address."""
 
-    def __init__(self, here: Here, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._here, self._house, self._monkeypatch = here, house, monkeypatch
+    def __init__(self, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._here, self._monkeypatch = here, monkeypatch
 
-    def __call__(self, name: str, visit: Visit, *more: str) -> Outcome:
+    def __call__(self, house: House, name: str, visit: Visit, *more: str) -> Outcome:
         """What it wrote after the address."""
         browsers: list[threading.Thread] = []
 
@@ -79,15 +79,15 @@ class Adding:
 
         self._monkeypatch.setattr(connections, "say", hear)
         words = ("connections", "add", name, "--agree", "--callback-port", str(free_port()), *more)
-        outcome = self._here(*words, environment=self._house.environment())
+        outcome = self._here(*words, environment=house.environment())
         for browser in browsers:
             browser.join(30)
         return outcome
 
 
 @pytest.fixture
-def add(here: Here, house: House, monkeypatch: pytest.MonkeyPatch) -> Adding:
-    return Adding(here, house, monkeypatch)
+def add(here: Here, monkeypatch: pytest.MonkeyPatch) -> Adding:
+    return Adding(here, monkeypatch)
 
 
 def names(house: House) -> list[str]:
@@ -120,7 +120,7 @@ def test_a_connection_is_added_and_a_foreign_state_is_answered_400_and_ignored(
     assert view.agreed_by
 
 
-def test_only_the_callback_path_answers(add: Adding) -> None:
+def test_only_the_callback_path_answers(add: Adding, house: House) -> None:
     seen: list[int] = []
 
     def look_around(url: str) -> None:
@@ -132,22 +132,22 @@ def test_only_the_callback_path_answers(add: Adding) -> None:
                 seen.append(refusal.code)
         sign_in(url)
 
-    assert add("Sales", look_around).code == 0
+    assert add(house, "Sales", look_around).code == 0
     assert seen == [404]
 
 
 def test_a_name_that_exists_is_signed_in_again_and_its_runs_go_on(
-    add: Adding, house: House
+    add: Adding, lone_house: House
 ) -> None:
-    house.tell("/_sandbox/revoke")
-    number = house.queue()
-    house.work()
-    assert house.document(number)["waiting_for"] == "sign_in"
-    outcome = add("marketing", sign_in)
+    lone_house.tell("/_sandbox/revoke")
+    number = lone_house.queue()
+    lone_house.work()
+    assert lone_house.document(number)["waiting_for"] == "sign_in"
+    outcome = add(lone_house, "marketing", sign_in)
     assert (outcome.code, outcome.err) == (0, '"Marketing" is connected to Sandbox Traders.\n')
-    assert names(house) == ["Marketing"]
-    house.work()
-    assert house.document(number)["state"] == "succeeded"
+    assert names(lone_house) == ["Marketing"]
+    lone_house.work()
+    assert lone_house.document(number)["state"] == "succeeded"
 
 
 def test_another_account_is_refused_and_nothing_changes(
@@ -155,7 +155,7 @@ def test_another_account_is_refused_and_nothing_changes(
 ) -> None:
     before = house.parts.connections.views()
     house.tell("/_sandbox/behaviour", sign_in_as="other@example.com")
-    outcome = add("Marketing", sign_in)
+    outcome = add(house, "Marketing", sign_in)
     assert_one_line(
         outcome, '"Marketing"', "Sandbox Traders", "Another Company", "Nothing was changed"
     )
@@ -169,7 +169,7 @@ def test_a_sign_in_that_the_person_refuses_is_one_line(add: Adding, house: House
     def refuse(url: str) -> None:
         come_back(url, error="access_denied", error_description="no", state=asked(url)["state"])
 
-    assert_one_line(add("Sales", refuse), "declined", "Start it again")
+    assert_one_line(add(house, "Sales", refuse), "declined", "Start it again")
     assert names(house) == ["Marketing"]
 
 
@@ -193,15 +193,15 @@ def test_a_sign_in_that_fails_at_the_service_is_one_line_and_stores_nothing(
     add: Adding, house: House, fault: dict[str, object], said: list[str]
 ) -> None:
     house.tell("/_sandbox/behaviour", faults=[fault])
-    assert_one_line(add("Sales", sign_in), *said)
+    assert_one_line(add(house, "Sales", sign_in), *said)
     assert names(house) == ["Marketing"]
 
 
-def test_the_wait_for_a_sign_in_ends(add: Adding) -> None:
+def test_the_wait_for_a_sign_in_ends(add: Adding, house: House) -> None:
     def look_away(_url: str) -> None:
         pass
 
-    outcome = add("Sales", look_away, "--timeout", "1")
+    outcome = add(house, "Sales", look_away, "--timeout", "1")
     assert_one_line(outcome, "Nobody signed in within 1 s", "Start the command again")
 
 
@@ -218,6 +218,6 @@ def test_a_check_names_the_privileges_that_are_missing(
     add: Adding, here: Here, house: House
 ) -> None:
     house.tell("/_sandbox/behaviour", sign_in_as="creator@example.com")
-    assert add("Sales", sign_in).code == 0
+    assert add(house, "Sales", sign_in).code == 0
     outcome = here("connections", "check", "Sales", environment=house.environment())
     assert_one_line(outcome, '"Sales"', "contacts:read, contacts:write", "owner or a manager")
