@@ -242,7 +242,6 @@ def test_constant_contact_out_of_reach_is_one_line(here: Here, untouched: House)
     for command in (
         adding(),
         ["connections", "check", "Marketing"],
-        ["connections", "lists", "Marketing"],
     ):
         outcome = here(*command, environment=environment)
         assert_one_line(outcome, "Constant Contact cannot be reached", "Start the command again")

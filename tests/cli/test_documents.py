@@ -14,7 +14,7 @@ import pytest
 
 from ccexport.sandbox.server import RunningSandbox
 from tests.cli.conftest import DELETED_LIST_ID
-from tests.cli.running import Here, run_process
+from tests.cli.running import Here, run_process, start_process
 from tests.house import LIST_ID, OTHER_LIST_ID, House, check_sums, people, write_source
 
 COUNTS = {
@@ -286,3 +286,13 @@ def test_json_is_alone_on_standard_output_of_a_process(house: House) -> None:
     preview = run_process("exports", "preview", "Newsletter", "--json", environment=environment)
     assert preview.document["samples"][0]["contact"]["last_name"] == "李小龙 🎉"
     assert "person1@example.com" not in outcome.err + preview.err
+
+
+def test_a_reader_that_has_had_enough_is_no_error(quiet_house: House) -> None:
+    words = ("connections", "list", "--json")
+    with start_process(*words, environment=quiet_house.environment()) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

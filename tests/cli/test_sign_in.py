@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import threading
 import urllib.error
@@ -203,6 +204,17 @@ def test_the_wait_for_a_sign_in_ends(add: Adding, house: House) -> None:
 
     outcome = add(house, "Sales", look_away, "--timeout", "1")
     assert_one_line(outcome, "Nobody signed in within 1 s", "Start the command again")
+
+
+def test_a_wait_that_is_interrupted_is_one_line(quiet_house: House) -> None:
+    words = ("connections", "add", "Sales", "--agree", "--callback-port", str(free_port()))
+    with start_process(*words, environment=quiet_house.environment()) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert_one_line(Outcome(process.returncode, out, err), "Interrupted")
+    assert names(quiet_house) == ["Marketing"]
 
 
 def test_a_busy_callback_port_is_one_line(here: Here, house: House) -> None:
