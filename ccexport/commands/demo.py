@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ccexport.assembly import Parts
 from ccexport.commands.console import run_progress, say
-from ccexport.commands.serve import check_port, serve_until, stopping
+from ccexport.commands.serve import check_port, end_with_parent, serve_until, stopping
 from ccexport.commands.summary import print_run
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import Conflict, SetupError
@@ -117,7 +117,12 @@ def _sandbox(folder: Path) -> Iterator[str]:
         "CCEXPORT_CC_CLIENT_SECRET": "",
     }
     with subprocess.Popen(  # noqa: S603  # our own program
-        command, stdout=subprocess.PIPE, text=True, env=environment, process_group=0
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        process_group=0,
+        preexec_fn=end_with_parent,  # no thread of ours runs yet
     ) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""

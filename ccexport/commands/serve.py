@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ _HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 def serve(settings: Settings, port: int, *, with_worker: bool) -> None:
@@ -100,7 +102,11 @@ def _dashboard(stop: threading.Event, port: int, variables: Mapping[str, str]) -
         *("--server.port", str(port), "--server.address", _HOST, "--server.headless", "true"),
     )
     process = subprocess.Popen(  # noqa: S603  # our own program
-        command, stdout=subprocess.DEVNULL, env=os.environ | variables, process_group=0
+        command,
+        stdout=subprocess.DEVNULL,
+        env=os.environ | variables,
+        process_group=0,
+        preexec_fn=end_with_parent,  # no thread of ours runs yet
     )
     ended = threading.Thread(target=_wait_for, args=(process, stop), daemon=True)
     ended.start()
@@ -113,6 +119,12 @@ def _dashboard(stop: threading.Event, port: int, variables: Mapping[str, str]) -
         ended.join(_END_SECONDS)
         process.kill()
         process.wait()
+
+
+def end_with_parent() -> None:
+    """For a child about to start: end when the parent is killed, so that nothing keeps the port (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait_for(process: subprocess.Popen[bytes], stop: threading.Event) -> None:

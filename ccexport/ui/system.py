@@ -33,10 +33,10 @@ def workers() -> None:
         rows = [
             {
                 "Worker": worker.host,
+                "Last heartbeat": ago(now - worker.heartbeat_at),
                 "Process": str(worker.pid),
                 "Version": worker.version,
                 "Started": page.when(worker.started_at),
-                "Last heartbeat": ago(now - worker.heartbeat_at),
             }
             for worker in alive
         ]
@@ -93,7 +93,8 @@ def ago(span: timedelta) -> str:
 
 
 def _show(finding: Finding) -> None:
-    text = f"**{plain(finding.subject)}**: {plain(finding.text)}"
+    subject = finding.subject[:1].upper() + finding.subject[1:]
+    text = f"**{plain(subject)}**: {plain(finding.text)}"
     if finding.ok:
         st.markdown(f":green[:material/check_circle:] {text}")
     else:

@@ -52,7 +52,7 @@ def test_system_says_when_constant_contact_ends_the_day(open_page: OpenPage, par
 def test_system_checks_everything_when_asked(open_page: OpenPage, connection: Connection) -> None:
     test = open_page("system").button(key="system_check").click().run()
     shown = texts(test)
-    for word in ("store", "source", "disk", "Marketing"):
+    for word in ("Store", "Source", "Disk", "Marketing"):
         assert word in shown
     assert "All is well." in shown
 
@@ -62,7 +62,7 @@ def test_system_check_names_what_is_broken(
 ) -> None:
     monkeypatch.setenv("CCEXPORT_SOURCE_URL", "file:/nowhere")
     test = open_page("system").button(key="system_check").click().run()
-    assert any("source" in error.value for error in test.error)
+    assert any("Source" in error.value for error in test.error)
     assert "All is well." not in texts(test)
 
 

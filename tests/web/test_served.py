@@ -130,6 +130,15 @@ def test_serve_ends_in_order_at_one_interrupt(served: Served) -> None:
     engine.dispose()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can bind a child to its parent")
+def test_serve_that_is_killed_leaves_no_dashboard_behind(tmp_path: Path) -> None:
+    with _started("serve", "--port", str(_free_port()), "--no-worker", folder=tmp_path) as process:
+        assert process.stdout is not None
+        assert "dashboard on" in process.stdout.readline()
+        process.kill()
+        process.stdout.read()  # ends when the last process that holds it has ended
+
+
 def _visit(served: Served, page: str) -> list[ForwardMsg]:
     """What the server sends a browser that opens the page as its first, until the script has ended."""
     address = f"ws://localhost:{served.port}/_stcore/stream"
