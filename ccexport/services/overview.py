@@ -23,7 +23,6 @@ class Now:
 
     live: tuple[Progress, ...]  # the first of them
     live_total: int
-    queued: int  # of these, not begun
     workers: int  # alive
 
 
@@ -79,15 +78,19 @@ class Overview:
             has_run=self._history.has_runs(),
         )
 
+    def is_live(self) -> bool:
+        """Whether any run has not ended."""
+        return self._history.has_live()
+
     def now(self) -> Now:
         runs = self._parts.runs.unfinished()
         progress = RunProgress(self._parts)
         first = sorted(runs, key=_liveliest_first)[:SHOWN]
+        workers = len(self._parts.workers.alive())
         return Now(
-            live=tuple(progress.of_run(run) for run in first),
+            live=tuple(progress.of_run(run, workers=workers) for run in first),
             live_total=len(runs),
-            queued=sum(run.state is RunState.QUEUED for run in runs),
-            workers=len(self._parts.workers.alive()),
+            workers=workers,
         )
 
     def to_do(self) -> ToDo:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from ccexport.assembly import Parts
 from ccexport.errors import NotFound, SetupError
@@ -117,16 +118,23 @@ class RunProgress:
         """Raises `NotFound`."""
         return self.of_run(self._parts.runs.get(run_id))
 
-    def of_run(self, run: Run) -> Progress:
+    def of_run(self, run: Run, *, workers: int | None = None) -> Progress:
+        """The same of a run that was just read; `workers` where their number is known already."""
         is_live = not run.state.is_final
+        if workers is None:
+            workers = len(self._parts.workers.alive()) if is_live else 0
         return describe(
             run,
             self._parts.batches.of_run(run.id),
             now=self._parts.now(),
             spacing_seconds=SPACING_MARGIN / self._parts.settings.cc_requests_per_second,
             previous=self._history.previous(run) if is_live else None,
-            workers=len(self._parts.workers.alive()) if is_live else 0,
+            workers=workers,
         )
+
+    def batches(self, run_id: int) -> list[Batch]:
+        """By number."""
+        return self._parts.batches.of_run(run_id)
 
     def events(self, run_id: int) -> list[RunEvent]:
         return self._parts.runs.events(run_id)
@@ -194,18 +202,17 @@ class RunProgress:
         most: int = SHOWN_REJECTIONS,
     ) -> Rejected:
         """Profiles left out of a run for a reason, or with `search` in key or address. Raises `NotFound`."""
-        wanted = search.strip().casefold()
-        found: list[tuple[str, ...]] = []
-        matching = 0
-        for row in Runs(self._parts).rejected(run_id):
-            if reason is not None and row[2] != reason:
-                continue
-            if wanted and not any(wanted in row[place].casefold() for place in (0, 1, 3)):
-                continue
-            matching += 1
-            if matching <= most:
-                found.append(row)
-        return Rejected(tuple(found), matching)
+        run, wanted = self._parts.runs.get(run_id), search.strip().casefold()
+        rows = (
+            row
+            for row in Runs(self._parts).rejected(run_id)
+            if (reason is None or row[2] == reason)
+            and (not wanted or any(wanted in row[place].casefold() for place in (0, 1, 3)))
+        )
+        found = tuple(islice(rows, most))
+        if wanted:
+            return Rejected(found, len(found) + sum(1 for _ in rows))
+        return Rejected(found, run.rejections.get(reason, 0) if reason else run.rejected_count)
 
     def rejected_csv(self, run_id: int) -> bytes:
         """All profiles left out, as CSV for a spreadsheet: UTF-8 with BOM, formulas disarmed. Raises `NotFound`."""

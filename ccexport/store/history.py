@@ -210,6 +210,12 @@ class HistoryStore:
             ).one()
         return {"all": total, "detached": total - connected, "refresh": with_refresh}
 
+    def has_live(self) -> bool:
+        """Whether any run has not ended."""
+        with reading(self._engine) as session:
+            query = select(Run.id).where(col(Run.finished_at).is_(None)).limit(1)
+            return session.exec(query).first() is not None
+
     def has_runs(self) -> bool:
         with reading(self._engine) as session:
             return session.exec(select(Run.id).limit(1)).first() is not None

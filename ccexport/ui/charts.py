@@ -29,7 +29,7 @@ COLOURS = {
     UNCHANGED: "#7b9a4c",
     NOT_SENT: "#87919f",
 }
-_HEIGHT = 250
+_HEIGHT = 270
 _MINUTES, _SECONDS = "minutes", "seconds"
 
 
@@ -147,7 +147,7 @@ def funnel(found: Funnel, *, key: str) -> None:
                 alt.Tooltip("profiles:Q", title="Profiles", format=","),
             ],
         )
-        .properties(height=210)
+        .properties(height=240)
     )
     st.altair_chart(chart, key=key, alt=say_funnel(found))
 
@@ -193,7 +193,7 @@ def _colour(kinds: Sequence[str]) -> alt.Color:
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(orient="top", columns=4, symbolType="square", offset=8)
+    return alt.Legend(orient="top", columns=2, symbolType="square", offset=8)
 
 
 def _order(kinds: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ def first_steps(steps: FirstSteps) -> None:
 
 def present(overview: Overview, *, by: Person) -> None:
     """What changes by itself: workers, live runs, what needs a person. Draws itself again while one looks."""
-    is_live = overview.now().live_total > 0
+    is_live = overview.is_live()
 
     @st.fragment(run_every=LIVE_SECONDS if is_live else IDLE_SECONDS)
     def draw() -> None:

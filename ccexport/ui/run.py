@@ -22,6 +22,7 @@ from ccexport.services.progress import (
     headline,
     time_taken,
 )
+from ccexport.services.refreshes import is_late
 from ccexport.services.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent
@@ -39,7 +40,7 @@ from ccexport.ui.runs import (
     waiting_words,
 )
 
-LIVE_SECONDS, DETAILS_SECONDS = 2, 4
+LIVE_SECONDS, DETAILS_SECONDS = 2, 5
 SHOWN_ERROR_FILES = 20
 ALL_REASONS = "All reasons"
 
@@ -56,6 +57,7 @@ def head(progress: Progress, *, by: Person) -> None:
     st.caption(
         f"To the list “{plain(run.list_name or run.list_id)}” over “{plain(run.connection_name)}” · "
         f"{TRIGGER_WORDS[run.trigger].lower()}, {plain(run.requested_by)} · queued {moment(run.queued_at)}"
+        + (f", late: it was due {moment(run.due_at)}" if is_late(run.due_at, run.queued_at) else "")
         + (f" · ended {moment(run.finished_at)}" if run.finished_at else "")
     )
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -278,9 +280,10 @@ def _rejected(run: Run, progress: RunProgress, reasons: Sequence[str]) -> None:
         options = [ALL_REASONS, *reasons]
         chosen = st.selectbox("Reason", options, key="run_reason", format_func=_reason, width=320)
         search = st.text_input("Customer id or address", key="run_search", width=280)
-    found = progress.rejected(
-        run.id, reason=None if chosen == ALL_REASONS else chosen, search=search
-    )
+    with st.spinner("Looking through those left out …"):
+        found = progress.rejected(
+            run.id, reason=None if chosen == ALL_REASONS else chosen, search=search
+        )
     if not found.matching:
         st.markdown("No profile matches. Choose another reason, or search for something else.")
         return
@@ -306,12 +309,13 @@ def details(first: Progress) -> None:
     def draw() -> None:
         with page.errors_shown():
             progress = RunProgress(page.parts())
-            now = first if first.is_final else progress.of(first.run.id)
-            if now.batches:
-                st.subheader(f"Files: {len(now.batches):,}", anchor=False)
-                _files(now.batches)
-                _errors(now.batches, progress)
-            _timeline(progress.events(now.run.id))
+            run_id = first.run.id
+            batches = first.batches if first.is_final else progress.batches(run_id)
+            if batches:
+                st.subheader(f"Files: {len(batches):,}", anchor=False)
+                _files(batches)
+                _errors(batches, progress)
+            _timeline(progress.events(run_id))
 
     draw()
 

@@ -75,11 +75,8 @@ def link(name: str, label: str, *, icon: str | None = None, **query: str | int) 
 
 
 def go_to_run(run_id: int) -> None:
-    """Leave for the screen of a run."""
-    try:
-        st.switch_page(str(PAGES / "run.py"), query_params={"run": str(run_id)})
-    except StreamlitPageNotFoundError:
-        page.go_to(_address("run", {"run": str(run_id)}))
+    """Leave for the screen of a run, so that the browser's Back leads here again, filters and all."""
+    page.go_to(_address("run", {"run": str(run_id)}))
 
 
 def bold(text: str) -> str:

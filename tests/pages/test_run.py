@@ -148,6 +148,14 @@ def test_run_that_waits_says_why_and_until_when(
     assert ("Sign in again" in texts(test)) is (reason is WaitingFor.SIGN_IN)
 
 
+def test_run_that_was_late_says_when_it_was_due(parts: Parts, open_page: OpenPage) -> None:
+    now = parts.now()
+    late = add_run(parts, RunState.SUCCEEDED, due_at=now - timedelta(hours=9), queued_at=now)
+    on_time = add_run(parts, RunState.SUCCEEDED, due_at=now, queued_at=now)
+    assert "late: it was due" in texts(open_page("run", run=late.id))
+    assert "late" not in texts(open_page("run", run=on_time.id))
+
+
 def test_run_that_no_worker_takes_says_how_to_start_one(parts: Parts, open_page: OpenPage) -> None:
     run = add_run(parts, RunState.QUEUED)
     assert "python -m ccexport worker" in texts(open_page("run", run=run.id))
@@ -220,6 +228,8 @@ def test_left_out_can_be_searched(parts: Parts, open_page: OpenPage) -> None:
     assert list(test.dataframe[0].value["Customer id"]) == ["7"]
     test.selectbox(key="run_reason").select("missing_email").run()
     assert "No profile matches" in texts(test)
+    test.text_input(key="run_search").input("").run()
+    assert list(test.dataframe[0].value["Customer id"]) == ["=1+1"]
 
 
 def test_left_out_says_when_the_list_of_profiles_is_no_longer_kept(
