@@ -1,0 +1,112 @@
+"""What browser tests share. Without Chromium or Playwright they are skipped; where CI=true that is a failure."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ccexport.sample import write_sample
+from tests.browser.dashboard import Dashboard, find_chromium, launch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.browser.visitor import OpenBrowser, Visitor
+
+HERE = Path(__file__).parent
+PROFILES = 400
+
+
+def _missing() -> str | None:
+    """What browser tests lack on this machine, and how to get it."""
+    for name in ("playwright", "axe_playwright_python"):
+        if importlib.util.find_spec(name) is None:
+            return f"the package {name} is missing: pip install -r requirements-dev.txt"
+    return None if find_chromium() else "chromium is missing: apt-get install chromium"
+
+
+MISSING = _missing()
+OPENED = pytest.StashKey["list[Visitor]"]()
+
+
+class _Unready(pytest.Module):
+    """A module of tests that cannot even be imported here."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        if os.environ.get("CI") == "true":
+            raise self.CollectError(f"CI runs every test, and {MISSING}")
+        pytest.skip(f"no browser tests: {MISSING}", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> _Unready | None:
+    """Where something is missing, no module of this folder is read."""
+    return _Unready.from_parent(parent, path=module_path) if MISSING else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One browser at a time: this folder is one group of `pytest -n 2 --dist loadgroup`."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """What every browser showed when a test failed, as pictures in the test's folder."""
+    report = yield
+    if report.when == "call" and report.failed and (opened := item.stash.get(OPENED, [])):
+        for number, visitor in enumerate(opened, 1):
+            path = item.funcargs["tmp_path"] / f"failed-{number}.png"
+            visitor.page.screenshot(path=path, full_page=True)
+            report.sections.append(("what the browser showed", f"{visitor.page.url}: {path}"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample profiles; installations get a copy."""
+    folder = tmp_path_factory.mktemp("source")
+    write_sample(folder, PROFILES, format="parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, started once."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_browser(
+    chromium: Browser, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[OpenBrowser]:
+    """Open the dashboard in a browser of its own, as often as there are people.
+
+    At the end nothing may have been asked of another host, and no console may have complained.
+    """
+    from tests.browser.visitor import WIDE, Visitor
+
+    opened: list[Visitor] = []
+    request.node.stash[OPENED] = opened
+
+    def open_it(dashboard: Dashboard, **options: object) -> Visitor:
+        context = chromium.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})
+        visitor = Visitor(context, dashboard.url, [dashboard.house.sandbox.url])
+        opened.append(visitor)
+        return visitor
+
+    yield open_it
+    for visitor in opened:
+        visitor.page.context.close()
+    assert [address for visitor in opened for address in visitor.foreign] == []
+    assert [line for visitor in opened for line in visitor.complaints] == []

@@ -1,0 +1,125 @@
+"""The dashboard as `serve` starts it, beside a stand-in, and Chromium to look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ccexport.sandbox.behaviour import Behaviour
+from ccexport.sandbox.server import running_sandbox
+from tests.house import House
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 90
+END_SECONDS = 30
+CHROMIUM_FLAGS = (
+    "--no-sandbox",  # Chromium's own does not work for root, as whom containers run
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+class Dashboard:
+    """A running `serve`; `lines` is what it and its pages have said so far."""
+
+    def __init__(self, house: House, *, with_worker: bool, **variables: str) -> None:
+        self.house = house
+        self.port = _free_port()
+        self.lines: list[str] = []
+        self._ready_word = "started" if with_worker else "dashboard on"
+        self._ready = threading.Event()
+        options = () if with_worker else ("--no-worker",)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ccexport", "serve", "--port", str(self.port), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=house.environment() | variables,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def wait_until_ready(self) -> None:
+        """Raises `RuntimeError` with its own words where it does not start."""
+        if not self._ready.wait(START_SECONDS) or self._process.poll() is not None:
+            raise RuntimeError("serve did not start:\n" + "".join(self.lines))
+
+    def stop(self) -> None:
+        """One Ctrl-C, as a person would; a process that hangs is killed."""
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(END_SECONDS)
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self.lines.append(line)
+            if self._ready_word in line:
+                self._ready.set()
+        self._ready.set()  # it has ended; whoever waits shall not wait on
+
+
+@contextmanager
+def house_beside_sandbox(
+    folder: Path, source: Path, behaviour: Behaviour, **settings: object
+) -> Iterator[House]:
+    """An installation with an empty store over a copy of `source`."""
+    shutil.copytree(source, folder / "source")
+    with running_sandbox(behaviour) as sandbox:
+        house = House(folder, sandbox, **settings)
+        yield house
+        house.close()
+
+
+@contextmanager
+def served(house: House, *, with_worker: bool = True, **variables: str) -> Iterator[Dashboard]:
+    """The dashboard, answering."""
+    dashboard = Dashboard(house, with_worker=with_worker, **variables)
+    try:
+        dashboard.wait_until_ready()
+        yield dashboard
+    finally:
+        dashboard.stop()
+
+
+def find_chromium(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Where the system's Chromium is."""
+    path = environment.get("PATH")
+    return shutil.which("/usr/bin/chromium") or shutil.which("chromium", path=path)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """The system's Chromium, headless."""
+    return playwright.chromium.launch(executable_path=find_chromium(), args=[*CHROMIUM_FLAGS])
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

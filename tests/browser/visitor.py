@@ -1,0 +1,109 @@
+"""A person in front of the dashboard: opens pages and finds things by their role and label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, expect
+
+SECONDS = 1_000  # Playwright counts in milliseconds
+PATIENCE = 45 * SECONDS  # a busy machine with two cores
+WIDE = {"width": 1280, "height": 900}
+NARROW = {"width": 390, "height": 844}
+
+
+class Visitor:
+    """A browser of one person. `foreign` and `complaints` are to be empty at the end."""
+
+    def __init__(self, context: BrowserContext, url: str, hosts: Sequence[str]) -> None:
+        context.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        self.url = url
+        self.foreign: list[str] = []
+        self.complaints: list[str] = []
+        self._hosts = {urlsplit(each).netloc for each in (url, *hosts)}
+        context.on("request", self._look_at)
+        context.on("console", self._listen)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.page: Page = context.new_page()
+        self.page.on("websocket", lambda socket: self._look_at_address(socket.url))
+
+    def open(self, path: str, heading: str | re.Pattern[str]) -> None:
+        """Type an address of the dashboard, and wait until its page is there."""
+        self.page.goto(f"{self.url}/{path}")
+        self.sees_page(heading)
+
+    def choose_page(self, name: str) -> None:
+        """By the menu."""
+        self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+        self.sees_page(name)
+
+    def sees_page(self, heading: str | re.Pattern[str]) -> None:
+        exact = isinstance(heading, str)
+        title = self.page.get_by_role("heading", level=1, name=heading, exact=exact)
+        expect(title).to_be_visible()
+        self.waits()
+
+    def sees(self, text: str | re.Pattern[str]) -> None:
+        expect(self.page.get_by_text(text).first).to_be_visible()
+
+    def waits(self) -> None:
+        """Until the page has been drawn; one that draws itself again every few seconds has been, once."""
+        self.page.wait_for_function(_IS_DRAWN)
+
+    def button(self, name: str, *, within: Locator | None = None) -> Locator:
+        return (within or self.page).get_by_role("button", name=name, exact=True)
+
+    def press(self, name: str, *, within: Locator | None = None) -> None:
+        """Select a button once it can be."""
+        button = self.button(name, within=within)
+        expect(button).to_be_enabled()
+        button.click()
+
+    def dialog(self, name: str) -> Locator:
+        found = self.page.get_by_role("dialog", name=name)
+        expect(found).to_be_visible()
+        return found
+
+    def pick(self, label: str, typed: str, option: str | re.Pattern[str]) -> None:
+        """Type into a select box and choose what it offers."""
+        box = self.page.get_by_role("combobox", name=label)
+        box.click()
+        box.fill(typed)
+        self.page.get_by_role("option", name=option).first.click()
+        self.page.keyboard.press("Escape")  # one that takes several stays open
+        self.waits()
+
+    def fill(self, label: str, text: str) -> None:
+        """Type into a field and leave it."""
+        field = self.page.get_by_role("textbox", name=label)
+        field.fill(text)
+        field.press("Enter")
+
+    def _look_at(self, request: Request) -> None:
+        self._look_at_address(request.url)
+
+    def _look_at_address(self, address: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme not in ("data", "blob") and parts.netloc not in self._hosts:
+            self.foreign.append(address)
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        address = str(message.location.get("url", ""))
+        about = address or message.page.url if message.page else address
+        is_ours = urlsplit(about).netloc in ("", urlsplit(self.url).netloc)
+        if message.type == "error" and is_ours and not _TRIES_ITS_BASE.search(address):
+            self.complaints.append(f"{message.text} ({address})")
+
+
+# Streamlit's script asks below the page's own address first where its server is, then at the root
+_TRIES_ITS_BASE = re.compile(r"/\w+/_stcore/(health|host-config)$")
+OpenBrowser = Callable[..., Visitor]
+
+_IS_DRAWN = """() => {
+    const app = document.querySelector('[data-testid="stApp"]');
+    return app !== null && app.dataset.testScriptState === "notRunning"
+        && document.querySelector('[data-testid="stSkeleton"]') === null;
+}"""
