@@ -11,18 +11,22 @@ from ccexport.ui import page
 from ccexport.ui.format import counted
 from ccexport.ui.runs import link
 
-user = page.begin("Exports", role=Role.CONTRIBUTOR)
+user = page.begin("Exports", role=Role.VIEWER)
+may_change = user.role is not Role.VIEWER
 
 with page.errors_shown():
     exports = widgets.all_exports()
+    widgets.say_what_happened()
     if exports:
-        link("export", "Add export", icon=":material/add:")
+        if may_change:
+            widgets.add_button()
         found = widgets.filtered(exports)
         bar = st.container()
         if found:
             chosen = widgets.table(found)
             with bar:
-                widgets.actions(chosen, user)
+                if may_change:
+                    widgets.actions(chosen, user)
             st.caption(f"{len(found):,} of {counted(len(exports), 'export')}")
         else:
             st.info("No export matches. Search for something else, or choose another state.")
@@ -30,7 +34,7 @@ with page.errors_shown():
         st.info(
             "There is no export yet. Add one: choose a list and segments, and see what it would send."
         )
-        link("export", "Add export", icon=":material/add:")
+        widgets.add_button()
     else:
         st.info(
             "There is no connection yet. Add one first: sign in at Constant Contact; then add an export over it."

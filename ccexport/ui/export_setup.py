@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 import streamlit as st
@@ -236,16 +236,13 @@ def _schedule() -> str:
     return schedule
 
 
-def _say_next(times: Sequence[object], otherwise: str, zone: str = "UTC") -> None:
-    from datetime import datetime
-
-    found = [at for at in times if isinstance(at, datetime)]
-    if not found:
+def _say_next(times: Sequence[datetime], otherwise: str, zone: str = "UTC") -> None:
+    if not times:
         st.caption(otherwise)
         return
     there = ZoneInfo(zone)
-    said = [f"{at.astimezone(there):%a %d %b %H:%M}" for at in found]
-    st.caption(plain(f"Next: {', '.join(said)} ({zone}); the first is {moment(found[0])}."))
+    said = ", ".join(f"{at.astimezone(there):%a %d %b %H:%M}" for at in times)
+    st.caption(plain(f"Next: {said} ({zone}); the first is {moment(times[0])}."))
 
 
 # --- saving --------------------------------------------------------------------------------------
@@ -262,7 +259,12 @@ def save_bar(view: ExportView | None, filled: Filled, by: Person) -> None:
             icon=":material/save:",
             disabled=bool(missing),
         )
-        if view is not None and st.button("Run", key="export_run", icon=":material/play_arrow:"):
+        if view is not None and st.button(
+            "Run",
+            key="export_run",
+            icon=":material/play_arrow:",
+            help="Queues a run of the export as it was saved last.",
+        ):
             _run(view, by)
         link("exports", "Back to Exports", icon=":material/arrow_back:")
     st.caption(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -28,6 +29,7 @@ ANY = "Any"
 NEVER = "Never run"
 SORTS = ("Name", "Last run", "Next run", "List")
 MAX_SEGMENTS_SHOWN = 3
+_ASKED = "exports_asked"  # which dialog is open
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def table(exports: Sequence[Listed]) -> list[Listed]:
         column_config=_columns(),
         on_select=selected,
         selection_mode="multi-row",
+        placeholder="",
         alt="Exports; select rows to act on them",
     )
     chosen = set(state["exports_chosen"])
@@ -212,65 +215,81 @@ def actions(chosen: Sequence[Listed], by: Person) -> None:
             _run(chosen, by)
         if _button("edit", "Edit", "edit", one):
             _open(one)
-        if _button("duplicate", "Duplicate", "content_copy", one) and one:
-            _duplicate(one, by)
+        _button("duplicate", "Duplicate", "content_copy", one, _ask, "duplicate")
         on = [each for each in chosen if each.view.state != "off"]
         off = [each for each in chosen if each.view.state == "off"]
         if _button("off", "Turn off", "pause_circle", on):
             _turn_off(on, by)
-        if _button("on", "Turn on", "play_circle", off):
-            _turn_on(off, by)
-        if _button("remove", "Remove", "delete", chosen):
-            _remove(chosen)
+        _button("on", "Turn on", "play_circle", off, _ask, "on")
+        _button("remove", "Remove", "delete", chosen, _ask, "remove")
         st.caption(
             f"{counted(len(chosen), 'export')} selected"
             if chosen
             else "Select rows to act on them."
         )
-    _say_what_happened()
+    asked = st.session_state.get(_ASKED)
+    if asked == "duplicate" and one:
+        _duplicate(one, by)
+    elif asked == "on" and off:
+        _turn_on(off, by)
+    elif asked == "remove" and chosen:
+        _remove(chosen)
 
 
-def _button(name: str, label: str, icon: str, needs: object) -> bool:
-    return st.button(label, key=f"exports_{name}", icon=f":material/{icon}:", disabled=not needs)
+def _button(name: str, label: str, icon: str, needs: object, *on_click: Any) -> bool:
+    return st.button(
+        label,
+        key=f"exports_{name}",
+        icon=f":material/{icon}:",
+        disabled=not needs,
+        on_click=on_click[0] if on_click else None,
+        args=on_click[1:],
+    )
+
+
+def _ask(dialog: str) -> None:
+    """Open a dialog; it stays open over a run of the page."""
+    st.session_state[_ASKED] = dialog
+
+
+def _close() -> None:
+    st.session_state.pop(_ASKED, None)
+
+
+def add_button() -> None:
+    """To the set-up of a new one."""
+    if st.button("Add export", key="exports_add", type="primary", icon=":material/add:"):
+        _open(None)
 
 
 def _open(one: Listed | None) -> None:
-    if one is None:
-        return
+    query = {"export": str(one.id)} if one else {}
     try:
-        st.switch_page(str(PAGES / "export.py"), query_params={"export": str(one.id)})
+        st.switch_page(str(PAGES / "export.py"), query_params=query)
     except StreamlitPageNotFoundError:  # as when a page runs by itself
-        page.go_to(f"/export?export={one.id}")
+        page.go_to(f"/export?{urlencode(query)}")
 
 
 def _run(chosen: Sequence[Listed], by: Person) -> None:
-    """Queue a run of each; one that cannot be queued holds up no other."""
     exports = Exports(page.parts())
     queued: dict[int, str] = {}
-    failed: list[str] = []
-    for each in chosen:
-        try:
-            queued[exports.queue(each.name, by=by).id] = each.name
-        except CcexportError as error:
-            failed.append(str(error))
+
+    def queue(each: Listed) -> None:
+        queued[exports.queue(each.name, by=by).id] = each.name
+
+    failed = _each(chosen, queue)
     st.session_state["exports_queued"] = queued
     _finish("", failed)
 
 
 def _turn_off(chosen: Sequence[Listed], by: Person) -> None:
-    exports, failed = Exports(page.parts()), []
-    for each in chosen:
-        try:
-            exports.turn_off(each.name, by=by)
-        except CcexportError as error:
-            failed.append(str(error))
+    failed = _each(chosen, lambda each: Exports(page.parts()).turn_off(each.name, by=by))
     done = len(chosen) - len(failed)
-    _finish(
-        f"{counted(done, 'export')} turned off: run only when asked to." if done else "", failed
-    )
+    said = f"{counted(done, 'export')} turned off: run only when asked to."
+    _finish(said if done else "", failed)
 
 
-@st.dialog("Turn on")
+@st.dialog("Turn on", on_dismiss=_close)
 def _turn_on(chosen: Sequence[Listed], by: Person) -> None:
     names = plain(listed([each.name for each in chosen]))
     st.markdown(f"{names}: when to run by itself?")
@@ -294,7 +313,7 @@ def _turn_on(chosen: Sequence[Listed], by: Person) -> None:
             _finish(f"{names}: runs {plain(describe_schedule(schedule))}.", [])
 
 
-@st.dialog("Duplicate export")
+@st.dialog("Duplicate export", on_dismiss=_close)
 def _duplicate(one: Listed, by: Person) -> None:
     name = st.text_input(
         "Name of the copy",
@@ -309,7 +328,7 @@ def _duplicate(one: Listed, by: Person) -> None:
             _finish(f"“{plain(copy.export.name)}” is made. It is off.", [])
 
 
-@st.dialog("Remove exports")
+@st.dialog("Remove exports", on_dismiss=_close)
 def _remove(chosen: Sequence[Listed]) -> None:
     names = "\n".join(f"- {plain(each.name)}" for each in chosen)
     st.markdown(
@@ -317,19 +336,31 @@ def _remove(chosen: Sequence[Listed]) -> None:
     )
     label = "Remove" if len(chosen) == 1 else f"Remove {len(chosen)} exports"
     if st.button(label, key="exports_remove_confirm", type="primary"):
-        with page.errors_shown():
-            for each in chosen:
-                Exports(page.parts()).remove(each.name)
-            _finish(f"{counted(len(chosen), 'export')} removed.", [])
+        failed = _each(chosen, lambda each: Exports(page.parts()).remove(each.name))
+        done = len(chosen) - len(failed)
+        _finish(f"{counted(done, 'export')} removed." if done else "", failed)
+
+
+def _each(chosen: Sequence[Listed], act: Callable[[Listed], object]) -> list[str]:
+    """Act on each; one that cannot be holds up no other. Gives what went wrong."""
+    failed = []
+    for each in chosen:
+        try:
+            act(each)
+        except CcexportError as error:
+            failed.append(str(error))
+    return failed
 
 
 def _finish(said: str, failed: Sequence[str]) -> None:
     """Draw the page anew, and say there what happened."""
+    _close()
     st.session_state["exports_said"], st.session_state["exports_failed"] = said, list(failed)
     st.rerun()
 
 
-def _say_what_happened() -> None:
+def say_what_happened() -> None:
+    """The outcome of what was done just before."""
     state = st.session_state
     said: str = state.pop("exports_said", "")
     failed: list[str] = state.pop("exports_failed", [])

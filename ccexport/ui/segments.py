@@ -88,6 +88,7 @@ def _draw(
             "Change": number(format="localized", width=100, help="Since the last refresh."),
             "Exports": number(format="localized", width=80),
         },
+        placeholder="",
         alt="Segments with their sizes",
     )
 
@@ -123,4 +124,6 @@ def _one(sizes: Mapping[str, int], users: Mapping[str, list[tuple[int, str]]]) -
         link("export", "Add export", icon=":material/add:")
     rows: list[dict[str, Any]] = list(live().masked_sample(chosen, SAMPLE))
     st.markdown(f"The first {counted(len(rows), 'profile')} by key, masked:")
-    st.dataframe(pd.DataFrame(rows), key="segments_sample", hide_index=True, height="content")
+    st.dataframe(
+        pd.DataFrame(rows), key="segments_sample", hide_index=True, height="content", placeholder=""
+    )
