@@ -16,7 +16,7 @@ with page.errors_shown():
     steps = overview.first_steps()
     if not steps.has_run:
         widgets.first_steps(steps)
-    widgets.present(overview, by=user)
+    widgets.present(overview, by=user, is_new=not steps.has_run)
     if steps.has_run:
         widgets.thirty_days(overview)
     left, right = st.columns(2)

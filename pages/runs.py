@@ -27,4 +27,4 @@ with page.errors_shown():
         st.info("No run matches. Choose other filters, or a longer time under “Queued”.")
     else:
         st.info("Nothing has run yet. A run appears here as soon as an export is run.")
-        widgets.link("exports", "Go to Exports to run one", icon=":material/arrow_forward:")
+        widgets.link("exports", "Go to Exports to run one")

@@ -29,24 +29,18 @@ def first_steps(steps: FirstSteps) -> None:
             steps.has_connection,
             "connections",
             "Add a connection",
-            "Sign in at Constant Contact, once.",
+            "Sign in at Constant Contact.",
         ),
-        (
-            2,
-            steps.has_export,
-            "export",
-            "Set up an export",
-            "Choose segments and a list, and see who would be sent.",
-        ),
-        (3, steps.has_run, "exports", "Run it", "Every profile is accounted for, afterwards too."),
+        (2, steps.has_export, "export", "Set up an export", "Segments, a list, who is sent."),
+        (3, steps.has_run, "exports", "Run it", "Every profile is accounted for."),
     ):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.markdown(":material/check_circle:" if done else f"**{number}**", width="content")
-            link(name, label)
-            st.markdown(words, width="stretch")
+            mark = ":material/check_circle:" if done else f"{number}."
+            st.markdown(f"{mark} **{title}**  \n{words}", width="stretch")
+            link(name, where)
 
 
-def present(overview: Overview, *, by: Person) -> None:
+def present(overview: Overview, *, by: Person, is_new: bool) -> None:
     """What changes by itself: workers, live runs, what needs a person. Draws itself again while one looks."""
     is_live = overview.is_live()
 
@@ -56,7 +50,8 @@ def present(overview: Overview, *, by: Person) -> None:
             now = overview.now()
             _no_worker(now)
             _to_do(overview.to_do(), by=by)
-            _live(now)
+            if now.live or not is_new:
+                _live(now)
             if (now.live_total > 0) != is_live:
                 st.rerun()  # with the other timer
 
@@ -96,7 +91,7 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
     for run in todo.approvals:
         with _item():
             st.markdown(_about(run, "waits for an approval"), width="stretch")
-            link("run", "Open", icon=":material/arrow_forward:", run=run.id)
+            link("run", "Open", run=run.id)
     for run in todo.failing:
         _failed(run, by=by)
     if (more := todo.failing_total - len(todo.failing)) > 0:
@@ -130,7 +125,7 @@ def _failed(run: Run, *, by: Person) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             run_badge(run.state)
             st.markdown(_about(run, f"· {moment(run.finished_at)}"), width="stretch")
-            link("run", "Open", icon=":material/arrow_forward:", run=run.id)
+            link("run", "Open", run=run.id)
             if st.button("Run again", key=f"home_again_{run.id}", icon=":material/replay:"):
                 with page.errors_shown():
                     new = RunProgress(page.parts()).run_again(run.id, by=by)
@@ -159,7 +154,7 @@ def _live(now: Now) -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 run_badge(run.state)
                 st.markdown(bold(short(run.export_name)), width="stretch")
-                link("run", f"Run {run.id}", icon=":material/arrow_forward:", run=run.id)
+                link("run", f"Run {run.id}", run=run.id)
             st.markdown(plain(waiting_words(run) or headline(progress)))
             progress_bar(progress)
     if (more := now.live_total - len(now.live)) > 0:

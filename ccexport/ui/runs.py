@@ -25,6 +25,7 @@ from ccexport.ui.page import plain
 PAGES = Path(__file__).resolve().parents[2] / "pages"
 PAGE_SIZE = 25
 ANY = "Any"
+GO_ICON = ":material/arrow_forward:"
 STATE_WORDS: Mapping[RunState, tuple[str, str]] = {  # what people read, and its colour
     RunState.QUEUED: ("Queued", "gray"),
     RunState.PREPARING: ("Preparing", "blue"),
@@ -65,7 +66,7 @@ ALL_TIME = "All time"
 # --- links, for other screens too ----------------------------------------------------------------
 
 
-def link(name: str, label: str, *, icon: str | None = None, **query: str | int) -> None:
+def link(name: str, label: str, *, icon: str = GO_ICON, **query: str | int) -> None:
     """A link to a screen, as in `link("run", "Open", run=42)`; an ordinary one where the menu does not know it."""
     values = {key: str(value) for key, value in query.items()}
     try:
