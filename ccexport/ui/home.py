@@ -23,16 +23,10 @@ LIVE_SECONDS, IDLE_SECONDS = 2, 10
 def first_steps(steps: FirstSteps) -> None:
     """What to do on the first day; gone once something has run."""
     st.subheader("Three steps to the first contacts on a list", anchor=False)
-    for number, done, name, label, words in (
-        (
-            1,
-            steps.has_connection,
-            "connections",
-            "Add a connection",
-            "Sign in at Constant Contact.",
-        ),
-        (2, steps.has_export, "export", "Set up an export", "Segments, a list, who is sent."),
-        (3, steps.has_run, "exports", "Run it", "Every profile is accounted for."),
+    for number, done, name, where, title, words in (
+        (1, steps.has_connection, "connections", "Connections", "Connect", "Sign in, once."),
+        (2, steps.has_export, "export", "New export", "Set up an export", "See who is sent."),
+        (3, steps.has_run, "exports", "Exports", "Run it", "Every profile is accounted for."),
     ):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             mark = ":material/check_circle:" if done else f"{number}."
