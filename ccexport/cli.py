@@ -123,12 +123,11 @@ def start(
     if "--help" in sys.argv:
         return
     settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format, sys.stderr)
-    if (
-        ctx.invoked_subcommand not in ("worker", "serve", "sandbox")
-        and settings.log_level == "info"
-    ):
-        logging.getLogger("ccexport").setLevel(logging.WARNING)  # a command speaks for itself
+    speaks_for_itself = ctx.invoked_subcommand not in ("worker", "serve", "sandbox")
+    is_quiet = speaks_for_itself and settings.log_level == "info"
+    configure_logging(
+        "warning" if is_quiet else settings.log_level, settings.log_format, sys.stderr
+    )
     ctx.obj = Parts(settings)
     ctx.call_on_close(ctx.obj.close)
 

@@ -28,6 +28,11 @@ def print_json(document: object) -> None:
     print(json.dumps(document, ensure_ascii=False, indent=2))  # noqa: T201
 
 
+def print_file(content: str) -> None:
+    """A file's content as it is, on standard output; it escapes what could steer a terminal itself."""
+    sys.stdout.write(content)
+
+
 def print_text(text: str) -> None:
     """A line of the answer, on standard output."""
     print(plain(text))  # noqa: T201

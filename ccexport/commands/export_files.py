@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ccexport.commands.console import Json, print_json, print_text, say
+from ccexport.commands.console import Json, print_file, print_json, print_text, say
 from ccexport.errors import UsageError
 from ccexport.services.access import local_administrator
 from ccexport.services.export_files import ExportDifference, ExportFiles
@@ -25,7 +25,7 @@ def dump(
     ] = None,
 ) -> None:
     """Exports as YAML on standard output, to be kept and put back with `exports apply`."""
-    print_text(ExportFiles(ctx.obj).dump(name).removesuffix("\n"))
+    print_file(ExportFiles(ctx.obj).dump(name))
 
 
 def apply(
