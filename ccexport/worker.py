@@ -60,6 +60,7 @@ class Worker:
         ticks = self._schedule()
         try:
             self._guarded(self._free_runs_of_the_dead)
+            self._guarded(self._clean)
             self._guarded(self._due)
             self._guarded(self._claim)
             while not self.stop.is_set() and not (until_idle and self._is_idle()):

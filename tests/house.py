@@ -172,17 +172,17 @@ class House:
         return [each for each in found if operation in (None, each["operation"])]
 
     def ask(self, path: str) -> Any:
-        with urllib.request.urlopen(self.sandbox.url + path, timeout=60) as answer:  # noqa: S310  # ours
+        with urllib.request.urlopen(self.sandbox.url + path, timeout=60) as answer:
             return json.load(answer)
 
     def tell(self, path: str, **keys: object) -> None:
         """Change the sandbox while it runs."""
-        request = urllib.request.Request(  # noqa: S310  # ours
+        request = urllib.request.Request(
             self.sandbox.url + path,
             data=json.dumps(keys).encode(),
             headers={"Content-Type": "application/json"},
         )
-        urllib.request.urlopen(request, timeout=60).close()  # noqa: S310  # ours
+        urllib.request.urlopen(request, timeout=60).close()
 
     def close(self) -> None:
         if "engine" in self.parts.__dict__:

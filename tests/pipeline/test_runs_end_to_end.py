@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError
 from ccexport.pipeline import execute_run
 from ccexport.sandbox.behaviour import OWNER
@@ -306,3 +308,25 @@ def test_rejections_can_be_read_as_csv_with_awkward_values(house: House, tmp_pat
         csv.writer(file).writerows(Runs(house.parts).rejected(document["id"]))
     with path.open(newline="", encoding="utf-8") as file:
         assert [row[1] for row in csv.reader(file)] == ['no, "really", not']
+
+
+def test_old_run_files_are_deleted_and_the_history_stays(house: House, tmp_path: Path) -> None:
+    document = house.run()
+    later = House(tmp_path, house.sandbox, now=lambda: utc_now() + timedelta(days=31))
+    later.work()
+    assert not house.parts.run_files.exists(document["id"], CONTACTS)
+    assert house.document(document["id"]) == document
+    later.close()
+
+
+def test_eight_runs_of_different_exports_go_on_side_by_side(house: House) -> None:
+    house.tell("/_sandbox/behaviour", processing_seconds=1)
+    for number in range(8):
+        house.add_export(f"Export {number}")
+    runs = [house.queue(f"Export {number}") for number in range(8)]
+    house.work()
+    documents = [house.document(run_id) for run_id in runs]
+    assert {document["state"] for document in documents} == {"succeeded"}
+    begun = [document["started_at"] for document in documents]
+    ended = [document["finished_at"] for document in documents]
+    assert max(begun) < min(ended)
