@@ -242,7 +242,8 @@ def _say_next(times: Sequence[datetime], otherwise: str, zone: str = "UTC") -> N
         return
     there = ZoneInfo(zone)
     said = ", ".join(f"{at.astimezone(there):%a %d %b %H:%M}" for at in times)
-    st.caption(plain(f"Next: {said} ({zone}); the first is {moment(times[0])}."))
+    first = "" if zone == "UTC" else f"; the first is {moment(times[0])}"
+    st.caption(plain(f"Next: {said} ({zone}){first}."))
 
 
 # --- saving --------------------------------------------------------------------------------------

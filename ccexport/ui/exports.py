@@ -156,14 +156,15 @@ def table(exports: Sequence[Listed]) -> list[Listed]:
 
 def _row(each: Listed) -> dict[str, Any]:
     export, last = each.view.export, each.last
+    counted_run = last if last and last.started_at else None  # before that, zero would mislead
     return {
         "Name": export.name,
         "State": [EXPORT_STATES[each.view.state][0]],
         "Last run": [STATE_WORDS[last.state][0]] if last else [],
         "Ran at": last.queued_at if last else None,
-        "Prepared": last.prepared_count if last else None,
-        "Left out": last.rejected_count if last else None,
-        "Accepted": _accepted(last) if last else None,
+        "Prepared": counted_run.prepared_count if counted_run else None,
+        "Left out": counted_run.rejected_count if counted_run else None,
+        "Accepted": _accepted(counted_run) if counted_run else None,
         "List": export.list_name or export.list_id,
         "Connection": each.view.connection_name or "none: detached",
         "Segments": listed(each.view.segments, MAX_SEGMENTS_SHOWN),

@@ -67,6 +67,7 @@ def test_exports_shows_what_goes_where_and_how_it_went(
     assert row["Schedule"] == "with each refresh"
     assert (list(row["State"]), list(row["Last run"])) == (["Active"], ["Queued"])
     assert row["Ran at"] == run.queued_at
+    assert row["Prepared"] is None  # nothing is counted yet
     assert row["Next run"] == refreshes.next_five()[0]
 
 
