@@ -99,8 +99,8 @@ def open_browser(
     opened: list[Visitor] = []
     request.node.stash[OPENED] = opened
 
-    def open_it(dashboard: Dashboard, **options: object) -> Visitor:
-        context = chromium.new_context(**{"viewport": WIDE, "locale": "en-GB", **options})
+    def open_it(dashboard: Dashboard) -> Visitor:
+        context = chromium.new_context(viewport=WIDE, locale="en-GB")
         visitor = Visitor(context, dashboard.url, [dashboard.house.sandbox.url])
         opened.append(visitor)
         return visitor

@@ -6,12 +6,20 @@ import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request, expect
+from playwright.sync_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    expect,
+)
 
 SECONDS = 1_000  # Playwright counts in milliseconds
-PATIENCE = 45 * SECONDS  # a busy machine with two cores
-WIDE = {"width": 1280, "height": 900}
-NARROW = {"width": 390, "height": 844}
+PATIENCE = 20 * SECONDS  # a busy machine with two cores
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 
 
 class Visitor:
@@ -51,7 +59,19 @@ class Visitor:
 
     def waits(self) -> None:
         """Until the page has been drawn; one that draws itself again every few seconds has been, once."""
-        self.page.wait_for_function(_IS_DRAWN)
+        if self.page.url.startswith(self.url):  # and not Constant Contact's own
+            self.page.wait_for_function(_IS_DRAWN)
+
+    def is_still(self) -> None:
+        """Waits until nothing on the page has changed for a moment: charts and tables come after the text."""
+        self.waits()
+        self.page.evaluate(_IS_STILL)
+
+    def grow_to_content(self, size: ViewportSize) -> None:
+        """Make the window as high as the page's content, which scrolls inside of the page."""
+        height = int(self.page.evaluate(_CONTENT_HEIGHT))
+        self.page.set_viewport_size({**size, "height": max(size["height"], min(height, 6_000))})
+        self.is_still()
 
     def button(self, name: str, *, within: Locator | None = None) -> Locator:
         return (within or self.page).get_by_role("button", name=name, exact=True)
@@ -67,9 +87,11 @@ class Visitor:
         expect(found).to_be_visible()
         return found
 
-    def pick(self, label: str, typed: str, option: str | re.Pattern[str]) -> None:
-        """Type into a select box and choose what it offers."""
-        box = self.page.get_by_role("combobox", name=label)
+    def pick(
+        self, label: str, typed: str, option: str | re.Pattern[str], *, number: int = 0
+    ) -> None:
+        """Type into a select box, the `number`-th of its label, and choose what it offers."""
+        box = self.page.get_by_role("combobox", name=label).nth(number)
         box.click()
         box.fill(typed)
         self.page.get_by_role("option", name=option).first.click()
@@ -81,6 +103,11 @@ class Visitor:
         field = self.page.get_by_role("textbox", name=label)
         field.fill(text)
         field.press("Enter")
+
+    def cells(self, text: str | re.Pattern[str]) -> Locator:
+        """Cells of tables with exactly this text."""
+        wanted = re.compile(rf"^{re.escape(text)}$") if isinstance(text, str) else text
+        return self.page.get_by_role("gridcell").filter(has_text=wanted)
 
     def _look_at(self, request: Request) -> None:
         self._look_at_address(request.url)
@@ -102,6 +129,16 @@ class Visitor:
 _TRIES_ITS_BASE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 OpenBrowser = Callable[..., Visitor]
 
+_IS_STILL = """() => new Promise((resolve) => {
+    let timer = setTimeout(resolve, 700);
+    const giveUp = setTimeout(resolve, 6000);
+    new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 700); })
+        .observe(document.body, {childList: true, subtree: true, characterData: true});
+})"""
+_CONTENT_HEIGHT = """() => {
+    const main = document.querySelector('[data-testid="stMain"]');
+    return main === null ? document.documentElement.scrollHeight : main.scrollHeight;
+}"""
 _IS_DRAWN = """() => {
     const app = document.querySelector('[data-testid="stApp"]');
     return app !== null && app.dataset.testScriptState === "notRunning"
