@@ -4,40 +4,55 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from ccexport.errors import StoreError
 from ccexport.store.engine import reading, writing
 
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
 logging.getLogger("alembic").setLevel(logging.WARNING)  # it reports each look at the revision
 
 _ADVISORY_LOCK = 0x6363_6578  # any number, the same in all our processes
+_FOLDER = Path(__file__).parent / "migrations"
 
 
 def migrate(engine: Engine) -> None:
     """Apply what is missing, all or nothing. Raises `StoreError` when the database is newer than the code."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    scripts = ScriptDirectory.from_config(config)
     with reading(engine) as session:
-        if _revision(session.connection()) == scripts.get_current_head():
-            return
+        if _revision(session.connection()) == _head():
+            return  # as nearly always: Alembic, slow to load, is not needed
+    _apply(engine)
+
+
+def _head() -> str:
+    """The newest revision of this code; files of migrations begin with their revision."""
+    return max(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+
+
+def _apply(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     with writing(engine) as session:
         connection = session.connection()
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
-        _refuse_newer(connection, scripts, engine)
+        _refuse_newer(connection, ScriptDirectory.from_config(config), engine)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _refuse_newer(connection: Connection, scripts: ScriptDirectory, engine: Engine) -> None:

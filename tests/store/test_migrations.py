@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
 from ccexport.errors import StoreError
+from ccexport.store import migrate as migrate_module
 from ccexport.store import tables
 from ccexport.store.engine import open_engine, reading, writing
 from ccexport.store.migrate import migrate
@@ -93,3 +95,9 @@ def test_the_sqlite_file_and_its_folder_are_for_their_owner_alone(tmp_path: Path
     engine.dispose()
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_newest_revision_is_known_without_alembic() -> None:
+    folder = Path(migrate_module.__file__).parent / "migrations"
+    scripts = ScriptDirectory(str(folder))
+    assert migrate_module._head() == scripts.get_current_head()
