@@ -65,8 +65,8 @@ def winners(
     """For each email of several sendable profiles (`contested`) the one that is sent: the smallest key, as text."""
     _refuse_multi_select(mapping, types)
     deciding = _deciding_fields(mapping, types)
-    checked = _check(_profiles(customers, chosen, deciding), deciding, types)
-    sendable = checked.filter(checked.reason.isnull())
+    rows = _check(_profiles(customers, chosen, deciding), deciding, types)
+    sendable = rows.filter(rows.reason.isnull())
     grouped = sendable.group_by(contested=sendable.email).agg(
         winner=sendable.customer_id.min(), profiles=sendable.count()
     )
@@ -82,8 +82,16 @@ def prepared(
 ) -> ir.Table:
     """The rows of `prepare`, from the `members` and the `winners` worked out before."""
     _refuse_multi_select(mapping, types)
-    checked = _check(_profiles(customers, chosen, mapping), mapping, types)
-    return _in_file_order(_mark_duplicates(checked, winners), mapping)
+    rows = _check(_profiles(customers, chosen, mapping), mapping, types)
+    return _in_file_order(_mark_duplicates(rows, winners), mapping)
+
+
+def checked(
+    customers: ir.Table, chosen: ir.Table, mapping: FieldMapping, types: Mapping[str, str]
+) -> ir.Table:
+    """The rows of `prepare` but for duplicates, in no order and without `sent_instead`."""
+    _refuse_multi_select(mapping, types)
+    return _check(_profiles(customers, chosen, mapping), mapping, types)
 
 
 def _refuse_multi_select(mapping: FieldMapping, types: Mapping[str, str]) -> None:

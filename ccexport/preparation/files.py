@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ccexport.preparation.columns import numbers, text_data, text_edges, text_scalar
+
 MAX_CONTACTS_PER_FILE = 39_999  # 40,000 lines less the header
 MAX_BODY_BYTES = (
     3_900_000  # "less than 4 MB", unit and scope not stated: the whole HTTP body, decimal
@@ -29,15 +31,9 @@ _NEED_QUOTES = (b",", b'"', b"\r", b"\n")
 _NEEDS_QUOTES = '[",\r\n]'
 
 
-def _text(value: str) -> pa.Scalar:
-    """A text for Arrow's functions. They take Python's too, but import pandas to look at it: time and 40 MB."""
-    data = value.encode()
-    offsets = np.array([0, len(data)], dtype=np.int32)
-    return pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(data))[0]
-
-
-_ZERO = pc.utf8_length(_text(""))
-_NOTHING, _COMMA, _QUOTE, _END_OF_LINE = _text(""), _text(","), _text('"'), _text(_LINE_END)
+_NOTHING, _COMMA = text_scalar(""), text_scalar(",")
+_QUOTE, _END_OF_LINE = text_scalar('"'), text_scalar(_LINE_END)
+_ZERO = pc.utf8_length(_NOTHING)
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def render_file(contacts: pa.Table | pa.RecordBatch, fields: Sequence[str]) -> b
     and costs bytes). Column `email` is never left out.
     """
     piece = _Encoded(contacts, fields)
-    return _render([piece], fields, piece.used())
+    return b"".join(_rendered([piece], fields, piece.used()))
 
 
 class BatchPlanner:
@@ -84,7 +80,10 @@ class BatchPlanner:
         *,
         max_rows: int = MAX_CONTACTS_PER_FILE,
         max_bytes: int = MAX_FILE_BYTES,
+        digests: bool = True,
     ) -> None:
+        """Without `digests` no file is made to tell its digest; the digests said are then empty."""
+        self._digests = digests
         self._fields = tuple(fields)
         self._names = np.array([len(_quoted(name).encode()) for name in fields], dtype=np.int64)
         self._max_rows, self._max_bytes = max_rows, max_bytes
@@ -115,17 +114,29 @@ class BatchPlanner:
         """Close the open file, if it has rows. More may be added afterwards; it goes into the next file."""
         if self._rows == 0:
             return []
-        data = _render(self._pieces, self._fields, self._used)
         planned = PlannedBatch(
             number=self._number,
             first_row=self._next_row - self._rows,
             rows=self._rows,
-            bytes=len(data),
-            digest=hashlib.sha256(data).hexdigest(),
+            bytes=self._file_bytes(),
+            digest=self._digest() if self._digests else "",
         )
         self._number += 1
         self._open_new()
         return [planned]
+
+    def _file_bytes(self) -> int:
+        """Values, the header's names, and a comma or the end of a line after each."""
+        kept = _kept(self._fields, self._used)
+        names = int(self._names[kept].sum())
+        lines = self._rows + 1
+        return self._value_bytes + names + lines * (len(kept) + len(_LINE_END) - 1)
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for part in _rendered(self._pieces, self._fields, self._used):
+            digest.update(part)
+        return digest.hexdigest()
 
     def _open_new(self) -> None:
         self._pieces: list[_Encoded] = []
@@ -167,7 +178,8 @@ class _Encoded:
         self.rows = contacts.num_rows
         self.lengths = np.empty((len(fields), self.rows), dtype=np.int32)
         for index, column in enumerate(self.columns):
-            np.subtract(*_ends_and_starts(column), out=self.lengths[index])
+            edges = text_edges(column)
+            np.subtract(edges[1:], edges[:-1], out=self.lengths[index])
 
     def used(self) -> np.ndarray:
         """For each field, whether any row has a value."""
@@ -185,7 +197,7 @@ def _encode(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     filled = pc.fill_null(column, _NOTHING) if column.null_count else column
-    data = _data(filled)
+    data = bytes(text_data(filled))
     if not any(character in data for character in _NEED_QUOTES):
         return filled
     needs_quotes = pc.match_substring_regex(filled, _NEEDS_QUOTES)
@@ -194,33 +206,26 @@ def _encode(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pc.replace_with_mask(filled, needs_quotes, quoted)
 
 
-def _data(column: pa.Array) -> bytes:
-    """All values of a text column one after the other."""
-    buffer = column.buffers()[2]
-    if buffer is None or len(column) == 0:
-        return b""
-    ends, starts = _ends_and_starts(column)
-    return bytes(memoryview(buffer)[int(starts[0]) : int(ends[-1])])
+def _rendered(
+    pieces: Sequence[_Encoded], fields: Sequence[str], used: np.ndarray
+) -> Iterator[bytes | memoryview]:
+    """The file, part by part."""
+    keep = _kept(fields, used)
+    yield (",".join(_quoted(fields[index]) for index in keep) + _LINE_END).encode()
+    for piece in pieces:
+        if piece.rows:
+            yield _lines(piece, keep)
 
 
-def _ends_and_starts(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Where each value of a text column ends and starts in its data, in bytes."""
-    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)
-    offsets = offsets[column.offset : column.offset + len(column) + 1]
-    return offsets[1:], offsets[:-1]
+def _kept(fields: Sequence[str], used: np.ndarray) -> list[int]:
+    return [index for index in range(len(fields)) if used[index] or fields[index] == "email"]
 
 
-def _render(pieces: Sequence[_Encoded], fields: Sequence[str], used: np.ndarray) -> bytes:
-    keep = [index for index in range(len(fields)) if used[index] or fields[index] == "email"]
-    header = ",".join(_quoted(fields[index]) for index in keep) + _LINE_END
-    return header.encode() + b"".join(_lines(piece, keep) for piece in pieces if piece.rows)
-
-
-def _lines(piece: _Encoded, keep: Sequence[int]) -> bytes:
+def _lines(piece: _Encoded, keep: Sequence[int]) -> memoryview:
     columns = [piece.columns[index] for index in keep]
     columns[-1] = pc.binary_join_element_wise(columns[-1], _END_OF_LINE, _NOTHING)
     lines = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, _COMMA)
-    return _data(lines)
+    return text_data(lines)
 
 
 def _quoted(name: str) -> str:
@@ -239,13 +244,7 @@ def _first_value(lengths: np.ndarray) -> np.ndarray:
 def is_long_address(email: pa.Array) -> np.ndarray:
     """Whether each address goes into a file of long addresses, were its row a contact; false for null."""
     lengths = pc.fill_null(pc.utf8_length(email), _ZERO)
-    return np.asarray(_numbers(lengths, np.int32) > MAX_PLAIN_EMAIL)
-
-
-def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:
-    """The values of an array without nulls. Its own `to_numpy` imports pandas."""
-    values = np.frombuffer(array.buffers()[1], dtype=kind)
-    return np.asarray(values[array.offset : array.offset + len(array)])
+    return np.asarray(numbers(lengths, np.int32) > MAX_PLAIN_EMAIL)
 
 
 def _stretches(email: pa.Array) -> Iterator[tuple[int, int, bool]]:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ccexport.preparation.columns import is_null, is_true, rows_where
 from ccexport.preparation.expression import ROW_COLUMNS
 from ccexport.preparation.files import BatchPlanner
 
@@ -54,13 +56,11 @@ def split(
     batch: pa.RecordBatch, fields: Sequence[str]
 ) -> tuple[pa.RecordBatch, pa.RecordBatch, int]:
     """Prepared rows → (contacts, rejections, how many of the contacts had a value cut)."""
-    is_contact = pc.is_null(batch.column("reason"))
-    rejected = _pick(batch, REJECTION_COLUMNS).filter(pc.invert(is_contact))
-    contacts = _pick(batch, ("customer_id", *fields))
-    if rejected.num_rows:
-        contacts = contacts.filter(is_contact)
-    cut = pc.sum(pc.and_(is_contact, batch.column("truncated"))).as_py() or 0
-    return contacts, rejected, cut
+    is_contact = is_null(batch.column("reason"))
+    rejected = rows_where(_pick(batch, REJECTION_COLUMNS), ~is_contact)
+    contacts = rows_where(_pick(batch, ("customer_id", *fields)), is_contact)
+    cut = np.count_nonzero(is_contact & is_true(batch.column("truncated")))
+    return contacts, rejected, int(cut)
 
 
 def summarise(
@@ -69,7 +69,7 @@ def summarise(
     """Count the prepared rows, and the files they make. `samples`: so many contacts, and some of each rejection."""
     read = truncated = files = total_bytes = 0
     reasons: Counter[str] = Counter()
-    planner, chosen = BatchPlanner(fields), _Samples(samples)
+    planner, chosen = BatchPlanner(fields, digests=False), _Samples(samples)
     for batch in batches:
         contacts, rejected, cut = split(batch, fields)
         read, truncated = read + batch.num_rows, truncated + cut

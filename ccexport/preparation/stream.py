@@ -1,8 +1,9 @@
 """The prepared rows of a run as a stream, in the order of its files, within little memory.
 
-`prepare` says it all in one expression, but an engine has to keep all of its rows to sort them. Here the same
-expression is asked in parts, each a range of keys, so that only one part is sorted at a time. The rows and their order
-are those of `prepare`.
+`prepare` says it all in one expression, and a database is asked just that. The engine that reads files would have to
+keep all rows to sort them, and all addresses to find duplicates, at several times their size. So it is asked for ranges
+of keys, checked but in no order; they are sorted here, and the duplicates found here. The rows and their order are
+those of `prepare`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,29 @@ from itertools import pairwise
 from typing import Protocol
 
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ccexport.preparation.ahead import work_ahead
-from ccexport.preparation.expression import members, prepared, winners
+from ccexport.preparation.columns import (
+    index_array,
+    is_null,
+    mask_array,
+    text_array,
+    text_scalar,
+)
+from ccexport.preparation.duplicates import Addresses, DuplicateFinder
+from ccexport.preparation.expression import ROW_COLUMNS, checked, members, prepare
 from ccexport.preparation.files import is_long_address
 from ccexport.preparation.mapping import FieldMapping
+from ccexport.states import Rejection
 
-ROWS_PER_PART = 250_000  # some 80 MB of an engine's memory while they are sorted
+ROWS_PER_PART = 500_000  # some 80 MB of ten attributes
+ROWS_PER_BATCH = 16_384
 BATCHES_AHEAD = 4  # made while earlier ones are written
+
+_DUPLICATE = text_scalar(Rejection.DUPLICATE.value)
 
 
 class Engine(Protocol):
@@ -31,8 +45,10 @@ class Engine(Protocol):
     customers: ir.Table
     memberships: ir.Table
 
-    def keep(self, expression: ir.Table) -> ir.Table: ...
+    @property
+    def is_sorted_outside(self) -> bool: ...
     def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]: ...
+    def fetch_by_key(self, expression: ir.Table) -> tuple[pa.Table, np.ndarray]: ...
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]: ...
 
 
@@ -47,35 +63,59 @@ def prepared_rows(
 
     The source works in a thread of its own meanwhile: ask it nothing else before the stream is at its end or closed.
     """
-    parts = _parts(source, segments, mapping, dict(custom_field_types or {}), rows_per_part)
-    apart: list[pa.RecordBatch] = []  # contacts of long addresses, which come after all others
-    with closing(work_ahead(parts, BATCHES_AHEAD)) as batches:
-        for batch in batches:
-            near, far = _split_apart(batch)
-            if near.num_rows:
-                yield near
-            if far.num_rows:
-                apart.append(far)
-    yield from apart
+    types = dict(custom_field_types or {})
+    if source.is_sorted_outside:
+        rows = _in_parts(source, segments, mapping, types, rows_per_part)
+    else:
+        rows = _in_one(source, segments, mapping, types)
+    with closing(work_ahead(rows, BATCHES_AHEAD)) as batches:
+        yield from batches
 
 
-def _parts(
+def _in_one(
+    source: Engine, segments: Sequence[str], mapping: FieldMapping, types: Mapping[str, str]
+) -> Generator[pa.RecordBatch, None, None]:
+    yield from source.stream(
+        prepare(source.customers, source.memberships, segments, mapping, types)
+    )
+
+
+def _in_parts(
     source: Engine,
     segments: Sequence[str],
     mapping: FieldMapping,
     types: Mapping[str, str],
     rows_per_part: int,
 ) -> Generator[pa.RecordBatch, None, None]:
-    """The prepared rows, each part sorted by itself."""
-    chosen = source.keep(members(source.memberships, segments))
-    contested = source.keep(winners(source.customers, chosen, mapping, types))
-    for low, high in _ranges(source.key_bounds(chosen, rows_per_part)):
+    """Part by part; contacts of long addresses, which come after all others, are kept until then."""
+    chosen = members(source.memberships, segments)
+    ranges = list(pairwise([None, *source.key_bounds(chosen, rows_per_part), None]))
+    finder = DuplicateFinder()
+    far: list[pa.RecordBatch] = []
+    for number, (low, high) in enumerate(ranges, start=1):
         profiles, keys = _between(source.customers, low, high), _between(chosen, low, high)
-        yield from source.stream(prepared(profiles, keys, contested, mapping, types))
+        rows = checked(profiles, keys, mapping, types)
+        yield from _part(source, rows, finder, far, is_last=number == len(ranges))
+        pa.default_memory_pool().release_unused()  # what the next part will take
+    yield from far
 
 
-def _ranges(bounds: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:
-    return pairwise([None, *bounds, None])
+def _part(
+    source: Engine,
+    expression: ir.Table,
+    finder: DuplicateFinder,
+    far: list[pa.RecordBatch],
+    *,
+    is_last: bool,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a part, sorted; its contacts of long addresses are added to `far`. Keeps nothing at its end."""
+    rows, order = _fetched(source, expression)
+    if len(order) == 0:
+        return
+    rows = _without_duplicates(rows, order, finder, is_last=is_last)
+    is_far = is_null(rows.column("reason")) & is_long_address(rows.column("email"))
+    far += _taken(rows, order[is_far[order]])
+    yield from _taken(rows, order[~is_far[order]])
 
 
 def _between(table: ir.Table, low: str | None, high: str | None) -> ir.Table:
@@ -86,9 +126,44 @@ def _between(table: ir.Table, low: str | None, high: str | None) -> ir.Table:
     return table
 
 
-def _split_apart(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """(the rows before, the rows from the first contact of a long address); a part's rows end with these."""
-    contacts = pc.indices_nonzero(pc.is_null(batch.column("reason")))
-    is_long = is_long_address(batch.column("email").take(contacts))
-    first = contacts[int(is_long.argmax())].as_py() if is_long.any() else batch.num_rows
-    return batch.slice(0, first), batch.slice(first)
+def _fetched(source: Engine, expression: ir.Table) -> tuple[pa.RecordBatch, np.ndarray]:
+    """The rows in one piece, which makes it quick to pick some, column by column to hold few of them twice."""
+    found, order = source.fetch_by_key(expression)
+    columns = {}
+    for name in found.column_names:
+        column = found.column(name)
+        columns[name] = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        found = found.drop_columns([name])
+    columns["sent_instead"] = pa.nulls(len(order), pa.string())
+    names = [*ROW_COLUMNS, *(name for name in expression.columns if name not in ROW_COLUMNS)]
+    whole = pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
+    return whole, order
+
+
+def _without_duplicates(
+    rows: pa.RecordBatch, order: np.ndarray, finder: DuplicateFinder, *, is_last: bool
+) -> pa.RecordBatch:
+    """The rows with `reason` and `sent_instead` of duplicates."""
+    sendable = order[is_null(rows.column("reason"))[order]]
+    chosen = index_array(sendable)
+    addresses = Addresses(
+        keys=rows.column("customer_id").take(chosen),
+        emails=rows.column("email").take(chosen),
+    )
+    late, winners = finder.find(addresses, is_last=is_last)
+    columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+    if len(late):
+        late_rows = sendable[late]
+        by_row = np.argsort(late_rows)
+        is_late = np.zeros(rows.num_rows, dtype=bool)
+        is_late[late_rows] = True
+        mask = mask_array(is_late)
+        instead = text_array([winners[index] for index in by_row.tolist()])
+        columns["reason"] = pc.if_else(mask, _DUPLICATE, columns["reason"])
+        columns["sent_instead"] = pc.replace_with_mask(columns["sent_instead"], mask, instead)
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _taken(rows: pa.RecordBatch, order: np.ndarray) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(order), ROWS_PER_BATCH):
+        yield rows.take(index_array(order[start : start + ROWS_PER_BATCH]))

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+
+def order_of(keys: pa.ChunkedArray) -> tuple[np.ndarray, str | None]:
+    """(the row numbers in the order of the keys by code point, a key that is there twice or None)."""
+    whole = keys.chunk(0) if keys.num_chunks == 1 else keys.combine_chunks()
+    order = pc.sort_indices(whole)
+    ascending = whole.take(order)
+    before, after = ascending.slice(0, max(len(keys) - 1, 0)), ascending.slice(1)
+    repeats = after.filter(pc.equal(before, after))
+    numbers = np.frombuffer(order.buffers()[1], dtype=np.uint64)[: len(order)].astype(np.int64)
+    return numbers, str(repeats[0].as_py()) if len(repeats) else None
 
 
 class RepeatFinder:

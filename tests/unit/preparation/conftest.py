@@ -7,6 +7,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -20,7 +21,7 @@ class Memory:
         self, profiles: Sequence[Mapping[str, str | None]], members: Sequence[tuple[str, str]]
     ):
         self._backend = ibis.duckdb.connect(threads=2)
-        self._kept = 0
+        self.sorts_outside = True
         names = list(dict.fromkeys(["CustomerId", *(name for p in profiles for name in p)]))
         customers = pa.table(
             {name: pa.array([p.get(name) for p in profiles], pa.string()) for name in names}
@@ -39,13 +40,19 @@ class Memory:
         self._backend.raw_sql(f"CREATE TABLE {name} AS FROM arrow_{name}")
         return self._backend.table(name)
 
-    def keep(self, expression: ir.Table) -> ir.Table:
-        self._kept += 1
-        return self._backend.create_table(f"kept{self._kept}", expression)
-
     def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]:
         found = sorted(row["CustomerId"] for row in self.rows(keys))
         return found[rows_per_part::rows_per_part]
+
+    @property
+    def is_sorted_outside(self) -> bool:
+        return self.sorts_outside
+
+    def fetch_by_key(self, expression: ir.Table) -> tuple[pa.Table, np.ndarray]:
+        rows = self._backend.con.sql(self._backend.compile(expression)).to_arrow_table()
+        keys = rows.column("customer_id").to_pylist()
+        order = sorted(range(len(keys)), key=lambda row: keys[row].encode())
+        return rows, np.array(order, dtype=np.int64)
 
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
         yield from self._backend.to_pyarrow_batches(expression, chunk_size=1_000)

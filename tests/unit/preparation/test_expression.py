@@ -133,8 +133,9 @@ def test_any_profiles_are_prepared_as_the_rules_say_in_one_piece_and_in_parts(
     ]
     whole = prepare(source.customers, source.memberships, ["S"], MAPPING, TYPES)
     assert _comparable(source.rows(whole)) == expected
-    parts = prepared_rows(source, ["S"], MAPPING, TYPES, rows_per_part=rows_per_part)
-    assert _comparable([row for batch in parts for row in batch.to_pylist()]) == expected
+    for source.sorts_outside in (True, False):
+        parts = prepared_rows(source, ["S"], MAPPING, TYPES, rows_per_part=rows_per_part)
+        assert _comparable([row for batch in parts for row in batch.to_pylist()]) == expected
 
 
 def _comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
