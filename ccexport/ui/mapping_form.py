@@ -26,6 +26,12 @@ CONSTANT, TEMPLATE, ATTRIBUTE = "constant", "template", "attribute:"
 _OTHERS = {CONSTANT: "a constant …", TEMPLATE: "a template …"}
 
 
+_STYLE = """<style>
+[class*="st-key-export_remove_"] [data-testid="stMarkdownContainer"] {
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap}
+</style>"""
+
+
 @dataclass(frozen=True)
 class Fields:
     """The contact fields one can fill: name → label, and the types of the custom ones by their name."""
@@ -61,6 +67,7 @@ def mapping_form(account: Account | None) -> tuple[dict[str, str], Mapping[str, 
     """The pairs that are filled in (contact field → value), and the types of the account's custom fields."""
     attributes, fields = _attribute_names(), _fields(account)
     rows: list[int] = st.session_state["export_rows"]
+    st.html(_STYLE)
     pairs = dict([_email_row(attributes)])
     taken = {st.session_state.get(f"export_field_{row}") for row in rows}
     for row in rows:
@@ -178,7 +185,8 @@ def _row(
     with right:
         value = _value(row, shown, attributes)
     end.button(
-        ":material/close:",
+        f"Take {plain(shown)} out",  # heard, not seen: see _STYLE
+        icon=":material/close:",
         key=f"export_remove_{row}",
         type="tertiary",
         on_click=_remove_row,

@@ -16,6 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOKS = Path(__file__).resolve().parent / "looks"
 
 
+# what is selected of pills and segments is written in the primary colour, too dark on dark ground
+STYLE = """<style>
+[data-testid="stButtonGroup"][class] [data-selected="true"][class] {color: inherit}
+</style>"""
+
+
 @dataclass(frozen=True)
 class Screen:
     """A page: its file and address, how the menu calls it, and whether it is in the menu at all."""
@@ -50,6 +56,7 @@ def main() -> None:
     st.logo(LOOKS / "logo.svg", icon_image=LOOKS / "favicon.png", size="large")
     page = st.navigation({section: _pages_of(screens) for section, screens in MENU.items()})
     st.set_page_config(page_title=f"{page.title} · ccexport")
+    st.html(STYLE)
     page.run()
 
 
