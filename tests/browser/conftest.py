@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,12 +56,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What every browser showed when a test failed, as pictures in the test's folder."""
     report = yield
-    if report.when == "call" and report.failed and (opened := item.stash.get(OPENED, [])):
+    if report.when == "call" and report.failed and isinstance(item, pytest.Function):
+        opened = item.stash[OPENED] if OPENED in item.stash else []
         for number, visitor in enumerate(opened, 1):
-            path = item.funcargs["tmp_path"] / f"failed-{number}.png"
+            path = Path(str(item.funcargs["tmp_path"])) / f"failed-{number}.png"
             visitor.page.screenshot(path=path, full_page=True)
             report.sections.append(("what the browser showed", f"{visitor.page.url}: {path}"))
     return report

@@ -39,7 +39,7 @@ CHROMIUM_FLAGS = (
 class Dashboard:
     """A running `serve`; `lines` is what it and its pages have said so far."""
 
-    def __init__(self, house: House, *, with_worker: bool, **variables: str) -> None:
+    def __init__(self, house: House, *, with_worker: bool) -> None:
         self.house = house
         self.port = _free_port()
         self.lines: list[str] = []
@@ -52,7 +52,7 @@ class Dashboard:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=ROOT,
-            env=house.environment() | variables,
+            env=house.environment(),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -87,21 +87,19 @@ class Dashboard:
 
 
 @contextmanager
-def house_beside_sandbox(
-    folder: Path, source: Path, behaviour: Behaviour, **settings: object
-) -> Iterator[House]:
+def house_beside_sandbox(folder: Path, source: Path, behaviour: Behaviour) -> Iterator[House]:
     """An installation with an empty store over a copy of `source`."""
     shutil.copytree(source, folder / "source")
     with running_sandbox(behaviour) as sandbox:
-        house = House(folder, sandbox, **settings)
+        house = House(folder, sandbox)
         yield house
         house.close()
 
 
 @contextmanager
-def served(house: House, *, with_worker: bool = True, **variables: str) -> Iterator[Dashboard]:
+def served(house: House, *, with_worker: bool = True) -> Iterator[Dashboard]:
     """The dashboard, answering."""
-    dashboard = Dashboard(house, with_worker=with_worker, **variables)
+    dashboard = Dashboard(house, with_worker=with_worker)
     try:
         dashboard.wait_until_ready()
         yield dashboard

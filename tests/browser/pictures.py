@@ -72,7 +72,7 @@ def _pictures(
         for screen in screens:
             visitor.open(screen.path(runs), screen.heading_of(runs))
             for scheme in ("light", "dark") if screen.name in DARK else ("light",):
-                visitor.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its words
+                visitor.page.emulate_media(color_scheme=scheme)
                 visitor.is_still()
                 path = folder / f"{screen.name}-{kind}-{size['width']}-{scheme}.png"
                 visitor.grow_to_content(size)

@@ -37,7 +37,7 @@ def test_newcomer_connects_sees_saves_runs_and_downloads(
     visitor, house = open_browser(dashboard), dashboard.house
     page = visitor.page
     visitor.open("", "Home")
-    page.get_by_role("link", name="Add a connection").click()
+    page.get_by_role("main").get_by_role("link", name="Connections").click()
     visitor.sees_page("Connections")
     visitor.fill("Display name", "Marketing")
     expect(visitor.button("Connect")).to_be_disabled()
@@ -47,7 +47,7 @@ def test_newcomer_connects_sees_saves_runs_and_downloads(
     visitor.sees("“Marketing” is connected to Sandbox Traders.")
 
     visitor.choose_page("Home")
-    page.get_by_role("link", name="Set up an export").click()
+    page.get_by_role("main").get_by_role("link", name="New export").click()
     visitor.sees_page("Export")
     visitor.pick("List", "Spring", re.compile("Spring buyers"))
     visitor.pick("Segments", "Newsl", re.compile(SEGMENT))
@@ -111,7 +111,7 @@ def test_newcomer_does_the_same_by_keyboard_alone(
     visitor, house = open_browser(dashboard), dashboard.house
     page, keys = visitor.page, visitor.page.keyboard
     visitor.open("", "Home")
-    _enter(visitor, page.get_by_role("link", name="Add a connection"))
+    _enter(visitor, page.get_by_role("main").get_by_role("link", name="Connections"))
     visitor.sees_page("Connections")
     _type(visitor, page.get_by_role("textbox", name="Display name"), "Marketing")
     _tab_to(visitor, page.get_by_role("checkbox", name="I agree"))

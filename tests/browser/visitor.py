@@ -93,7 +93,8 @@ class Visitor:
         """Type into a select box, the `number`-th of its label, and choose what it offers."""
         box = self.page.get_by_role("combobox", name=label).nth(number)
         box.click()
-        box.fill(typed)
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.type(typed)
         self.page.get_by_role("option", name=option).first.click()
         self.page.keyboard.press("Escape")  # one that takes several stays open
         self.waits()
@@ -105,9 +106,9 @@ class Visitor:
         field.press("Enter")
 
     def cells(self, text: str | re.Pattern[str]) -> Locator:
-        """Cells of tables with exactly this text."""
+        """Cells of tables with this text. A table is painted: what a screen reader gets of it lies in the canvas."""
         wanted = re.compile(rf"^{re.escape(text)}$") if isinstance(text, str) else text
-        return self.page.get_by_role("gridcell").filter(has_text=wanted)
+        return self.page.get_by_role("gridcell", include_hidden=True).filter(has_text=wanted)
 
     def _look_at(self, request: Request) -> None:
         self._look_at_address(request.url)
@@ -130,9 +131,9 @@ _TRIES_ITS_BASE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 OpenBrowser = Callable[..., Visitor]
 
 _IS_STILL = """() => new Promise((resolve) => {
-    let timer = setTimeout(resolve, 700);
-    const giveUp = setTimeout(resolve, 6000);
-    new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 700); })
+    let timer = setTimeout(resolve, 400);
+    const giveUp = setTimeout(resolve, 2500);
+    new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 400); })
         .observe(document.body, {childList: true, subtree: true, characterData: true});
 })"""
 _CONTENT_HEIGHT = """() => {

@@ -1,0 +1,112 @@
+"""Every page, opened by its address as the first thing on a fresh server; what axe-core says of it; how wide it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+
+from tests.browser.dashboard import Dashboard, house_beside_sandbox
+from tests.browser.scenery import FIELDS, LISTS, furnish
+from tests.browser.screens import FULL, Screen
+from tests.browser.visitor import NARROW, WIDE, OpenBrowser
+from tests.house import House, behaviour
+
+# axe's rule → what of Streamlit's own it complains about, which no page of ours can change, and why that may be
+STREAMLITS_OWN: Mapping[str, str] = {
+    # the menu's sections are <div> between <ul> and <li>: a screen reader still reads the links one by one
+    "list": '[data-testid="stSidebarNavItems"]',
+    "listitem": '[data-testid="stSidebarNavItems"] li',
+    # inactive controls need no contrast (WCAG 1.4.3), but axe cannot tell that this label belongs to one
+    "color-contrast": '.stSelectbox:has(:disabled) [data-testid="stWidgetLabel"] *',
+}
+GRAVE = ("serious", "critical")
+
+
+class Ahead:
+    """Fresh dashboards over one installation; the next one starts while one is looked at."""
+
+    def __init__(self, house: House, runs: Mapping[str, int]) -> None:
+        self.runs = runs
+        self._house = house
+        self._next = Dashboard(house, with_worker=False)
+
+    def take(self) -> Dashboard:
+        taken, self._next = self._next, Dashboard(self._house, with_worker=False)
+        taken.wait_until_ready()
+        return taken
+
+    def close(self) -> None:
+        self._next.stop()
+
+
+@pytest.fixture(scope="module")
+def ahead(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterator[Ahead]:
+    """An installation in use; without a worker, so that nothing of it moves."""
+    folder = tmp_path_factory.mktemp("pages") / "house"
+    quiet = behaviour(lists=LISTS, custom_fields=FIELDS)
+    with house_beside_sandbox(folder, source, quiet) as house:
+        dashboards = Ahead(house, furnish(house))
+        yield dashboards
+        dashboards.close()
+
+
+@pytest.fixture
+def dashboard(ahead: Ahead) -> Iterator[Dashboard]:
+    """One that nobody has visited yet."""
+    fresh = ahead.take()
+    yield fresh
+    fresh.stop()
+
+
+@pytest.mark.parametrize("screen", FULL, ids=lambda screen: screen.name)
+def test_page_opens_by_its_address_for_everybody_and_fits(
+    screen: Screen, ahead: Ahead, dashboard: Dashboard, open_browser: OpenBrowser
+) -> None:
+    visitor = open_browser(dashboard)
+    page = visitor.page
+    visitor.open(screen.path(ahead.runs), screen.heading_of(ahead.runs))
+    expect(page).to_have_title(f"{screen.title} · ccexport")
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+    visitor.is_still()
+    found, grounds = [], set()
+    for size in (WIDE, NARROW):
+        page.set_viewport_size(size)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            visitor.is_still()
+            found += [f"{size['width']} {scheme}: {each}" for each in _grave_findings(page)]
+            grounds.add(page.evaluate(_GROUND))
+        assert page.evaluate(_WIDEST) <= size["width"]
+    assert found == []
+    assert len(grounds) == 2, "light and dark look alike"
+    assert [line for line in dashboard.lines if "Traceback" in line] == []
+
+
+def _grave_findings(page: Page) -> list[str]:
+    """Serious and critical ones of axe-core, but for Streamlit's own: rule, element and what is wrong."""
+    found = []
+    for violation in Axe().run(page).response["violations"]:
+        for node in violation["nodes"] if violation["impact"] in GRAVE else []:
+            if not _is_streamlits(page, violation["id"], node):
+                found.append(f"{violation['id']}: {node['html'][:200]}: {node['failureSummary']}")
+    return found
+
+
+def _is_streamlits(page: Page, rule: str, node: Mapping[str, Any]) -> bool:
+    selector = STREAMLITS_OWN.get(rule)
+    element = page.query_selector(node["target"][-1])
+    if selector is None or element is None:
+        return False
+    return bool(element.evaluate("(element, selector) => element.matches(selector)", selector))
+
+
+_GROUND = (
+    """() => getComputedStyle(document.querySelector('[data-testid="stApp"]')).backgroundColor"""
+)
+_WIDEST = """() => Math.max(document.documentElement.scrollWidth,
+    document.querySelector('[data-testid="stMain"]').scrollWidth)"""
