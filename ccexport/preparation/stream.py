@@ -32,7 +32,7 @@ from ccexport.preparation.files import is_long_address
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.states import Rejection
 
-ROWS_PER_PART = 500_000  # some 80 MB of ten attributes
+ROWS_PER_PART = 400_000  # some 60 MB of ten attributes
 ROWS_PER_BATCH = 16_384
 BATCHES_AHEAD = 4  # made while earlier ones are written
 

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +35,14 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class RunFileWriter:
-    """Takes record batches; get one from `RunFiles.writer`."""
+    """Takes record batches; get one from `RunFiles.writer`. Compresses and encrypts in a thread of its own."""
 
-    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
-        self._writer, self._schema = writer, schema
+    def __init__(
+        self, writer: pq.ParquetWriter, schema: pa.Schema, thread: ThreadPoolExecutor
+    ) -> None:
+        self._writer, self._schema, self._thread = writer, schema, thread
         self._waiting: list[pa.RecordBatch] = []
+        self._being_written: Future[None] | None = None
         self.rows = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -48,14 +52,27 @@ class RunFileWriter:
         self.rows += batch.num_rows
         self._waiting.append(batch)
         if sum(waiting.num_rows for waiting in self._waiting) >= ROWS_PER_GROUP:
-            self.flush()
+            self._write_waiting()
 
     def flush(self) -> None:
-        """Write what waits, in row groups of `ROWS_PER_GROUP`."""
+        """Write what waits. Raises what writing raised, now or since the last call."""
+        self._write_waiting()
+        self._wait()
+
+    def _write_waiting(self) -> None:
+        """Begin to write what waits, in row groups of `ROWS_PER_GROUP`, once what was begun before is written."""
+        self._wait()
         if self._waiting:
             table = pa.Table.from_batches(self._waiting, self._schema)
             self._waiting = []
-            self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            self._being_written = self._thread.submit(
+                self._writer.write_table, table, row_group_size=ROWS_PER_GROUP
+            )
+
+    def _wait(self) -> None:
+        begun, self._being_written = self._being_written, None
+        if begun:
+            begun.result()
 
 
 class RunFiles:
@@ -80,8 +97,11 @@ class RunFiles:
                 properties = encryption.create_encryption_properties(
                     self._file_key(run_id, name), encryption_algorithm=ALGORITHM
                 )
-                with _parquet_writer(sink, schema, properties) as parquet:
-                    file = RunFileWriter(parquet, schema)
+                with (
+                    _parquet_writer(sink, schema, properties) as parquet,
+                    ThreadPoolExecutor(1, thread_name_prefix="run-file") as thread,
+                ):
+                    file = RunFileWriter(parquet, schema, thread)
                     yield file
                     file.flush()
                 sink.flush()
