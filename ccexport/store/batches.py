@@ -57,7 +57,8 @@ class BatchStore:
             run.truncated_count, run.rejections = counts.truncated, dict(counts.rejections)
             run.state = RunState.UPLOADING
             session.add(run)
-            detail = f"{counts.prepared} contacts in {len(batches)} files"
+            files = "1 file" if len(batches) == 1 else f"{len(batches):,} files"
+            detail = f"{counts.prepared:,} contacts in {files}"
             session.add(self._event(held, RunState.UPLOADING.value, detail, None))
 
     def move(self, held: Held, batch: Batch, to: BatchState, **values: Any) -> Batch:

@@ -433,8 +433,13 @@ def _say_event(event: RunEvent) -> str:
     what = _EVENT_WORDS.get(event.what, event.what.replace("_", " ").capitalize())
     detail = _TRIGGERS.get(event.detail, event.detail)
     detail = f": {plain(detail)}" if detail else ""
-    return f"- {event.at:%Y-%m-%d %H:%M:%S} **{plain(what)}**{detail} · {plain(event.who)}"
+    return f"- {event.at:%Y-%m-%d %H:%M:%S} **{plain(what)}**{detail} · {plain(_who(event.who))}"
 
 
 _TRIGGERS = {trigger.value: words.lower() for trigger, words in TRIGGER_WORDS.items()}
 _EVENT_WORDS = {state.value: words for state, (words, _) in STATE_WORDS.items()}
+
+
+def _who(name: str) -> str:
+    """A person, or of a worker its host: the rest of its name says nothing to people."""
+    return name.split("/")[0] if name.count("/") == 3 else name

@@ -16,9 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOKS = Path(__file__).resolve().parent / "looks"
 
 
-# what is selected of pills and segments is written in the primary colour, too dark on dark ground
+# what is selected of pills and segments is written in the primary colour, too dark on dark ground;
+# Streamlit's wide layout leaves 5rem at each side, which tables need
 STYLE = """<style>
 [data-testid="stButtonGroup"][class] [data-selected="true"][class] {color: inherit}
+@media (min-width: 800px) { [data-testid="stMainBlockContainer"] {padding-inline: 2.5rem} }
 </style>"""
 
 
