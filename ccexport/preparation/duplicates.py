@@ -19,55 +19,71 @@ _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
 
 @dataclass(frozen=True)
 class Addresses:
-    """The sendable profiles of a part, in the order of their keys."""
+    """The sendable profiles of a part, in the order of their keys (by code point)."""
 
     keys: pa.Array
     emails: pa.Array
 
 
-@dataclass(frozen=True)
-class _Hashed(Addresses):
-    hashes: np.ndarray  # uint64
-
-
 class DuplicateFinder:
-    """Remembers the addresses of the parts before; costs some 50 bytes each."""
+    """Remembers the addresses of the parts before; costs some 60 bytes each."""
 
     def __init__(self) -> None:
-        self._earlier: list[_Hashed] = []
+        self._earlier: list[Addresses] = []
+        self._hashes = np.empty(0, dtype=np.uint64)  # of all addresses before, ascending
+        self._rows = np.empty(0, dtype=np.int64)  # which address of all before each of them is of
         self._winners: dict[str, str] = {}  # of addresses that may be contested: the smallest key
 
-    def find(self, addresses: Addresses, *, is_last: bool) -> tuple[np.ndarray, list[str]]:
+    def find(self, part: Addresses, *, is_last: bool) -> tuple[np.ndarray, list[str]]:
         """(which rows of the part are duplicates, the key that is sent instead of each).
 
         Each part's keys are above those of the parts before.
         """
-        part = _Hashed(addresses.keys, addresses.emails, text_hashes(addresses.emails))
-        order = np.argsort(part.hashes, kind="stable")
-        ordered = part.hashes[order]
+        hashes = text_hashes(part.emails)
+        order = np.argsort(hashes, kind="stable")
+        hashes = hashes[order]
         is_suspect = np.zeros(len(order), dtype=bool)
-        repeats = ordered[1:] == ordered[:-1]
+        repeats = hashes[1:] == hashes[:-1]
         is_suspect[1:] |= repeats
         is_suspect[:-1] |= repeats
-        for earlier in self._earlier:
-            known = np.flatnonzero(_is_among(earlier.hashes, ordered))
-            self._learn(earlier, known)
-            is_suspect |= _is_among(ordered, np.sort(earlier.hashes[known]))
+        if self._earlier:
+            is_known = _is_among(hashes, self._hashes)
+            is_suspect |= is_known
+            self._learn_earlier(np.unique(hashes[is_known]))
+        found = self._learn(part.keys, part.emails, np.sort(order[is_suspect]))
         if not is_last:
-            self._earlier.append(part)
-        return self._learn(part, np.sort(order[is_suspect]))
+            self._remember(part, hashes, order)
+        return found
 
-    def _learn(self, part: Addresses, rows: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    def _learn_earlier(self, hashes: np.ndarray) -> None:
+        """Learn who of the parts before has an address of one of the hashes."""
+        first = np.searchsorted(self._hashes, hashes, "left")
+        counts = np.searchsorted(self._hashes, hashes, "right") - first
+        places = np.arange(counts.sum()) + np.repeat(first - counts.cumsum() + counts, counts)
+        keys = pa.chunked_array([part.keys for part in self._earlier])
+        emails = pa.chunked_array([part.emails for part in self._earlier])
+        self._learn(keys, emails, np.sort(self._rows[places]))
+
+    def _learn(
+        self, keys: pa.Array | pa.ChunkedArray, emails: pa.Array | pa.ChunkedArray, rows: np.ndarray
+    ) -> tuple[np.ndarray, list[str]]:
         """Take the rows, by ascending key, as winners of their addresses; say which come too late for that."""
         late, instead = [], []
         chosen = index_array(rows)
-        emails, keys = part.emails.take(chosen).to_pylist(), part.keys.take(chosen).to_pylist()
-        for row, email, key in zip(rows.tolist(), emails, keys, strict=True):
+        pairs = zip(emails.take(chosen).to_pylist(), keys.take(chosen).to_pylist(), strict=True)
+        for row, (email, key) in zip(rows.tolist(), pairs, strict=True):
             winner = self._winners.setdefault(email, key)
             if winner != key:
                 late.append(row)
                 instead.append(winner)
         return np.array(late, dtype=np.int64), instead
+
+    def _remember(self, part: Addresses, hashes: np.ndarray, order: np.ndarray) -> None:
+        rows = np.concatenate([self._rows, order + len(self._rows)])
+        both = np.concatenate([self._hashes, hashes])
+        merged = np.argsort(both, kind="stable")  # of two ascending stretches: they are merged
+        self._hashes, self._rows = both[merged], rows[merged]
+        self._earlier.append(part)
 
 
 def _is_among(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:

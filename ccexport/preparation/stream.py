@@ -34,7 +34,7 @@ from ccexport.states import Rejection
 
 ROWS_PER_PART = 400_000  # some 60 MB of ten attributes
 ROWS_PER_BATCH = 16_384
-BATCHES_AHEAD = 4  # made while earlier ones are written
+BATCHES_AHEAD = 2  # made while earlier ones are written
 
 _DUPLICATE = text_scalar(Rejection.DUPLICATE.value)
 
