@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tests.browser.visitor import OpenBrowser, Visitor
 
-HERE = Path(__file__).parent
 PROFILES = 400
+SAID = 60  # lines of the dashboard that a failure shows
 
 
 def _missing() -> str | None:
@@ -48,13 +48,6 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     return _Unready.from_parent(parent, path=module_path) if MISSING else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One browser at a time: this folder is one group of `pytest -n 2 --dist loadgroup`."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -62,11 +55,14 @@ def pytest_runtest_makereport(
     """What every browser showed when a test failed, as pictures in the test's folder."""
     report = yield
     if report.when == "call" and report.failed and isinstance(item, pytest.Function):
-        opened = item.stash[OPENED] if OPENED in item.stash else []
+        opened: list[Visitor] = item.stash.get(OPENED, [])
         for number, visitor in enumerate(opened, 1):
             path = Path(str(item.funcargs["tmp_path"])) / f"failed-{number}.png"
             visitor.page.screenshot(path=path, full_page=True)
             report.sections.append(("what the browser showed", f"{visitor.page.url}: {path}"))
+            report.sections.append(("its console", "\n".join(visitor.complaints)))
+        if isinstance(dashboard := item.funcargs.get("dashboard"), Dashboard):
+            report.sections.append(("what serve said", "".join(dashboard.lines[-SAID:])))
     return report
 
 

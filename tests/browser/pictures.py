@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 from ccexport.sample import write_sample
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, launch, served
 from tests.browser.scenery import FIELDS, LISTS, furnish
-from tests.browser.screens import EMPTY, FULL, Screen
+from tests.browser.screens import EMPTY, FULL, MORE, Screen
 from tests.browser.visitor import NARROW, WIDE, Visitor
 from tests.house import behaviour
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen.folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        for kind, screens in (("full", FULL), ("empty", EMPTY)):
+        for kind, screens in (("full", (*FULL, *MORE)), ("empty", EMPTY)):
             wanted = [each for each in screens if chosen.only in (None, each.name)]
             with _dashboard(kind) as (dashboard, runs):
                 for path in _pictures(browser, dashboard, wanted, runs, chosen.folder, kind):

@@ -32,11 +32,13 @@ FULL = (
     Screen("run-errors", "run?run={errors}", "Run {errors}", "Run"),
     Screen("run-live", "run?run={live}", "Run {live}", "Run"),
     Screen("run-waiting", "run?run={waiting_sign_in}", "Run {waiting_sign_in}", "Run"),
-    Screen("run-failed", "run?run={failed}", "Run {failed}", "Run"),
     Screen("connections", "connections", "Connections", "Connections"),
     Screen("refresh", "refresh", "Refresh", "Refresh"),
     Screen("system", "system", "System", "System"),
 )
+MORE = (
+    Screen("run-failed", "run?run={failed}", "Run {failed}", "Run"),
+)  # pages seen above, otherwise
 EMPTY = (
     *(each for each in FULL if "{" not in each.address and each.name != "export"),
     Screen("run", "run", "Run", "Run"),

@@ -18,6 +18,7 @@ from tests.house import House, behaviour, check_sums
 
 SEGMENT = "Newsletter subscribers"
 MOST_TABS = 150
+pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 
 
 @pytest.fixture

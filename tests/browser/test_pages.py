@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
@@ -12,8 +12,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.dashboard import Dashboard, house_beside_sandbox
 from tests.browser.scenery import FIELDS, LISTS, furnish
-from tests.browser.screens import FULL, Screen
-from tests.browser.visitor import NARROW, WIDE, OpenBrowser
+from tests.browser.screens import FULL
+from tests.browser.visitor import NARROW, WIDE, OpenBrowser, Visitor
 from tests.house import House, behaviour
 
 # axe's rule → what of Streamlit's own it complains about, which no page of ours can change, and why that may be
@@ -24,7 +24,9 @@ STREAMLITS_OWN: Mapping[str, str] = {
     # inactive controls need no contrast (WCAG 1.4.3), but axe cannot tell that this label belongs to one
     "color-contrast": '.stSelectbox:has(:disabled) [data-testid="stWidgetLabel"] *',
 }
+pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 GRAVE = ("serious", "critical")
+SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
 
 
 class Ahead:
@@ -63,28 +65,32 @@ def dashboard(ahead: Ahead) -> Iterator[Dashboard]:
     fresh.stop()
 
 
-@pytest.mark.parametrize("screen", FULL, ids=lambda screen: screen.name)
+@pytest.mark.parametrize("title", dict.fromkeys(screen.title for screen in FULL))
 def test_page_opens_by_its_address_for_everybody_and_fits(
-    screen: Screen, ahead: Ahead, dashboard: Dashboard, open_browser: OpenBrowser
+    title: str, ahead: Ahead, dashboard: Dashboard, open_browser: OpenBrowser
 ) -> None:
     visitor = open_browser(dashboard)
-    page = visitor.page
-    visitor.open(screen.path(ahead.runs), screen.heading_of(ahead.runs))
-    expect(page).to_have_title(f"{screen.title} · ccexport")
-    expect(page.get_by_text("Page not found")).to_have_count(0)
-    visitor.is_still()
-    found, grounds = [], set()
+    for screen in (each for each in FULL if each.title == title):
+        visitor.open(screen.path(ahead.runs), screen.heading_of(ahead.runs))
+        expect(visitor.page).to_have_title(f"{title} · ccexport")
+        expect(visitor.page.get_by_text("Page not found")).to_have_count(0)
+        _fits_and_can_be_used_by_everybody(visitor)
+    assert [line for line in dashboard.lines if "Traceback" in line] == []
+
+
+def _fits_and_can_be_used_by_everybody(visitor: Visitor) -> None:
+    """At both widths, light and dark."""
+    page, found, grounds = visitor.page, [], set()
     for size in (WIDE, NARROW):
         page.set_viewport_size(size)
-        for scheme in ("light", "dark"):
+        for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             visitor.is_still()
             found += [f"{size['width']} {scheme}: {each}" for each in _grave_findings(page)]
             grounds.add(page.evaluate(_GROUND))
         assert page.evaluate(_WIDEST) <= size["width"]
     assert found == []
-    assert len(grounds) == 2, "light and dark look alike"
-    assert [line for line in dashboard.lines if "Traceback" in line] == []
+    assert len(grounds) == len(SCHEMES), "light and dark look alike"
 
 
 def _grave_findings(page: Page) -> list[str]:

@@ -17,7 +17,7 @@ from playwright.sync_api import (
 )
 
 SECONDS = 1_000  # Playwright counts in milliseconds
-PATIENCE = 20 * SECONDS  # a busy machine with two cores
+PATIENCE = 45 * SECONDS  # a busy machine with two cores
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 844}
 
@@ -131,9 +131,9 @@ _TRIES_ITS_BASE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 OpenBrowser = Callable[..., Visitor]
 
 _IS_STILL = """() => new Promise((resolve) => {
-    let timer = setTimeout(resolve, 400);
-    const giveUp = setTimeout(resolve, 2500);
-    new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 400); })
+    let timer = setTimeout(resolve, 300);
+    const giveUp = setTimeout(resolve, 1500);
+    new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(resolve, 300); })
         .observe(document.body, {childList: true, subtree: true, characterData: true});
 })"""
 _CONTENT_HEIGHT = """() => {
