@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -123,6 +124,12 @@ def expect(profiles: list[dict[str, str]], rows: list[tuple[str, str]]) -> Expec
     return expected
 
 
+def free_port() -> int:
+    """A port of this machine that nobody uses just now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 class Commands:
     """`python -m ccexport …` in one folder, against one sandbox."""
 
@@ -159,7 +166,7 @@ class Commands:
 
     def connect(self) -> None:
         process = self.start(
-            "connections", "add", "Marketing", "--agree", "--callback-port", "8767"
+            "connections", "add", "Marketing", "--agree", "--callback-port", str(free_port())
         )
         log = self.folder / "log"
         deadline = time.monotonic() + 60
