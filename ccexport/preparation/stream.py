@@ -96,7 +96,7 @@ def _in_parts(
         profiles, keys = _between(source.customers, low, high), _between(chosen, low, high)
         rows = checked(profiles, keys, mapping, types)
         yield from _part(source, rows, finder, far, is_last=number == len(ranges))
-        pa.default_memory_pool().release_unused()  # what the next part will take
+        _give_back()
     yield from far
 
 
@@ -113,6 +113,7 @@ def _part(
     if len(order) == 0:
         return
     rows = _without_duplicates(rows, order, finder, is_last=is_last)
+    _give_back()
     is_far = is_null(rows.column("reason")) & is_long_address(rows.column("email"))
     far += _taken(rows, order[is_far[order]])
     yield from _taken(rows, order[~is_far[order]])
@@ -127,17 +128,19 @@ def _between(table: ir.Table, low: str | None, high: str | None) -> ir.Table:
 
 
 def _fetched(source: Engine, expression: ir.Table) -> tuple[pa.RecordBatch, np.ndarray]:
-    """The rows in one piece, which makes it quick to pick some, column by column to hold few of them twice."""
+    """The rows in one piece, which makes it quick to pick some."""
     found, order = source.fetch_by_key(expression)
-    columns = {}
-    for name in found.column_names:
-        column = found.column(name)
-        columns[name] = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        found = found.drop_columns([name])
+    columns = {name: _one_piece(found.column(name)) for name in found.column_names}
+    del found
+    _give_back()
     columns["sent_instead"] = pa.nulls(len(order), pa.string())
     names = [*ROW_COLUMNS, *(name for name in expression.columns if name not in ROW_COLUMNS)]
     whole = pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
     return whole, order
+
+
+def _one_piece(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _without_duplicates(
@@ -162,6 +165,11 @@ def _without_duplicates(
         columns["reason"] = pc.if_else(mask, _DUPLICATE, columns["reason"])
         columns["sent_instead"] = pc.replace_with_mask(columns["sent_instead"], mask, instead)
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def _give_back() -> None:
+    """Give memory that is free again back to the system, where the next step's comes from another allocator."""
+    pa.default_memory_pool().release_unused()
 
 
 def _taken(rows: pa.RecordBatch, order: np.ndarray) -> Iterator[pa.RecordBatch]:

@@ -165,8 +165,8 @@ class Source:
         """
         with self._translated():
             backend = cast("Backend", self._backend)
-            # In one piece, unlike what a relation of DuckDB gives: to join its pieces would hold all rows twice.
-            rows = backend.raw_sql(backend.compile(expression)).to_arrow_table()
+            # A relation, not a result: of that one thread alone makes Arrow's columns, and the others wait for it.
+            rows = backend.con.sql(backend.compile(expression)).to_arrow_table()
         order, repeated = order_of(rows.column("customer_id"))
         self._refuse_repeat(repeated)
         return rows, order
