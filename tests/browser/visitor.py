@@ -85,6 +85,7 @@ class Visitor:
     def dialog(self, name: str) -> Locator:
         found = self.page.get_by_role("dialog", name=name)
         expect(found).to_be_visible()
+        self.page.mouse.move(0, 0)  # a tip of what now lies under the mouse would hide something
         return found
 
     def pick(
