@@ -23,6 +23,7 @@ class CallbackServer:
         self.redirect_uri = f"http://localhost:{port}/callback"
         self._state = ""
         self._params: Mapping[str, str] | None = None
+        self._one_at_a_time = threading.Lock()
         self._arrived = threading.Event()
         try:
             self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
@@ -31,7 +32,7 @@ class CallbackServer:
                 f"Port {port} is in use ({error.strerror}). Choose another with --callback-port and register its "
                 "address at Constant Contact."
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._server.timeout = LOOK_SECONDS
 
     def __enter__(self) -> CallbackServer:
         return self
@@ -42,33 +43,31 @@ class CallbackServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
         self._server.server_close()
 
     def wait(self, state: str, timeout_seconds: float) -> Mapping[str, str]:
         """The parameters of the return with this `state`; other calls are answered 400 and ignored."""
         self._state = state
-        self._thread.start()
         give_up_at = time.monotonic() + timeout_seconds
-        while not self._arrived.wait(LOOK_SECONDS):  # short waits, so that Ctrl-C is heard
-            if time.monotonic() > give_up_at:
+        while not self._arrived.is_set():
+            self._server.handle_request()  # begins a thread a call, or returns after LOOK_SECONDS
+            if not self._arrived.is_set() and time.monotonic() > give_up_at:
                 raise SetupError(
                     f"Nobody signed in within {timeout_seconds:.0f} s; nothing was stored. Start the command again."
                 )
         return self._params or {}
 
     def _take(self, params: Mapping[str, str]) -> bool:
+        """Whether these are the parameters that are waited for; they count once."""
         expected, given = self._state.encode(), params.get("state", "").encode()
-        if self._arrived.is_set() or not hmac.compare_digest(expected, given):
-            return False
-        self._params = params
-        self._arrived.set()
-        return True
+        with self._one_at_a_time:
+            if self._params is not None or not hmac.compare_digest(expected, given):
+                return False
+            self._params = params
+            return True
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        take = self._take
+        take, arrived = self._take, self._arrived
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -85,7 +84,10 @@ class CallbackServer:
                 declined = (
                     "The sign-in was declined." if "error" in params else "You are signed in."
                 )
-                self._answer(200, f"{declined} Close this page and go back to the terminal.")
+                try:
+                    self._answer(200, f"{declined} Close this page and go back to the terminal.")
+                finally:
+                    arrived.set()  # not before: the process may end right after
 
             def _answer(self, status: int, text: str) -> None:
                 body = f"<!doctype html><meta charset=utf-8><title>ccexport</title><p>{escape(text)}".encode()
