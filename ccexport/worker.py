@@ -7,9 +7,12 @@ step in hand; SIGKILL costs that step at most, since another worker takes the ru
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 import schedule
@@ -27,12 +30,53 @@ from ccexport.store.tables import Run
 
 log = logging.getLogger(__name__)
 
-MAX_RUNS_AT_ONCE = 16
+MAX_RUNS_AT_ONCE = 24
+MAX_RUNS_OF_A_CONNECTION = MAX_RUNS_AT_ONCE // 2
+TRIAL_SECONDS = 90.0  # longer than a request can go unanswered
 CLAIM_EVERY_SECONDS = 1
 DUE_EVERY_SECONDS = 5
 BEAT_EVERY_SECONDS = 15
 CLEAN_EVERY_MINUTES = 60
 TICK_SECONDS = 0.2
+
+
+class _Shares:
+    """How many of a worker's places a connection may take, so that one that does not answer leaves the others theirs.
+
+    Half of them; one that had trouble is tried by one run at a time until that run ends well, or works for longer
+    than any time-out.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: dict[int, tuple[int, float]] = {}  # run → its connection, since when
+        self._troubled: dict[int, float] = {}  # connection → since when
+
+    def taken(self, run_id: int, connection_id: int | None) -> None:
+        with self._lock:
+            self._taken[run_id] = (connection_id or 0, time.monotonic())
+
+    def ended(self, run_id: int, *, trouble: bool) -> None:
+        with self._lock:
+            connection_id, _ = self._taken.pop(run_id, (0, 0.0))
+            if trouble:
+                self._troubled[connection_id] = time.monotonic()
+            else:
+                self._troubled.pop(connection_id, None)
+
+    def used_up(self, alive: Collection[int]) -> list[int]:
+        """The connections that get no further run now; `alive`: the runs whose threads live."""
+        now = time.monotonic()
+        with self._lock:
+            self._taken = {run: taken for run, taken in self._taken.items() if run in alive}
+            counts = Counter(connection for connection, _ in self._taken.values())
+            full = {each for each, count in counts.items() if count >= MAX_RUNS_OF_A_CONNECTION}
+            tried = {
+                connection
+                for connection, since in self._taken.values()
+                if since > self._troubled.get(connection, math.inf) and now - since < TRIAL_SECONDS
+            }
+        return sorted(full | tried)
 
 
 class Worker:
@@ -51,6 +95,7 @@ class Worker:
         self._only_run = only_run
         self.tools: Tools = parts.tools(self.stop)
         self._threads: dict[int, threading.Thread] = {}
+        self._shares = _Shares()
         self._refreshing: threading.Thread | None = None
 
     def work(self, *, until_idle: bool = False) -> None:
@@ -110,9 +155,11 @@ class Worker:
     def _claim(self) -> None:
         self._threads = {n: t for n, t in self._threads.items() if t.is_alive()}
         while len(self._threads) < MAX_RUNS_AT_ONCE and not self.stop.is_set():
-            run = self._parts.runs.claim(self.id, run_id=self._only_run)
+            not_of = self._shares.used_up(self._threads)
+            run = self._parts.runs.claim(self.id, run_id=self._only_run, not_of=not_of)
             if run is None:
                 return
+            self._shares.taken(run.id, run.connection_id)
             thread = threading.Thread(target=self._perform, args=(run,), name=f"run {run.id}")
             self._threads[run.id] = thread
             thread.start()
@@ -121,8 +168,11 @@ class Worker:
         log.info("run %d: taken (%s)", run.id, run.state)
         try:
             execute_run(Held(run.id, self.id), self.tools)
+            after = self._parts.runs.get(run.id)
+            self._shares.ended(run.id, trouble=after.waiting_for is WaitingFor.SERVICE)
         except CcexportError as error:  # the store went away while an end was being written
             log.error("run %d: %s", run.id, error)
+            self._shares.ended(run.id, trouble=False)
 
     def beat(self) -> None:
         """Say that this worker lives, and keep the runs it works on."""

@@ -14,15 +14,22 @@ if TYPE_CHECKING:
     from ccexport.segments.source import Source
 
 
-def check_before_sending(
-    run: Run, connection: Connection, mapping: FieldMapping, source: Source, client: Client
+def check_target(
+    run: Run, connection: Connection, mapping: FieldMapping, client: Client
 ) -> Mapping[str, str]:
-    """Raises `SetupError` naming what is gone. Gives the types of the account's custom fields, by name."""
-    check_mapping(mapping, source.attribute_names)
-    source.check_segments(run.segments)
+    """Look at Constant Contact. Raises `SetupError` naming what is gone.
+
+    Gives the types of the account's custom fields, by name.
+    """
     check_account(connection, client)
     check_list(run.list_id, run.list_name, client)
     return check_custom_fields(mapping, client)
+
+
+def check_source(run: Run, mapping: FieldMapping, source: Source) -> None:
+    """Raises `SetupError` naming the attribute or segment that is gone."""
+    check_mapping(mapping, source.attribute_names)
+    source.check_segments(run.segments)
 
 
 def check_account(connection: Connection, client: Client) -> None:

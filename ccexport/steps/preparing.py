@@ -18,7 +18,7 @@ from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, spl
 from ccexport.preparation.stream import prepared_rows
 from ccexport.segments.source import Source
 from ccexport.states import BatchState
-from ccexport.steps.preflight import check_before_sending
+from ccexport.steps.preflight import check_source, check_target
 from ccexport.steps.tools import Tools
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.run_files import RunFileWriter
@@ -31,15 +31,7 @@ REJECTIONS = "rejections"
 
 def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     """Check, read, write the run's files, and record counts and batches in one transaction."""
-    connection = tools.connections.get(run.connection_id or 0)
-    mapping = mapping_of(run)
-    with (
-        tools.preparing,
-        tools.open_source() as source,
-        closing(tools.guarded_client(held, connection.id)) as client,
-    ):
-        types = check_before_sending(run, connection, mapping, source, client)
-        counts, plan = _write_run_files(run, mapping, types, source, tools)
+    counts, plan = _checked_and_written(held, run, tools)
     tools.reached("files written")
     tools.batches.store_prepared(held, counts, [_batch(run, planned) for planned in plan])
     tools.reached("batches stored")
@@ -52,15 +44,7 @@ def restore_run_files(held: Held, run: Run, tools: Tools) -> None:
     """
     if tools.run_files.exists(run.id, CONTACTS):
         return
-    connection = tools.connections.get(run.connection_id or 0)
-    mapping = mapping_of(run)
-    with (
-        tools.preparing,
-        tools.open_source() as source,
-        closing(tools.guarded_client(held, connection.id)) as client,
-    ):
-        types = check_before_sending(run, connection, mapping, source, client)
-        _, plan = _write_run_files(run, mapping, types, source, tools)
+    _, plan = _checked_and_written(held, run, tools)
     stored = [batch.digest for batch in tools.batches.of_run(run.id)]
     if [planned.digest for planned in plan] != stored:
         tools.run_files.delete(run.id)
@@ -68,6 +52,22 @@ def restore_run_files(held: Held, run: Run, tools: Tools) -> None:
             "The run's files are gone and the source has changed since they were made. What was sent stays as it is; "
             "run the export again for the rest."
         )
+
+
+def _checked_and_written(
+    held: Held, run: Run, tools: Tools
+) -> tuple[PreparedCounts, list[PlannedBatch]]:
+    """Check what the run relies on, and write its files.
+
+    Constant Contact is asked before the run's turn to prepare: one that does not answer holds up no other run.
+    """
+    connection = tools.connections.get(run.connection_id or 0)
+    mapping = mapping_of(run)
+    with closing(tools.guarded_client(held, connection.id)) as client:
+        types = check_target(run, connection, mapping, client)
+    with tools.turn_to_prepare(), tools.open_source() as source:
+        check_source(run, mapping, source)
+        return _write_run_files(run, mapping, types, source, tools)
 
 
 def mapping_of(run: Run) -> FieldMapping:

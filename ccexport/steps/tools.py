@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.client import Client
 from ccexport.constantcontact.model import Activity
-from ccexport.errors import CcexportError
+from ccexport.errors import CcexportError, RetryableError
 from ccexport.segments.source import Source
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
@@ -23,6 +24,7 @@ ACTIVITY_DEADLINE = timedelta(hours=24)  # no processing time is documented: hou
 LOOKUP_GRACE_POLLS = (
     12  # an unanswered POST is held to be lost when still unseen after so many first waits
 )
+TURN_SECONDS = 0.2  # between two looks at a stop while waiting for the turn to prepare
 
 
 class StopAsked(CcexportError):
@@ -59,6 +61,16 @@ class Tools:
         if self.sleep(seconds):
             raise StopAsked
 
+    @contextmanager
+    def turn_to_prepare(self) -> Iterator[None]:
+        """One run of a process prepares at a time: each takes memory and every processor. Raises `StopAsked`."""
+        while not self.preparing.acquire(timeout=TURN_SECONDS):
+            self.pause(0)
+        try:
+            yield
+        finally:
+            self.preparing.release()
+
     def guarded_client(self, held: Held, connection_id: int) -> Client:
         """A client that sends nothing more once the run's lease is lost."""
         return self.client_for(connection_id, lambda: self._check(held))
@@ -70,7 +82,8 @@ class Tools:
 class ActivityBoard:
     """The latest look at each account's activities, shared by all runs of this process.
 
-    One `GET /activities` follows all batches of all runs of a connection, so a look that is young enough is shared.
+    One `GET /activities` follows all batches of all runs of a connection, so a look that is young enough is shared;
+    so is one that failed while others waited for it, lest each of them waits for the same silence in turn.
     """
 
     def __init__(self, now: Now = utc_now) -> None:
@@ -78,6 +91,8 @@ class ActivityBoard:
         self._lock = threading.Lock()
         self._locks: dict[int, threading.Lock] = {}
         self._looks: dict[int, tuple[datetime, Sequence[Activity]]] = {}
+        self._failures: dict[int, tuple[int, RetryableError]] = {}
+        self.asked = 0  # looks asked for so far
 
     def look(
         self, connection_id: int, client: Client, *, not_before: datetime, wanted: set[str]
@@ -85,13 +100,22 @@ class ActivityBoard:
         """Activities as they were at or after `not_before`; pages are read until all `wanted` file names are seen."""
         with self._lock:
             lock = self._locks.setdefault(connection_id, threading.Lock())
+            self.asked = asked = self.asked + 1
         with lock:
+            failed_after, failure = self._failures.get(connection_id, (-1, None))
+            if failure is not None and asked <= failed_after:
+                again = type(failure)(str(failure), retry_after_seconds=failure.retry_after_seconds)
+                raise again
             seen_at, activities = self._looks.get(connection_id, (None, []))
             names = {activity.file_name for activity in activities}
             if seen_at is not None and seen_at >= not_before and wanted <= names:
                 return activities
             started = self._now()
-            activities = client.activities(until=lambda page: wanted <= _names(page))
+            try:
+                activities = client.activities(until=lambda page: wanted <= _names(page))
+            except RetryableError as error:
+                self._failures[connection_id] = (self.asked, error)
+                raise
             self._looks[connection_id] = (started, activities)
             return activities
 

@@ -71,8 +71,13 @@ class RunStore:
             ) from None
         return run
 
-    def claim(self, worker: str, *, run_id: int | None = None) -> Run | None:
-        """Take the oldest run that may go on now and that nobody holds; with `run_id`, that one alone."""
+    def claim(
+        self, worker: str, *, run_id: int | None = None, not_of: Collection[int] = ()
+    ) -> Run | None:
+        """Take the oldest run that may go on now and that nobody holds; with `run_id`, that one alone.
+
+        `not_of`: connections whose runs are left alone, unless a run of theirs is to be canceled.
+        """
         now = self._now()
         with writing(self._engine) as session:
             query = (
@@ -90,6 +95,12 @@ class RunStore:
             )
             if run_id is not None:
                 query = query.where(Run.id == run_id)
+            if not_of:
+                query = query.where(
+                    col(Run.connection_id).is_(None)
+                    | col(Run.connection_id).not_in(not_of)
+                    | col(Run.cancel_requested_by).is_not(None)
+                )
             run = session.exec(query).first()
             if run is None:
                 return None

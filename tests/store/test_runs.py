@@ -11,9 +11,10 @@ from sqlalchemy import Engine
 from ccexport.errors import Conflict, NotFound
 from ccexport.states import RUN_MOVES, BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.batches import BatchStore, PreparedCounts
+from ccexport.store.connections import ConnectionStore
 from ccexport.store.exports import ExportStore
 from ccexport.store.runs import Held, LeaseLost, RunStore, Wait
-from ccexport.store.tables import Batch, Export, Run
+from ccexport.store.tables import Batch, Connection, Export, Run
 from tests.conftest import Clock
 
 _numbers = itertools.count(1)
@@ -92,6 +93,35 @@ def test_a_second_run_is_refused_while_one_of_the_export_is_live(
     assert runs.claim("w1")
     runs.finish(Held(first.id, "w1"), RunState.FAILED, error="no")
     assert runs.queue(new_run(export_id, clock)).id != first.id
+
+
+def test_runs_of_a_connection_that_has_its_share_are_left_alone_unless_canceled(
+    engine: Engine, runs: RunStore, clock: Clock
+) -> None:
+    connection = Connection(
+        name="Marketing",
+        name_key="marketing",
+        account_id="acc",
+        organization="Org",
+        contributors=False,
+        export_user="ana",
+        needs_sign_in=False,
+        created_at=clock(),
+    )
+    ConnectionStore(engine, clock).add(connection, agreed_by="ana", text_version="1")
+    run = new_run(None, clock)
+    run.connection_id = connection.id
+    runs.queue(run)
+    assert runs.claim("w1", not_of=[connection.id]) is None
+    runs.request_cancel(run.id, by="ana")
+    assert runs.claim("w1", not_of=[connection.id]) is not None
+
+
+def test_a_run_without_a_connection_is_claimed_whatever_others_have(
+    runs: RunStore, clock: Clock
+) -> None:
+    runs.queue(new_run(None, clock))
+    assert runs.claim("w1", not_of=[1]) is not None
 
 
 def test_two_workers_cannot_both_claim_a_run(runs: RunStore, clock: Clock) -> None:
