@@ -29,6 +29,6 @@ log_once()
 app = st.App(
     Path(__file__).parent / "ccexport" / "ui" / "shell.py",
     routes=routes(page.parts),
-    middleware=guards(INDEX_HTML, open_to_others=people_sign_in),
+    middleware=guards(INDEX_HTML, open_to_others=people_sign_in, public_url=settings.public_url),
     on_script_error=on_script_error,
 )

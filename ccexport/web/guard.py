@@ -7,27 +7,60 @@ import hashlib
 import ipaddress
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ccexport.errors import SettingError
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+READING = (
+    "GET",
+    "HEAD",
+    "OPTIONS",
+)  # nothing is uploaded here, and what people do goes over the websocket
+HEALTH_PATH = "/healthz"
+HSTS_SECONDS = 31_536_000  # a year
+_BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+_PRIVATE_PATH = "/media/"  # downloads: they hold profiles
+_READ_BY_SCRIPTS = (b"_streamlit_xsrf=",)
 _ELSEWHERE = (
     "Nobody signs in to this dashboard, so it answers on its own machine alone, as http://localhost. "
     "Set up OpenID Connect (CCEXPORT_OIDC_ISSUER) to open it to others.\n"
 )
+_ANOTHER_NAME = (
+    "The dashboard is not reached under this name. Open its public address; whoever runs ccexport says which one "
+    "that is with CCEXPORT_PUBLIC_URL.\n"
+)
+_FOREIGN_PAGE = "A page of another site may not open the dashboard.\n"
+_NO_UPLOADS = "Nothing is uploaded or changed here; the dashboard does that from its pages.\n"
+_OUR_FAULT = "Something went wrong on our side. Whoever runs ccexport finds it in the log.\n"
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
-def guards(index_html: Path, *, open_to_others: bool) -> list[Middleware]:
+def guards(index_html: Path, *, open_to_others: bool, public_url: str) -> list[Middleware]:
     """The middleware of the dashboard; `index_html` is the page whose own scripts browsers may run."""
+    address = urlsplit(public_url)
     headers = security_headers(index_html)
-    return [Middleware(_Guard, headers=headers, open_to_others=open_to_others)]
+    if address.scheme == "https":
+        headers["Strict-Transport-Security"] = f"max-age={HSTS_SECONDS}"
+    return [
+        Middleware(
+            _Guard,
+            headers=headers,
+            open_to_others=open_to_others,
+            public_origin=_origin_of(address),
+        )
+    ]
+
+
+def _origin_of(address: SplitResult) -> str:
+    """As browsers write it: in small letters, without the port that goes without saying."""
+    usual = {"http": ":80", "https": ":443"}.get(address.scheme, "")
+    return f"{address.scheme}://{address.netloc.removesuffix(usual)}".lower()
 
 
 def check_bind_address(address: str | None, *, open_to_others: bool) -> None:
@@ -75,6 +108,7 @@ def security_headers(index_html: Path) -> dict[str, str]:
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     }
 
@@ -82,33 +116,137 @@ def security_headers(index_html: Path) -> dict[str, str]:
 class _Guard:
     """Plain ASGI, so that websockets pass it too and nothing is buffered."""
 
-    def __init__(self, app: ASGIApp, *, headers: dict[str, str], open_to_others: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, headers: dict[str, str], open_to_others: bool, public_origin: str
+    ) -> None:
         self._app = app
         self._headers = headers
         self._open_to_others = open_to_others
+        self._public_origin = public_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        strictly = _Strictly(scope, send, self._headers, secure=self._is_https)
+        if (refusal := self._refusal(scope)) is not None:
+            await _refuse(refusal, scope, receive, strictly.send)
+            return
+        try:
+            await self._app(scope, receive, strictly.send)
+        except Exception:
+            # the framework's own answer to this would lie outside of the guard, without the headers
+            if scope["type"] == "http" and not strictly.has_begun:
+                await PlainTextResponse(_OUR_FAULT, 500)(scope, receive, strictly.send)
+            raise
 
-        async def send_strictly(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                given = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    given.setdefault(name, value)
-            await send(message)
+    @property
+    def _is_https(self) -> bool:
+        return self._public_origin.startswith("https:")
 
-        if self._open_to_others or _is_from_here(scope):
-            await self._app(scope, receive, send_strictly)
-        elif scope["type"] == "http":
-            await PlainTextResponse(_ELSEWHERE, 403)(scope, receive, send_strictly)
-        else:
-            await send({"type": "websocket.close", "code": 1008})
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What is answered instead, where the request may not come in."""
+        if not self._is_name_of_ours(scope):
+            return PlainTextResponse(
+                _ANOTHER_NAME if self._open_to_others else _ELSEWHERE,
+                403,
+            )
+        if scope["type"] == "websocket":
+            own = self._is_origin_of_ours(Headers(scope=scope))
+            return None if own else PlainTextResponse(_FOREIGN_PAGE, 403)
+        if scope["method"] not in READING:
+            return PlainTextResponse(_NO_UPLOADS, 405, {"Allow": ", ".join(READING)})
+        return None
+
+    def _is_name_of_ours(self, scope: Scope) -> bool:
+        """Without sign-in both the peer and the name it asks for are this machine: a foreign name that leads here is
+        a page that rebinds its DNS. With it, the public address is the only other name; health is for any.
+        """
+        client, name = scope.get("client"), _host_name(Headers(scope=scope).get("host", ""))
+        if not self._open_to_others:
+            return (client is None or is_loopback(client[0])) and is_loopback(name)
+        is_public = name == urlsplit(self._public_origin).hostname
+        return is_public or is_loopback(name) or scope["path"] == HEALTH_PATH
+
+    def _is_origin_of_ours(self, headers: Headers) -> bool:
+        """A page of another site, or of another port of this machine, may not speak for the person in front of it.
+
+        Browsers always name the origin; what names none is not led here by a page.
+        """
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        given, public = urlsplit(origin.lower()), urlsplit(self._public_origin)
+        if self._open_to_others and given.netloc == public.netloc:
+            return given.scheme == public.scheme  # also where a proxy asks under another name
+        return given.scheme in ("http", "https") and given.netloc == headers.get("host", "").lower()
 
 
-def _is_from_here(scope: Scope) -> bool:
-    """Both the peer and the name it asked for: a foreign name that leads here is a page that rebinds its DNS."""
-    client = scope.get("client")
-    asked_for = urlsplit(f"//{Headers(scope=scope).get('host', '')}").hostname or ""
-    return (client is None or is_loopback(client[0])) and is_loopback(asked_for)
+class _Strictly:
+    """Sends an answer with the headers that it lacks, and with its cookies made strict."""
+
+    def __init__(self, scope: Scope, send: Send, headers: dict[str, str], *, secure: bool) -> None:
+        self._scope = scope
+        self._send = send
+        self._headers = headers
+        self._secure = secure
+        self.has_begun = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "websocket.close" and not self.has_begun:
+            # before the handshake it means a refusal, which the server would say without the headers
+            self.has_begun = True
+            await _refuse(PlainTextResponse("", 403), self._scope, _nothing, self.send)
+            return
+        if message["type"] in _BEGINNINGS:
+            self.has_begun = True
+            given = MutableHeaders(scope=message)
+            for name, value in self._headers.items():
+                given[name] = value
+            if _PRIVATE_PATH in self._scope["path"]:
+                given["Cache-Control"] = "no-store"
+            message["headers"] = [
+                (
+                    name,
+                    _strict_cookie(value, secure=self._secure) if name == b"set-cookie" else value,
+                )
+                for name, value in message["headers"]
+            ]
+        await self._send(message)
+
+
+async def _nothing() -> Message:
+    return {"type": "websocket.disconnect", "code": 1006}
+
+
+async def _refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer as it is, to a websocket's handshake too."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get(
+        "extensions", {}
+    ):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await answer(scope, receive, send)
+
+
+def _strict_cookie(value: bytes, *, secure: bool) -> bytes:
+    """No script reads it, no other site sends it along, and behind HTTPS it stays there.
+
+    Streamlit sets the last only where it serves HTTPS itself. Its token against forged requests is there to be read.
+    """
+    given = {part.strip().partition(b"=")[0].lower() for part in value.split(b";")[1:]}
+    if not value.startswith(_READ_BY_SCRIPTS) and b"httponly" not in given:
+        value += b"; HttpOnly"
+    if b"samesite" not in given:
+        value += b"; SameSite=Lax"
+    if secure and b"secure" not in given:
+        value += b"; Secure"
+    return value
+
+
+def _host_name(host: str) -> str:
+    """Of a Host header, without the port; nothing where it is no name."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from math import ceil
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
@@ -16,20 +17,24 @@ from starlette.routing import Route
 from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, RetryableError
 from ccexport.services.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
+from ccexport.web.attempts import FailedAttempts
 from ccexport.web.plain_page import plain_page
 
 log = logging.getLogger(__name__)
 
 MAX_PARAMETER_CHARACTERS = 4_096
 _COOKIE_PATH = "/oauth"
+_TOO_MANY = (
+    "Too many sign-ins from here have failed. Nothing was stored. Wait a few minutes, then open Settings > "
+    "Connections and start the sign-in again."
+)
 
 
-def oauth_routes(get_parts: Callable[[], Parts]) -> list[Route]:
+def oauth_routes(get_parts: Callable[[], Parts], failures: FailedAttempts) -> list[Route]:
     """`/oauth/start/<ticket>` and `/oauth/callback`, the redirect address registered at Constant Contact."""
 
+    @_held_back(failures)
     def start(request: Request) -> Response:
-        if request.method == "HEAD":  # a look, not a visit: the ticket is for the visit
-            return Response(status_code=405)
         parts = get_parts()
         try:
             departure = SignIns(parts).start(request.path_params["ticket"])
@@ -47,9 +52,8 @@ def oauth_routes(get_parts: Callable[[], Parts]) -> list[Route]:
         )
         return answer
 
+    @_held_back(failures)
     def callback(request: Request) -> Response:
-        if request.method == "HEAD":
-            return Response(status_code=405)
         params = {k: v[:MAX_PARAMETER_CHARACTERS] for k, v in request.query_params.items()}
         try:
             connection = SignIns(get_parts()).finish(params, request.cookies)
@@ -67,6 +71,31 @@ def oauth_routes(get_parts: Callable[[], Parts]) -> list[Route]:
         Route("/oauth/start/{ticket}", start, methods=["GET"]),
         Route("/oauth/callback", callback, methods=["GET"]),
     ]
+
+
+Handler = Callable[[Request], Response]
+
+
+def _held_back(failures: FailedAttempts) -> Callable[[Handler], Handler]:
+    """Who keeps failing has to wait: nobody finds a ticket or a state by trying, nor fills the log."""
+
+    def hold_back(handle: Handler) -> Handler:
+        def held_back(request: Request) -> Response:
+            if request.method == "HEAD":  # a look, not a visit: the ticket is for the visit
+                return Response(status_code=405)
+            address = request.client.host if request.client else ""
+            if seconds := ceil(failures.seconds_to_wait(address)):
+                answer: Response = plain_page("Too many attempts", _TOO_MANY, 429)
+                answer.headers["Retry-After"] = str(seconds)
+                return answer
+            answer = handle(request)
+            if answer.status_code == 400:
+                failures.failed(address)
+            return answer
+
+        return held_back
+
+    return hold_back
 
 
 def _refusal(title: str, error: CcexportError) -> Response:

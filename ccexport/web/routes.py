@@ -9,13 +9,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ccexport.assembly import Parts
+from ccexport.web.attempts import FailedAttempts
 from ccexport.web.health import health_route
 from ccexport.web.oauth import oauth_routes
 
 
 def routes(get_parts: Callable[[], Parts]) -> list[BaseRoute]:
     """All of them; the rooms are asked for with each request, so that a store that is away now may be back then."""
-    return [*oauth_routes(get_parts), health_route(get_parts), Route("/home", _home)]
+    return [
+        *oauth_routes(get_parts, FailedAttempts()),
+        health_route(get_parts),
+        Route("/home", _home),
+    ]
 
 
 def _home(_request: Request) -> Response:

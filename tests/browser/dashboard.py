@@ -39,7 +39,9 @@ CHROMIUM_FLAGS = (
 class Dashboard:
     """A running `serve`; `lines` is what it and its pages have said so far."""
 
-    def __init__(self, house: House, *, with_worker: bool) -> None:
+    def __init__(
+        self, house: House, *, with_worker: bool, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.house = house
         self.port = _free_port()
         self.lines: list[str] = []
@@ -52,7 +54,7 @@ class Dashboard:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=ROOT,
-            env=house.environment(),
+            env=house.environment() | dict(variables or {}),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -97,9 +99,11 @@ def house_beside_sandbox(folder: Path, source: Path, behaviour: Behaviour) -> It
 
 
 @contextmanager
-def served(house: House, *, with_worker: bool = True) -> Iterator[Dashboard]:
-    """The dashboard, answering."""
-    dashboard = Dashboard(house, with_worker=with_worker)
+def served(
+    house: House, *, with_worker: bool = True, variables: Mapping[str, str] | None = None
+) -> Iterator[Dashboard]:
+    """The dashboard, answering; `variables` are further ones of its environment."""
+    dashboard = Dashboard(house, with_worker=with_worker, variables=variables)
     try:
         dashboard.wait_until_ready()
         yield dashboard

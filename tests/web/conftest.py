@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,15 +36,23 @@ export = pages.export
 def web(parts: Parts) -> Iterator[str]:
     """The address of the routes."""
     app = Starlette(
-        routes=routes(lambda: parts), middleware=guards(INDEX_HTML, open_to_others=False)
+        routes=routes(lambda: parts),
+        middleware=guards(INDEX_HTML, open_to_others=False, public_url=parts.settings.public_url),
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with serving(app) as url:
         requests.get(f"{url}/healthz", timeout=10)  # the listener queues it until the server is up
         yield url
+
+
+@contextmanager
+def serving(app: Starlette) -> Iterator[str]:
+    """The address of the application, served in a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, ws="websockets-sansio", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join(10)
 
