@@ -40,7 +40,7 @@ def web(parts: Parts) -> Iterator[str]:
         middleware=guards(INDEX_HTML, open_to_others=False, public_url=parts.settings.public_url),
     )
     with serving(app) as url:
-        requests.get(f"{url}/healthz", timeout=10)  # the listener queues it until the server is up
+        requests.get(f"{url}/healthz", timeout=60)  # the listener queues it until the server is up
         yield url
 
 

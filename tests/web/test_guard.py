@@ -11,7 +11,7 @@ from ccexport.assembly import Parts
 from ccexport.errors import SettingError, StoreError
 from ccexport.web.guard import check_bind_address, is_loopback, security_headers
 
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 @pytest.mark.parametrize(

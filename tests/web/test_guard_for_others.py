@@ -20,7 +20,7 @@ from websockets.typing import Origin
 from ccexport.web.guard import guards
 from tests.web.conftest import INDEX_HTML, serving
 
-TIMEOUT = 30
+TIMEOUT = 60
 PUBLIC_URL = "https://Exports.example:443/tools"
 
 

@@ -13,7 +13,7 @@ from ccexport.services.access import local_administrator
 from ccexport.services.sign_ins import SignIns
 from ccexport.store.tables import Connection
 
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 def test_sign_in_there_and_back_makes_the_connection(

@@ -19,7 +19,7 @@ from ccexport.store.sign_ins import GOOD_FOR
 from ccexport.store.tables import Connection, Consent, OAuthSignIn, Token
 from ccexport.web.attempts import MAX_FAILURES
 
-TIMEOUT = 30
+TIMEOUT = 60
 BAD_TARGETS = (
     "https://evil.example/",
     "//evil.example/",

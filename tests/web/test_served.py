@@ -23,7 +23,7 @@ from ccexport.store.workers import WorkerStore
 from ccexport.ui.shell import MENU
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT = 30
+TIMEOUT = 60
 SCREENS = [s.name for screens in MENU.values() for s in screens][::-1]  # Home, the easy one, last
 
 
