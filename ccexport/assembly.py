@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import AppCredentials
-from ccexport.constantcontact.client import Client
+from ccexport.constantcontact.client import TIMEOUT_SECONDS, Client
+from ccexport.constantcontact.throttling import Throttling
 from ccexport.errors import SettingError
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
@@ -46,6 +47,8 @@ class Parts:
 
     settings: Settings
     now: Now = utc_now
+    sleep: Callable[[float], None] = time.sleep  # before something is asked again
+    timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS  # of the API: to connect, between bytes
 
     @cached_property
     def engine(self) -> Engine:
@@ -108,8 +111,17 @@ class Parts:
     def tokens(self) -> TokenKeeper:
         store = TokenStore(self.engine, self.keys, self.now)
         return TokenKeeper(
-            store, self.connections, self.settings.cc_auth_url, self.app, now=self.now
+            store,
+            self.connections,
+            self.settings.cc_auth_url,
+            self.app,
+            now=self.now,
+            sleep=self.sleep,
         )
+
+    @cached_property
+    def throttling(self) -> Throttling:
+        return Throttling(self.now)
 
     @property
     def app(self) -> AppCredentials:
@@ -137,15 +149,25 @@ class Parts:
             get_token=lambda: self.tokens.access_token(connection_id),
             refresh_token=lambda rejected: self.tokens.renewed(connection_id, rejected),
             pace=lambda _operation: self._wait_for_slot(guard),
+            get_scope=lambda: self.tokens.scope(connection_id),
+            heard=self.throttling.heard,
+            timeout_seconds=self.timeout_seconds,
+            sleep=self.sleep,
+            now=self.now,
         )
 
-    def client_with_token(self, access_token: str) -> Client:
+    def client_with_token(self, access_token: str, scope: str) -> Client:
         """A paced client for a sign-in that is not stored yet."""
         return Client(
             self.settings.cc_api_url,
             get_token=lambda: access_token,
             refresh_token=None,
             pace=lambda _operation: self._wait_for_slot(None),
+            get_scope=lambda: scope,
+            heard=self.throttling.heard,
+            timeout_seconds=self.timeout_seconds,
+            sleep=self.sleep,
+            now=self.now,
         )
 
     def _wait_for_slot(self, guard: Callable[[], None] | None) -> None:
@@ -170,6 +192,7 @@ class Parts:
             open_source=self.open_source,
             client_for=self.client_for,
             activities=ActivityBoard(self.now),
+            throttled_for=self.throttling.lasts,
             max_profiles=self.settings.max_profiles,
             poll_seconds=self.settings.poll_seconds,
             sleep=stop.wait,

@@ -28,7 +28,7 @@ from ccexport.errors import (
     SetupError,
     UsageError,
 )
-from ccexport.redaction import configure_logging, redact
+from ccexport.redaction import configure_logging, redact, with_their_words
 from ccexport.settings import load_settings
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def main() -> NoReturn:
     except RetryableError as error:
         _end(1, _later(error))
     except CcexportError as error:
-        _end(1, str(error))
+        _end(1, with_their_words(str(error), error.detail))
     except Exception:  # a bug of ours: a person gets one line with a number, the log has the rest
         number = uuid.uuid4().hex[:8]
         log.exception("error %s", number)

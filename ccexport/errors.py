@@ -12,6 +12,7 @@
     │   └── ConstantContactRefused   a request was refused for good (most 4xx)
     │       ├── NotConnected         the sign-in is no longer accepted
     │       ├── AccessDenied         privilege or scope missing, or the application deactivated
+    │       ├── ApplicationRefused   the application's id, secret or settings are not accepted
     │       └── NotFoundThere        Constant Contact knows no such list, activity, …
     └── RetryableError        the worker tries again by itself
         ├── RateLimited       more than so many requests a second; wait a moment
@@ -28,7 +29,9 @@ from __future__ import annotations
 
 
 class CcexportError(Exception):
-    """Base of all errors of ours."""
+    """Base of all errors of ours. `detail`: Constant Contact's own words, where it said any."""
+
+    detail: str = ""
 
 
 class SetupError(CcexportError):
@@ -92,6 +95,10 @@ class NotConnected(ConstantContactRefused):
 
 class AccessDenied(ConstantContactRefused):
     """A privilege or scope is missing, or the application was deactivated."""
+
+
+class ApplicationRefused(ConstantContactRefused):
+    """The sign-in service refuses the application: its id, secret or settings. Says nothing about any other request."""
 
 
 class NotFoundThere(ConstantContactRefused):

@@ -19,13 +19,17 @@ from datetime import datetime, timedelta
 
 from ccexport.constantcontact.client import Client
 from ccexport.errors import (
+    AccessDenied,
+    ApplicationRefused,
     NotConnected,
     QueueFull,
     QuotaExceeded,
+    RateLimited,
     RetryableError,
     SetupError,
     StoreError,
 )
+from ccexport.redaction import with_their_words
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.steps.following import PollTimer, follow_batches
 from ccexport.steps.outcomes import RunTotals, judge_run
@@ -42,6 +46,12 @@ FIRST_WAIT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 15 * 60.0
 QUEUE_WAIT_SECONDS = 120.0
 QUOTA_JITTER_SECONDS = 120.0
+ONE_DAY = timedelta(days=1)
+NEW_DAY_SETTLES = timedelta(
+    minutes=15
+)  # clocks differ, and so may the moment when a day's count begins anew
+THROTTLED_MEANS_QUOTA = timedelta(minutes=5)
+NOT_SENT = (BatchState.PENDING, BatchState.CANCELED)
 LONGEST_PAUSE_SECONDS = 2.0  # between two looks at a cancel request
 
 
@@ -58,9 +68,10 @@ def execute_run(held: Held, tools: Tools) -> None:
         log.error("run %d: %s", held.run_id, error)  # the lease lapses; the run is tried again then
     except (RetryableError, NotConnected) as error:
         _wait_or_cancel(held, _why(error, held, tools), tools)
+    except (AccessDenied, ApplicationRefused) as error:
+        _stop_or_wait_for_a_person(held, error, tools)
     except SetupError as error:
-        tools.runs.finish(held, RunState.FAILED, error=str(error))
-        log.error("run %d failed: %s", held.run_id, error)
+        _fail(held, error, tools)
     except Exception:  # a bug of ours: the run ends and says so, the worker lives on
         number = uuid.uuid4().hex[:8]
         log.exception("run %d: error %s", held.run_id, number)
@@ -164,25 +175,54 @@ def _finish(held: Held, tools: Tools) -> None:
     log.info("run %d: %s", held.run_id, state)
 
 
+def _stop_or_wait_for_a_person(
+    held: Held, error: AccessDenied | ApplicationRefused, tools: Tools
+) -> None:
+    """A person has to mend the sign-in. A run that sent something waits for that, lest it never adds up."""
+    if any(batch.state not in NOT_SENT for batch in tools.batches.of_run(held.run_id)):
+        _wait_or_cancel(held, _why(error, held, tools), tools)
+    else:
+        _fail(held, error, tools)
+
+
+def _fail(held: Held, error: SetupError, tools: Tools) -> None:
+    tools.runs.finish(held, RunState.FAILED, error=with_their_words(str(error), error.detail))
+    log.error("run %d failed: %s", held.run_id, error)
+
+
 def _why(error: Exception, held: Held, tools: Tools) -> Wait:
     """Which waiting an error means, and until when. Waits without progress grow; none counts as a failure."""
     now, run = tools.now(), tools.runs.get(held.run_id)
-    if isinstance(error, NotConnected):
+    if isinstance(error, NotConnected | AccessDenied | ApplicationRefused):
         tools.connections.set_needs_sign_in(run.connection_id or 0, needed=True)
         return Wait(WaitingFor.SIGN_IN, None, str(error))
+    if isinstance(error, RateLimited) and tools.throttled_for() >= THROTTLED_MEANS_QUOTA:
+        error = QuotaExceeded(
+            "Constant Contact has refused every request for minutes as one too many, so the day's requests are held "
+            "to be used up. It goes on after 00:00 UTC."
+        )
     if isinstance(error, QuotaExceeded):
-        tools.budget.mark_exhausted()
-        jitter = random.uniform(1, QUOTA_JITTER_SECONDS)  # noqa: S311  # spreads load, hides nothing
-        return Wait(WaitingFor.QUOTA, next_reset(now) + timedelta(seconds=jitter), str(error))
+        return Wait(WaitingFor.QUOTA, _quota_until(now, tools), str(error))
     if isinstance(error, QueueFull):
-        return Wait(WaitingFor.QUEUE, now + timedelta(seconds=QUEUE_WAIT_SECONDS), str(error))
-    return Wait(WaitingFor.SERVICE, _next_try(error, now, run.waits, tools), str(error))
-
-
-def _next_try(error: Exception, now: datetime, waits: int, tools: Tools) -> datetime:
+        until = _next_try(error, now, run.waits, QUEUE_WAIT_SECONDS)
+        return Wait(WaitingFor.QUEUE, until, str(error))
     first = min(FIRST_WAIT_SECONDS, tools.poll_seconds)
+    return Wait(WaitingFor.SERVICE, _next_try(error, now, run.waits, first), str(error))
+
+
+def _quota_until(now: datetime, tools: Tools) -> datetime:
+    """A while after 00:00 UTC. Just after it the refusal may be about the day before: then soon, and no day is lost."""
+    jitter = timedelta(seconds=random.uniform(1, QUOTA_JITTER_SECONDS))  # noqa: S311  # spreads load, hides nothing
+    today = tools.budget.today()
+    if today.used < today.limit and now + ONE_DAY - next_reset(now) < NEW_DAY_SETTLES:
+        return now + NEW_DAY_SETTLES / 3 + jitter
+    tools.budget.mark_exhausted()
+    return next_reset(now) + jitter
+
+
+def _next_try(error: Exception, now: datetime, waits: int, first_seconds: float) -> datetime:
     asked = error.retry_after_seconds if isinstance(error, RetryableError) else None
-    seconds = max(min(first * 2 ** min(waits, 16), LONGEST_WAIT_SECONDS), asked or 0.0)
+    seconds = max(min(first_seconds * 2 ** min(waits, 16), LONGEST_WAIT_SECONDS), asked or 0.0)
     return now + timedelta(seconds=seconds)
 
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 MASK = "***"
+MAX_QUOTED_CHARACTERS = 300
 QUIET_LOGGERS = ("requests_oauthlib", "oauthlib", "urllib3")  # their DEBUG prints tokens and bodies
 
 _KEYS = (
@@ -59,6 +60,12 @@ def redact(text: str) -> str:
         text = _URL_PASSWORD.sub(rf"\g<start>{MASK}@", text)
         text = _EMAIL.sub(_mask_found_email, text)
     return text
+
+
+def with_their_words(message: str, detail: str) -> str:
+    """One line: our message, and what the other side said about it, where it said anything."""
+    words = redact(" ".join(detail.split()))[:MAX_QUOTED_CHARACTERS]
+    return f'{message} Constant Contact says: "{words}"' if words else message
 
 
 def _mask_value_of_key(match: re.Match[str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-NEEDED_PRIVILEGES = frozenset({"contacts:read", "contacts:write", "contacts:lists:read"})
+NEEDED_PRIVILEGES = frozenset(
+    {"account:read", "contacts:read", "contacts:write", "contacts:lists:read"}
+)
 LIST_CREATOR_PRIVILEGE = "contacts:lists:write"
 NEEDED_SCOPES = frozenset({"contact_data", "account_read"})
 
@@ -15,7 +17,7 @@ def missing_privileges(granted: Set[str], *, may_create_lists: bool = False) -> 
     return needed - granted
 
 
-def explain_denied(granted: Set[str], scope: str) -> str:
+def explain_denied(granted: Set[str], scope: str, *, may_create_lists: bool = False) -> str:
     """One line on why Constant Contact denied a request (403), from the user's privileges and the sign-in's scope.
 
     A deactivated application does not get this far: asking for the privileges is denied then too.
@@ -26,7 +28,7 @@ def explain_denied(granted: Set[str], scope: str) -> str:
             f"The sign-in did not grant {_and(lacking)}. Open Settings > Connections, choose the connection, select "
             "Authenticate and allow everything asked for."
         )
-    if missing := missing_privileges(granted):
+    if missing := missing_privileges(granted, may_create_lists=may_create_lists):
         return (
             f"The user who signed in at Constant Contact lacks {_and(missing)}. Sign in as the account's owner or an "
             "account manager: Settings > Connections, Authenticate."

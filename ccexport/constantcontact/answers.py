@@ -32,6 +32,7 @@ MAX_ATTEMPTS = 3  # of one call, the first included
 MAX_RETRY_WAIT_SECONDS = (
     1.5  # of one wait inside a call; longer ones are the run's, as a state people can see
 )
+MAX_REPEATED_SECONDS = 10.0  # an attempt that took longer is not repeated inside a call either
 _REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-amz-apigw-id", "x-eig-tracking-id")
 NOT_CONNECTED = (
     "Constant Contact no longer accepts the sign-in of this connection. Open Settings > Connections, "
@@ -107,6 +108,12 @@ def error_of(answer: Answer) -> CcexportError:
     key, detail = their_words(answer.body)
     if answer.status == 429:
         return _too_many(answer, key)
+    if answer.status == 409 and answer.request.operation != "create_list":
+        return ServiceTrouble(
+            f"Constant Contact could not {answer.request.purpose} beside something else that it was doing (409). "
+            "It is tried again.",
+            retry_after_seconds=retry_after(answer),
+        )
     if 400 <= answer.status <= 499 and answer.status not in (408, 425):
         return _refusal(answer, key, detail)
     if 300 <= answer.status <= 399:
@@ -129,14 +136,15 @@ def lost_answer(request: Request, why: str, *, sent: bool) -> CcexportError:
 
 
 def decide_retry(
-    request: Request, error: CcexportError, attempt: int, jitter: float
+    request: Request, error: CcexportError, attempt: int, jitter: float, took_seconds: float = 0.0
 ) -> float | None:
     """Seconds to wait before the same request is sent once more within this call; None: not at all.
 
-    `attempt` counts from 1; `jitter` is 0 to 1. Refused for pace (429 throttled): nothing was done, so any request.
+    `attempt` counts from 1 and took `took_seconds`; `jitter` is 0 to 1.
+    Refused for pace (429 throttled): nothing was done, so any request.
     Trouble: only what is safe to repeat. Everything else is decided by the run, which can wait where people see it.
     """
-    if attempt >= MAX_ATTEMPTS:
+    if attempt >= MAX_ATTEMPTS or took_seconds > MAX_REPEATED_SECONDS:
         return None
     if isinstance(error, RateLimited):
         wait = max(1.0, error.retry_after_seconds or 0.0) + jitter * 0.4
@@ -221,8 +229,7 @@ def _refusal_kind(answer: Answer, key: str) -> tuple[type[ConstantContactRefused
         )
     code = f"{status} {key}" if key else str(status)
     return ConstantContactRefused, (
-        f"Constant Contact refused to {purpose} ({code}). Its own words are in the details; "
-        "change what they name and run again."
+        f"Constant Contact refused to {purpose} ({code}). Change what its own words name, and run again."
     )
 
 

@@ -40,6 +40,7 @@ from ccexport.constantcontact.transport import (
 )
 from ccexport.errors import (
     AccessDenied,
+    ApplicationRefused,
     CcexportError,
     ConstantContactRefused,
     NotConnected,
@@ -312,6 +313,12 @@ def _token_error(answer: Answer) -> CcexportError:
             else NOT_CONNECTED
         )
         return NotConnected(message, status=answer.status, error_key=error, detail=detail)
+    if not error and answer.status != 401:  # a gateway's page: no word of the sign-in service
+        return ServiceTrouble(
+            f"Constant Contact's sign-in service gives an answer that is none ({answer.status}). Try again in a few "
+            "minutes; if it stays so, compare CCEXPORT_CC_AUTH_URL with the documentation.",
+            retry_after_seconds=wait,
+        )
     if error == "invalid_client" or answer.status == 401:
         message = (
             "Constant Contact does not accept the application's id or secret. Compare CCEXPORT_CC_CLIENT_ID and "
@@ -323,7 +330,7 @@ def _token_error(answer: Answer) -> CcexportError:
             f"Constant Contact refused to {answer.request.purpose} ({code}). Compare the application's settings in the "
             "developer portal (redirect address, kind of sign-in) with those of this installation."
         )
-    return ConstantContactRefused(
+    return ApplicationRefused(
         message,
         status=answer.status,
         error_key=error,

@@ -17,6 +17,7 @@ import requests
 from requests.auth import AuthBase
 
 from ccexport.constantcontact import protocol
+from ccexport.constantcontact.access import explain_denied
 from ccexport.constantcontact.answers import (
     Answer,
     Request,
@@ -47,8 +48,15 @@ from ccexport.constantcontact.transport import (
     was_never_sent,
     what_failed,
 )
-from ccexport.errors import OutcomeUnknown, RetryableError, ServiceTrouble
+from ccexport.errors import (
+    AccessDenied,
+    CcexportError,
+    OutcomeUnknown,
+    RetryableError,
+    ServiceTrouble,
+)
 
+TIMEOUT_SECONDS = (5.0, 60.0)  # to connect, between bytes
 MAX_PAGES = 5_000  # of one collection: 2,500,000 contacts
 MAX_EXPORT_BYTES = 1_000_000_000
 MAX_EXPORT_SECONDS = 3_600.0
@@ -61,7 +69,8 @@ class Client:
 
     `get_token` gives an access token that lives for a while; `refresh_token(rejected)` is asked once after a 401 and
     gives another one or raises `NotConnected`; without it a 401 goes up. `pace(operation)` is called right before
-    each request goes on the wire: it blocks until there is room or raises `QuotaExceeded`.
+    each request goes on the wire: it blocks until there is room or raises `QuotaExceeded`. `get_scope` says what the
+    sign-in granted, to explain why a request is denied. `heard(status)` is told the status of each answer.
     """
 
     def __init__(
@@ -71,7 +80,9 @@ class Client:
         refresh_token: Callable[[str], str] | None,
         pace: Callable[[str], None],
         *,
-        timeout_seconds: tuple[float, float] = (5, 60),
+        get_scope: Callable[[], str] | None = None,
+        heard: Callable[[int], None] = lambda _status: None,
+        timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
         session: requests.Session | None = None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -80,6 +91,8 @@ class Client:
         self._get_token = get_token
         self._refresh_token = refresh_token
         self._pace = pace
+        self._get_scope = get_scope
+        self._heard = heard
         self._timeout_seconds = timeout_seconds
         self._session = session or requests.Session()
         self._sleep = sleep
@@ -249,11 +262,15 @@ class Client:
         """A 2xx response whose body is still to be read. Repeats within the rule of `decide_retry`."""
         attempt = 1
         while True:
+            started = time.monotonic()
             try:
                 return self._open_once(request)
+            except AccessDenied as error:
+                raise self._explained(request, error) from None
             except RetryableError as error:
-                # jitter keeps processes apart and is no secret
-                wait = decide_retry(request, error, attempt, random.random())  # noqa: S311
+                jitter = random.random()  # noqa: S311  # keeps processes apart and is no secret
+                took_seconds = time.monotonic() - started
+                wait = decide_retry(request, error, attempt, jitter, took_seconds)
                 if wait is None:
                     raise
             self._sleep(wait)
@@ -271,6 +288,28 @@ class Client:
         with response:
             read_json(self._answer(request, response))  # raises what the status means
         raise AssertionError("not reached: a status that is not 2xx raises")
+
+    def _explained(self, request: Request, denied: AccessDenied) -> AccessDenied:
+        """Why a request was denied, as far as the user's privileges and the sign-in's scope tell."""
+        if request.operation == "user_privileges" or self._get_scope is None:
+            return denied
+        try:
+            words = explain_denied(
+                self.privileges(),
+                self._get_scope(),
+                may_create_lists=request.operation == "create_list",
+            )
+        except AccessDenied as error:  # these are denied to nobody but a deactivated application
+            words = str(error)
+        except CcexportError:
+            return denied
+        return AccessDenied(
+            words,
+            status=denied.status,
+            error_key=denied.error_key,
+            detail=denied.detail,
+            request_id=denied.request_id,
+        )
 
     def _token(self, get: Callable[[], str]) -> str:
         """A token; a renewal whose outcome is unknown says nothing about the request, which was not sent."""
@@ -297,6 +336,7 @@ class Client:
         except requests.RequestException as error:
             # without its cause, whose text holds the address asked for and with it an email
             raise lost_answer(request, what_failed(error), sent=not was_never_sent(error)) from None
+        self._heard(response.status_code)
         self._note_clock(request, response)
         return response
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -66,9 +65,9 @@ class Connections:
                 code,
                 sign_in.code_verifier,
             ),
-            time.sleep,
+            self._parts.sleep,
         )
-        with closing(self._parts.client_with_token(pair.access_token)) as client:
+        with closing(self._parts.client_with_token(pair.access_token, pair.scope)) as client:
             account = client.account()
         existing = self._parts.connections.find(name)
         if existing is not None:

@@ -109,6 +109,7 @@ class Lists:
             get_token=lambda: self._parts.tokens.access_token(connection_id),
             refresh_token=lambda rejected: self._parts.tokens.renewed(connection_id, rejected),
             pace=pace,
+            get_scope=lambda: self._parts.tokens.scope(connection_id),
             timeout_seconds=TIMEOUT_SECONDS,
         )
         try:

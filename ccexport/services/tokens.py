@@ -65,6 +65,10 @@ class TokenKeeper:
             return pair.access_token
         return self._renew(connection_id, stored.version)
 
+    def scope(self, connection_id: int) -> str:
+        """What the sign-in granted, as Constant Contact said it; "" where it did not say."""
+        return _from_bytes(self._read(connection_id).content).scope
+
     def _is_fresh(self, stored: StoredPair) -> bool:
         """Ten minutes before the end is time to renew, or for short-lived tokens the last quarter of their life."""
         life = stored.expires_at - stored.issued_at
@@ -86,6 +90,8 @@ class TokenKeeper:
             self._tokens.give_lease_back(connection_id, owner)
 
     def _renew_alone(self, connection_id: int) -> str:
+        if self._connections.get(connection_id).needs_sign_in:  # final: it is not asked again
+            raise self._needs_sign_in(connection_id)
         old = _from_bytes(self._read(connection_id).content)
         try:
             new = patiently(lambda: self._refresh(old), self._sleep)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from ccexport.constantcontact.client import Client
 from ccexport.constantcontact.model import Activity
-from ccexport.errors import NotFoundThere
-from ccexport.redaction import redact
+from ccexport.errors import (
+    AccessDenied,
+    ApplicationRefused,
+    ConstantContactRefused,
+    NotConnected,
+    NotFoundThere,
+    ServiceTrouble,
+)
+from ccexport.redaction import redact, with_their_words
 from ccexport.states import BatchState
 from ccexport.steps.outcomes import first_words, judge_activity
 from ccexport.steps.sending import record_submitted
@@ -60,12 +69,13 @@ def follow_batches(
     if not open_batches:
         return None
     latest = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
-    activities = tools.activities.look(
-        run.connection_id or 0,
-        client,
-        not_before=max(latest, tools.now() - timedelta(seconds=tools.poll_seconds / 2)),
-        wanted={batch.file_name for batch in open_batches},
-    )
+    with _trouble_where_refused():
+        activities = tools.activities.look(
+            run.connection_id or 0,
+            client,
+            not_before=max(latest, tools.now() - timedelta(seconds=tools.poll_seconds / 2)),
+            wanted={batch.file_name for batch in open_batches},
+        )
     by_id = {activity.activity_id: activity for activity in activities}
     by_name = {activity.file_name: activity for activity in activities}
     settled = [
@@ -78,6 +88,18 @@ def follow_batches(
         )
     ]
     return (tools.now() - min(settled)).total_seconds() if settled else None
+
+
+@contextmanager
+def _trouble_where_refused() -> Iterator[None]:
+    """To fail to read what became of a file is not the file's failure: it is looked at again, later."""
+    try:
+        yield
+    except (NotConnected, AccessDenied, ApplicationRefused):
+        raise
+    except ConstantContactRefused as error:
+        message = f"Constant Contact does not show what became of the files ({error.status}). It is asked again."
+        raise ServiceTrouble(with_their_words(message, error.detail)) from None
 
 
 def _look_up(held: Held, batch: Batch, found: Activity | None, tools: Tools) -> bool:
@@ -96,9 +118,9 @@ def _look_up(held: Held, batch: Batch, found: Activity | None, tools: Tools) -> 
 def _follow(
     held: Held, batch: Batch, activity: Activity | None, client: Client, tools: Tools
 ) -> bool:
-    try:
-        activity = activity or client.activity(batch.activity_id or "")
-    except NotFoundThere:
+    with _trouble_where_refused():
+        activity = activity or _asked_alone(client, batch.activity_id or "")
+    if activity is None:
         return _give_up(held, batch, "Constant Contact no longer knows the activity.", tools)
     if activity.is_terminal:
         _record_end(held, batch, activity, tools)
@@ -109,6 +131,14 @@ def _follow(
         words = f'The activity did not end within {hours} hours (its state is "{activity.state}").'
         return _give_up(held, batch, words, tools)
     return False
+
+
+def _asked_alone(client: Client, activity_id: str) -> Activity | None:
+    """An activity that is not among the account's; None where it is gone, ten days after its end."""
+    try:
+        return client.activity(activity_id)
+    except NotFoundThere:
+        return None
 
 
 def _record_end(held: Held, batch: Batch, activity: Activity, tools: Tools) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ccexport.constantcontact.client import Client
 from ccexport.errors import (
     AccessDenied,
+    ApplicationRefused,
     ConstantContactRefused,
     NotConnected,
     OutcomeUnknown,
@@ -76,7 +77,7 @@ def send_batch(
         activity = client.import_contacts(batch.file_name, content, run.list_id)
     except OutcomeUnknown:
         raise
-    except (RetryableError, NotConnected, AccessDenied) as error:
+    except (RetryableError, NotConnected, AccessDenied, ApplicationRefused) as error:
         tools.batches.move(held, batch, BatchState.PENDING, detail=str(error))
         raise
     except ConstantContactRefused as error:

@@ -45,6 +45,7 @@ class Tools:
         [int, Callable[[], None]], Client
     ]  # connection id, guard before each request
     activities: ActivityBoard
+    throttled_for: Callable[[], timedelta]  # how long every answer of the API has been a 429
     max_profiles: int
     poll_seconds: float
     sleep: Callable[[float], bool]  # True: the process was asked to end meanwhile

@@ -12,6 +12,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, RetryableError, SetupError
+from ccexport.redaction import with_their_words
 from ccexport.services.access import Person, Role, local_administrator
 from ccexport.settings import load_settings
 
@@ -51,7 +52,7 @@ def errors_shown() -> Iterator[None]:
     try:
         yield
     except (SetupError, RetryableError) as error:
-        st.error(plain(str(error)))
+        st.error(plain(with_their_words(str(error), error.detail)))
 
 
 def go_to(address: str) -> None:

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, RetryableError
+from ccexport.redaction import with_their_words
 from ccexport.services.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.plain_page import plain_page
@@ -101,7 +102,7 @@ def _held_back(failures: FailedAttempts) -> Callable[[Handler], Handler]:
 def _refusal(title: str, error: CcexportError) -> Response:
     """400, or 502 where it was Constant Contact that did not manage."""
     log.warning("%s: %s", title, error)
-    text = str(error)
+    text = with_their_words(str(error), error.detail)
     if not isinstance(error, RetryableError):
         return plain_page(title, text, 400)
     return plain_page(title, f"{text} Nothing was stored.", 502)

@@ -64,7 +64,7 @@ STATUSES: dict[int, tuple[type[CcexportError], type[CcexportError]]] = {
     404: (NotFoundThere, NotFoundThere),
     405: (ConstantContactRefused, ConstantContactRefused),
     408: (ServiceTrouble, OutcomeUnknown),
-    409: (ConstantContactRefused, ConstantContactRefused),
+    409: (ServiceTrouble, ServiceTrouble),
     413: (ConstantContactRefused, ConstantContactRefused),
     415: (ConstantContactRefused, ConstantContactRefused),
     422: (ConstantContactRefused, ConstantContactRefused),
@@ -161,7 +161,7 @@ def test_retry_after_is_honoured_in_each_of_its_forms(
 
 
 # which answers are asked again within one call: (a request that may be repeated, an import)
-REPEATED = {429: (True, False), 408: (True, False)} | {
+REPEATED = {429: (True, False), 408: (True, False), 409: (True, False)} | {
     status: (True, False) for status in (301, 302, 500, 502, 503, 504, 520)
 }
 
@@ -172,6 +172,12 @@ def test_only_what_cannot_do_harm_twice_is_repeated_within_a_call(status: int) -
         error = error_of(Answer(request, status))
         assert (decide_retry(request, error, 1, 0.5) is not None) is repeated
         assert decide_retry(request, error, MAX_ATTEMPTS, 0.5) is None
+
+
+def test_what_took_long_is_not_repeated_within_a_call() -> None:
+    error = error_of(Answer(GET, 504))
+    assert decide_retry(GET, error, 1, 0.0, 9.0) is not None
+    assert decide_retry(GET, error, 1, 0.0, 30.0) is None
 
 
 def test_an_import_refused_for_pace_is_repeated_since_nothing_was_done() -> None:
