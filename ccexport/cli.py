@@ -18,7 +18,7 @@ import typer
 
 from ccexport import __version__
 from ccexport.assembly import Parts
-from ccexport.commands import connections, exports, refresh, runs, segments
+from ccexport.commands import connections, exports, keys, refresh, runs, segments
 from ccexport.commands.console import print_text, say
 from ccexport.errors import (
     CcexportError,
@@ -46,6 +46,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(segments.app, name="segments")
 app.add_typer(exports.app, name="exports")
 app.add_typer(runs.app, name="runs")
+app.add_typer(keys.app, name="keys")
 app.command()(refresh.refresh)
 
 

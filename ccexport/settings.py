@@ -32,7 +32,7 @@ SHOULD_HOLD: dict[str, str] = {
     "cc_requests_per_second": "a number above 0, at most 100",
     "cc_requests_per_day": "a whole number from 1 to 10000000",
     "public_url": "an http:// or https:// address without a query",
-    "secret_key": "44 characters of URL-safe base64 (32 bytes)",
+    "secret_key": "44 characters of URL-safe base64 (32 bytes); several with commas between, the newest first",
     "max_profiles": "a whole number from 1 to 1000000",
     "poll_seconds": "a number from 0.05 to 60",
     "retention_days": "a whole number from 1 to 3650",
@@ -82,7 +82,8 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
-            Fernet(value.get_secret_value())  # raises ValueError
+            for key in value.get_secret_value().split(","):
+                Fernet(key.strip())  # raises ValueError
         return value
 
     @field_validator("cc_api_url", "cc_auth_url", "public_url")

@@ -1,8 +1,8 @@
 """The files of a run: encrypted Parquet, one folder a run, readable by row range. No profile is on disk in the clear.
 
 Each file has its own key, derived from the store's key, the run and the file's name; footer and all columns are
-encrypted and authenticated, so a damaged, swapped or foreign file is refused. This module imports nothing else of
-the store.
+encrypted and authenticated, so a damaged, swapped or foreign file is refused. The newest of the store's keys encrypts;
+to read, each is tried. This module imports nothing else of the store.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,12 +76,10 @@ class RunFileWriter:
 
 
 class RunFiles:
-    """The run files below one folder. `key`: 32 bytes, the same for every process of the store."""
+    """The run files below one folder. `keys` gives the keys as they are now, 32 bytes each, the newest first."""
 
-    def __init__(self, folder: Path, key: bytes) -> None:
-        if len(key) != 32:
-            raise ValueError("the key of the run files is 32 bytes")
-        self._folder, self._key = Path(folder), key
+    def __init__(self, folder: Path, keys: Callable[[], Sequence[bytes]]) -> None:
+        self._folder, self._keys = Path(folder), keys
 
     @contextmanager
     def writer(self, run_id: int, name: str, schema: pa.Schema) -> Iterator[RunFileWriter]:
@@ -93,9 +91,10 @@ class RunFiles:
         half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
             self._make_folder(path.parent)
+            key = self._keys()[0]
             with _open_private(half) as sink:
                 properties = encryption.create_encryption_properties(
-                    self._file_key(run_id, name), encryption_algorithm=ALGORITHM
+                    _file_key(key, run_id, name), encryption_algorithm=ALGORITHM
                 )
                 with (
                     _parquet_writer(sink, schema, properties) as parquet,
@@ -106,6 +105,10 @@ class RunFiles:
                     file.flush()
                 sink.flush()
                 os.fsync(sink.fileno())
+            if key not in self._keys():
+                raise StoreError(
+                    "The key was dropped while a run file was written: it is written anew."
+                )
             half.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
@@ -135,6 +138,34 @@ class RunFiles:
         with self._reader(run_id, name) as file:
             yield from file.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False)
 
+    def all(self) -> Iterator[tuple[int, str]]:
+        """Run and name of each file that is there."""
+        for path in sorted(self._folder.glob("*/*.parquet")):
+            if path.parent.name.isdecimal() and _NAME.fullmatch(path.stem):
+                yield int(path.parent.name), path.stem
+
+    def key_number(self, run_id: int, name: str) -> int | None:
+        """Which of the keys opens a file: 0 is the newest; None where none does, or the file is damaged."""
+        try:
+            place, file = self._open(run_id, name)
+        except (OSError, pa.ArrowException):
+            return None
+        file.close()
+        return place
+
+    def rewrite(
+        self,
+        run_id: int,
+        name: str,
+        change: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
+    ) -> None:
+        """The same rows, each record batch changed, under the newest key. Whoever reads the file just now goes on."""
+        with self._reader(run_id, name) as old:
+            schema = old.schema_arrow
+            with self.writer(run_id, name, schema) as new:
+                for batch in old.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
+                    new.write(change(batch))
+
     def exists(self, run_id: int, name: str) -> bool:
         """Whether the file was completely written (and not deleted since)."""
         return self._path(run_id, name).is_file()
@@ -145,10 +176,8 @@ class RunFiles:
 
     @contextmanager
     def _reader(self, run_id: int, name: str) -> Iterator[pq.ParquetFile]:
-        path = self._path(run_id, name)
         try:
-            properties = encryption.create_decryption_properties(self._file_key(run_id, name))
-            with _open_parquet(path, properties) as file:
+            with self._open(run_id, name)[1] as file:
                 yield file
         except FileNotFoundError as error:
             raise StoreError(f"The file {name} of run {run_id} is not there any more.") from error
@@ -157,6 +186,21 @@ class RunFiles:
                 f"The file {name} of run {run_id} is damaged or was written with another "
                 "CCEXPORT_SECRET_KEY. Set the key it was written with, or queue the run anew."
             ) from error
+
+    def _open(self, run_id: int, name: str) -> tuple[int, pq.ParquetFile]:
+        """The file, and which of the keys opens it (0 is the newest); the last one's error where none does."""
+        path = self._path(run_id, name)
+        keys = self._keys()
+        for place, key in enumerate(keys):
+            properties = encryption.create_decryption_properties(_file_key(key, run_id, name))
+            try:
+                return place, _open_parquet(path, properties)
+            except FileNotFoundError:
+                raise
+            except (OSError, pa.ArrowException):
+                if place + 1 == len(keys):
+                    raise
+        raise ValueError("there is no key")
 
     def _path(self, run_id: int, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -168,9 +212,12 @@ class RunFiles:
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
             each.chmod(0o700)  # whatever the umask, and whoever made it
 
-    def _file_key(self, run_id: int, name: str) -> bytes:
-        about = f"ccexport run file {int(run_id)}/{name}".encode()
-        return HKDF(algorithm=SHA256(), length=32, salt=None, info=about).derive(self._key)
+
+def _file_key(key: bytes, run_id: int, name: str) -> bytes:
+    if len(key) != 32:
+        raise ValueError("the key of the run files is 32 bytes")
+    about = f"ccexport run file {int(run_id)}/{name}".encode()
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=about).derive(key)
 
 
 def _open_private(path: Path):  # type: ignore[no-untyped-def]  # a buffered binary file

@@ -46,9 +46,9 @@ class TokenStore:
 
     def write(self, connection_id: int, content: bytes, expires_at: datetime) -> None:
         """Replace the pair and end any lease; when this returns, the new pair is on disk."""
-        secret = self._keys.encrypt(content)
         with writing(self._engine) as session:
             row = session.get(Token, connection_id, with_for_update=True)
+            secret = self._keys.encrypt(content)  # under the lock: a key is not dropped meanwhile
             version = row.version + 1 if row else 1
             row = row or Token(
                 connection_id=connection_id,

@@ -28,7 +28,7 @@ def batch(first: int, count: int) -> pa.RecordBatch:
 
 @pytest.fixture
 def files(tmp_path: Path) -> RunFiles:
-    return RunFiles(tmp_path / "runs", KEY)
+    return RunFiles(tmp_path / "runs", lambda: [KEY])
 
 
 def write(files: RunFiles, rows: int, rows_a_time: int = 10_000) -> None:
@@ -82,7 +82,7 @@ def test_a_file_is_refused_with_another_key_under_another_name_and_when_damaged(
     with pytest.raises(
         StoreError, match="contacts of run 7 is damaged or was written with another"
     ):
-        RunFiles(tmp_path / "runs", b"x" * 32).rows(7, "contacts", 0, 1)
+        RunFiles(tmp_path / "runs", lambda: [b"x" * 32]).rows(7, "contacts", 0, 1)
     path = tmp_path / "runs" / "7" / "contacts.parquet"
     path.with_name("rejections.parquet").write_bytes(path.read_bytes())
     with pytest.raises(StoreError, match="rejections of run 7 is damaged"):

@@ -1,0 +1,115 @@
+"""Changing the key that encrypts sign-ins and run files, while everything goes on.
+
+`rotate` puts a new key before the old ones: it encrypts, all of them decrypt. Sign-ins are encrypted anew at once; run
+files stay as they are until `drop_old` encrypts them anew and takes the old keys away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from cryptography.fernet import Fernet
+
+from ccexport.assembly import Parts
+from ccexport.errors import Conflict, SetupError
+from ccexport.processes import host_name
+from ccexport.states import RunState
+from ccexport.store.keys import Key, write_key_file
+from ccexport.store.secrets import SecretStore
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    """A key by its name, and what is encrypted with it. No name: what none of the keys opens."""
+
+    name: str | None
+    encrypts: bool
+    sign_ins: int
+    run_files: int
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """How much was encrypted anew, and what could not be because none of the keys opens it."""
+
+    sign_ins: int
+    run_files: int
+    unreadable_files: int
+
+
+class KeyRotation:
+    """What an operator does with the keys."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._secrets = SecretStore(parts.engine, parts.keys)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the keys come from CCEXPORT_SECRET_KEY, which is not ours to change."""
+        return self._parts.settings.secret_key is not None
+
+    def uses(self) -> list[KeyUse]:
+        """Each key and what it encrypts, the newest first; then what none of them opens, if there is any."""
+        secrets = self._secrets.by_key()
+        ring = self._parts.keys.ring
+        files = Counter(self._numbers_by_file().values())
+        found = [
+            KeyUse(key.name, place == 0, secrets[key.name], files[place])
+            for place, key in enumerate(ring)
+        ]
+        if secrets[None] or files[None]:
+            found.append(KeyUse(None, False, secrets[None], files[None]))
+        return found
+
+    def other_hosts(self) -> list[str]:
+        """Other machines whose workers use this store: each needs the same keys."""
+        hosts = {worker.host for worker in self._parts.workers.alive()} - {host_name()}
+        return sorted(hosts)
+
+    def rotate(self) -> Renewed:
+        """A new key, or the first of several in the setting; sign-ins are encrypted with it. Raises `SetupError`."""
+        if not self.is_set:
+            return Renewed(self._secrets.renew(before=self._add_key), 0, 0)
+        if len(self._parts.keys.ring) == 1:
+            raise SetupError(
+                "CCEXPORT_SECRET_KEY holds one key. Put a new one before it, with a comma between, wherever ccexport "
+                "runs, and start this again; docs/deploy.md says how nothing is interrupted."
+            )
+        return Renewed(self._secrets.renew(), 0, 0)
+
+    def drop_old(self) -> Renewed:
+        """Encrypt anew what old keys made, then take them away. Raises `Conflict` while a run makes its files."""
+        self._refuse_while_files_are_made()
+        numbers = self._numbers_by_file()
+        old = [file for file, number in numbers.items() if number]
+        for run_id, name in old:
+            self._parts.run_files.rewrite(run_id, name)
+        lost = sum(number is None for number in numbers.values())
+        newest = self._parts.keys.newest
+        sign_ins = self._secrets.renew(after=lambda: self._keep_only(newest))
+        return Renewed(sign_ins, len(old), lost)
+
+    def _add_key(self) -> None:
+        kept = [key.text for key in self._parts.keys.ring]
+        write_key_file(self._parts.settings.data_dir, [Fernet.generate_key().decode(), *kept])
+
+    def _keep_only(self, key: Key) -> None:
+        """The last look and the end of the old keys; a run that ends a file later finds that its key is gone."""
+        if any(self._numbers_by_file().values()):
+            raise Conflict("A run wrote files with an old key just now. Start this again.")
+        if not self.is_set:
+            write_key_file(self._parts.settings.data_dir, [key.text])
+
+    def _refuse_while_files_are_made(self) -> None:
+        """A file that was begun under an old key would be useless: its run would have to prepare once more."""
+        for run in self._parts.runs.unfinished():
+            if run.state is RunState.PREPARING:
+                raise Conflict(
+                    f"Run {run.id} is being prepared. Drop the old keys when that is done; it takes minutes at most."
+                )
+
+    def _numbers_by_file(self) -> dict[tuple[int, str], int | None]:
+        files = self._parts.run_files
+        return {file: files.key_number(*file) for file in files.all()}

@@ -1,0 +1,71 @@
+"""What the store holds encrypted, all of it at once: which key each was made with, and renewing it under the newest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Engine, text
+from sqlmodel import Session, SQLModel, col, select
+
+from ccexport.store.engine import reading, writing
+from ccexport.store.keys import Keys
+from ccexport.store.tables import OAuthSignIn, Token
+
+# every column that `Keys.encrypt` fills
+_ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
+    (Token, "pair"),
+    (OAuthSignIn, "verifier"),
+)
+
+
+class SecretStore:
+    """Questions and changes about everything that is encrypted in the store."""
+
+    def __init__(self, engine: Engine, keys: Keys) -> None:
+        self._engine = engine
+        self._keys = keys
+
+    def by_key(self) -> Counter[str | None]:
+        """How many were made with each key, by its name; None: with a key that is not here."""
+        with reading(self._engine) as session:
+            keys = [self._keys.key_of(secret) for _row, _name, secret in _secrets(session)]
+        return Counter(key.name if key else None for key in keys)
+
+    def renew(
+        self,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Encrypt under the newest key whatever is not; how many that were.
+
+        Nobody stores a sign-in meanwhile. `before` is called under that lock first, `after` last: if it fails,
+        nothing was changed. Raises `StoreError` for a secret that none of the keys made.
+        """
+        with writing(self._engine) as session:
+            _lock(session)
+            before()
+            newest, renewed = self._keys.newest, 0
+            for row, name, secret in list(_secrets(session)):
+                key = self._keys.key_of(secret)
+                if key is None or key.name != newest.name:
+                    setattr(row, name, self._keys.encrypt(self._keys.decrypt(secret)))
+                    session.add(row)
+                    renewed += 1
+            session.flush()
+            after()
+        return renewed
+
+
+def _lock(session: Session) -> None:
+    """SQLite's write lock is held from the first statement on; PostgreSQL is told."""
+    if session.connection().dialect.name == "postgresql":
+        session.connection().execute(text("LOCK TABLE token, oauth_sign_in IN EXCLUSIVE MODE"))
+    else:
+        session.connection().execute(text("SELECT 1"))
+
+
+def _secrets(session: Session) -> Iterator[tuple[SQLModel, str, bytes]]:
+    for table, name in _ENCRYPTED:
+        for row in session.exec(select(table).where(col(getattr(table, name)).is_not(None))):
+            yield row, name, getattr(row, name)
