@@ -34,8 +34,9 @@ def explain_denied(granted: Set[str], scope: str, *, may_create_lists: bool = Fa
             "account manager: Settings > Connections, Authenticate."
         )
     return (
-        "The user who signed in at Constant Contact has the rights an export needs, yet the request was denied. "
-        "Look in the developer portal whether the application is restricted, and ask Constant Contact."
+        "The user who signed in at Constant Contact has the rights an export needs, yet was denied. Sign in as the "
+        "account's owner or an account manager; if that changes nothing, look in the developer portal whether the "
+        "application is restricted."
     )
 
 
