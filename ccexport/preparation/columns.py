@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -104,3 +104,30 @@ def _bits(buffer: pa.Buffer, offset: int, count: int) -> np.ndarray:
     first = offset // 8
     packed = np.frombuffer(buffer, dtype=np.uint8)[first : (offset + count + 7) // 8]
     return np.unpackbits(packed, bitorder="little")[offset - 8 * first :][:count]
+
+
+class Pieces:
+    """Rows in the pieces in which an engine gave them, by number: to put them together would need them twice."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._pieces = rows.to_batches()
+        self._starts = np.cumsum([0, *(piece.num_rows for piece in self._pieces[:-1])])
+
+    def each(self, column: str, look: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
+        """What `look` gives for a column's values, in the order of their numbers."""
+        return np.concatenate([look(piece.column(column)) for piece in self._pieces])
+
+    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """The rows of these numbers, in this order."""
+        pieces = [piece.select(columns) if columns else piece for piece in self._pieces]
+        if len(pieces) == 1:
+            return pieces[0].take(index_array(rows))
+        piece_of = np.searchsorted(self._starts, rows, side="right") - 1
+        by_piece = np.argsort(piece_of, kind="stable")
+        found = [
+            piece.take(index_array(rows[piece_of == number] - start))
+            for number, (piece, start) in enumerate(zip(pieces, self._starts, strict=True))
+        ]
+        places = np.empty(len(rows), dtype=np.int64)
+        places[by_piece] = np.arange(len(rows))
+        return pa.concat_batches(found).take(index_array(places))

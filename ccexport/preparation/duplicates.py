@@ -5,41 +5,58 @@ Hashes say which addresses can be there twice, some of a hundred; these alone ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
-from ccexport.preparation.columns import index_array, text_data, text_edges
+from ccexport.preparation.columns import Pieces, text_data, text_edges
 
 _ROWS_AT_ONCE = 16_384  # 8 bytes are needed for each byte of their text
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
 
 
+_KEY, _EMAIL = "customer_id", "email"
+_ROWS_COPIED_AT_ONCE = 65_536
+
+
 @dataclass(frozen=True)
 class Addresses:
-    """The sendable profiles of a part, in the order of their keys (by code point)."""
+    """The sendable profiles of a part: of `rows` (columns `customer_id` and `email`) those of the numbers in `order`.
 
-    keys: pa.Array
-    emails: pa.Array
+    They are in the order of their keys (by code point).
+    """
+
+    rows: Pieces
+    order: np.ndarray
+
+    def hashes(self) -> np.ndarray:
+        """Of the addresses, in their order."""
+        return np.asarray(self.rows.each(_EMAIL, text_hashes)[self.order])
+
+    def alone(self) -> pa.Table:
+        """A copy, in the order of the keys, that needs the rest of the part no longer."""
+        return pa.Table.from_batches(list(_picked(self.rows, self.order)))
 
 
 class DuplicateFinder:
     """Remembers the addresses of the parts before; costs some 60 bytes each."""
 
     def __init__(self) -> None:
-        self._earlier: list[Addresses] = []
+        self._earlier: list[pa.Table] = []
         self._hashes = np.empty(0, dtype=np.uint64)  # of all addresses before, ascending
         self._rows = np.empty(0, dtype=np.int64)  # which address of all before each of them is of
         self._winners: dict[str, str] = {}  # of addresses that may be contested: the smallest key
 
     def find(self, part: Addresses, *, is_last: bool) -> tuple[np.ndarray, list[str]]:
-        """(which rows of the part are duplicates, the key that is sent instead of each).
+        """(which of the part's `order` are duplicates, the key that is sent instead of each).
 
         Each part's keys are above those of the parts before.
         """
-        hashes = text_hashes(part.emails)
+        hashes = part.hashes()
         order = np.argsort(hashes, kind="stable")
         hashes = hashes[order]
         is_suspect = np.zeros(len(order), dtype=bool)
@@ -50,7 +67,8 @@ class DuplicateFinder:
             is_known = _is_among(hashes, self._hashes)
             is_suspect |= is_known
             self._learn_earlier(np.unique(hashes[is_known]))
-        found = self._learn(part.keys, part.emails, np.sort(order[is_suspect]))
+        suspects = np.sort(order[is_suspect])
+        found = self._learn(part.rows, part.order[suspects], suspects)
         if not is_last:
             self._remember(part, hashes, order)
         return found
@@ -60,21 +78,22 @@ class DuplicateFinder:
         first = np.searchsorted(self._hashes, hashes, "left")
         counts = np.searchsorted(self._hashes, hashes, "right") - first
         places = np.arange(counts.sum()) + np.repeat(first - counts.cumsum() + counts, counts)
-        keys = pa.chunked_array([part.keys for part in self._earlier])
-        emails = pa.chunked_array([part.emails for part in self._earlier])
-        self._learn(keys, emails, np.sort(self._rows[places]))
+        rows = np.sort(self._rows[places])
+        self._learn(Pieces(pa.concat_tables(self._earlier)), rows, rows)
 
     def _learn(
-        self, keys: pa.Array | pa.ChunkedArray, emails: pa.Array | pa.ChunkedArray, rows: np.ndarray
+        self, addresses: Pieces, rows: np.ndarray, places: np.ndarray
     ) -> tuple[np.ndarray, list[str]]:
-        """Take the rows, by ascending key, as winners of their addresses; say which come too late for that."""
+        """Take the rows, by ascending key, as winners of their addresses; say at which places one comes too late."""
         late, instead = [], []
-        chosen = index_array(rows)
-        pairs = zip(emails.take(chosen).to_pylist(), keys.take(chosen).to_pylist(), strict=True)
-        for row, (email, key) in zip(rows.tolist(), pairs, strict=True):
+        pairs = chain.from_iterable(
+            zip(batch.column(_EMAIL).to_pylist(), batch.column(_KEY).to_pylist(), strict=True)
+            for batch in _picked(addresses, rows)
+        )
+        for place, (email, key) in zip(places.tolist(), pairs, strict=True):
             winner = self._winners.setdefault(email, key)
             if winner != key:
-                late.append(row)
+                late.append(place)
                 instead.append(winner)
         return np.array(late, dtype=np.int64), instead
 
@@ -83,7 +102,13 @@ class DuplicateFinder:
         both = np.concatenate([self._hashes, hashes])
         merged = np.argsort(both, kind="stable")  # of two ascending stretches: they are merged
         self._hashes, self._rows = both[merged], rows[merged]
-        self._earlier.append(part)
+        self._earlier.append(part.alone())
+
+
+def _picked(rows: Pieces, numbers: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """Key and address of some rows, copied a stretch at a time: to copy them takes as much again."""
+    for start in range(0, len(numbers), _ROWS_COPIED_AT_ONCE):
+        yield rows.take(numbers[start : start + _ROWS_COPIED_AT_ONCE], (_KEY, _EMAIL))
 
 
 def _is_among(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:

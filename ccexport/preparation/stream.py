@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -19,20 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ccexport.preparation.ahead import work_ahead
-from ccexport.preparation.columns import (
-    index_array,
-    is_null,
-    mask_array,
-    text_array,
-    text_scalar,
-)
+from ccexport.preparation.columns import Pieces, is_null, mask_array, text_array, text_scalar
 from ccexport.preparation.duplicates import Addresses, DuplicateFinder
 from ccexport.preparation.expression import ROW_COLUMNS, checked, members, prepare
 from ccexport.preparation.files import is_long_address
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.states import Rejection
 
-ROWS_PER_PART = 400_000  # some 60 MB of ten attributes
+ROWS_PER_PART = 400_000  # some 65 MB of ten attributes
 ROWS_PER_BATCH = 16_384
 BATCHES_AHEAD = 2  # made while earlier ones are written
 
@@ -47,6 +42,7 @@ class Engine(Protocol):
 
     @property
     def is_sorted_outside(self) -> bool: ...
+    def keep(self, expression: ir.Table) -> ir.Table: ...
     def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]: ...
     def fetch_by_key(self, expression: ir.Table) -> tuple[pa.Table, np.ndarray]: ...
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]: ...
@@ -88,7 +84,7 @@ def _in_parts(
     rows_per_part: int,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Part by part; contacts of long addresses, which come after all others, are kept until then."""
-    chosen = members(source.memberships, segments)
+    chosen = source.keep(members(source.memberships, segments))
     ranges = list(pairwise([None, *source.key_bounds(chosen, rows_per_part), None]))
     finder = DuplicateFinder()
     far: list[pa.RecordBatch] = []
@@ -109,14 +105,17 @@ def _part(
     is_last: bool,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a part, sorted; its contacts of long addresses are added to `far`. Keeps nothing at its end."""
-    rows, order = _fetched(source, expression)
+    found, order = source.fetch_by_key(expression)
     if len(order) == 0:
         return
-    rows = _without_duplicates(rows, order, finder, is_last=is_last)
+    rows = Pieces(found)
+    del found
+    late = _late(rows, order, finder, is_last=is_last)
     _give_back()
-    is_far = is_null(rows.column("reason")) & is_long_address(rows.column("email"))
-    far += _taken(rows, order[is_far[order]])
-    yield from _taken(rows, order[~is_far[order]])
+    is_far = _is_sendable(rows) & rows.each("email", is_long_address)
+    is_far[late.rows] = False
+    far += _taken(rows, late, order[is_far[order]])
+    yield from _taken(rows, late, order[~is_far[order]])
 
 
 def _between(table: ir.Table, low: str | None, high: str | None) -> ir.Table:
@@ -127,44 +126,42 @@ def _between(table: ir.Table, low: str | None, high: str | None) -> ir.Table:
     return table
 
 
-def _fetched(source: Engine, expression: ir.Table) -> tuple[pa.RecordBatch, np.ndarray]:
-    """The rows in one piece, which makes it quick to pick some."""
-    found, order = source.fetch_by_key(expression)
-    columns = {name: _one_piece(found.column(name)) for name in found.column_names}
-    del found
-    _give_back()
-    columns["sent_instead"] = pa.nulls(len(order), pa.string())
-    names = [*ROW_COLUMNS, *(name for name in expression.columns if name not in ROW_COLUMNS)]
-    whole = pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
-    return whole, order
+@dataclass(frozen=True)
+class _Late:
+    """Which rows come too late for their address, ascending, and the key that is sent instead of each."""
+
+    rows: np.ndarray
+    instead: Sequence[str]
+
+    def mark(self, batch: pa.RecordBatch, numbers: np.ndarray) -> pa.RecordBatch:
+        """The batch, whose rows have these numbers, with `reason` and `sent_instead` of duplicates."""
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        instead = pa.nulls(len(numbers), pa.string())
+        places = np.searchsorted(self.rows, numbers)
+        is_late = np.zeros(len(numbers), dtype=bool)
+        known = np.flatnonzero(places < len(self.rows))
+        is_late[known] = self.rows[places[known]] == numbers[known]
+        if is_late.any():
+            mask = mask_array(is_late)
+            keys = text_array([self.instead[place] for place in places[is_late].tolist()])
+            columns["reason"] = pc.if_else(mask, _DUPLICATE, columns["reason"])
+            instead = pc.replace_with_mask(instead, mask, keys)
+        columns["sent_instead"] = instead
+        names = [*ROW_COLUMNS, *(name for name in columns if name not in ROW_COLUMNS)]
+        return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
 
 
-def _one_piece(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+def _late(rows: Pieces, order: np.ndarray, finder: DuplicateFinder, *, is_last: bool) -> _Late:
+    sendable = order[_is_sendable(rows)[order]]
+    addresses = Addresses(rows, sendable)
+    places, winners = finder.find(addresses, is_last=is_last)
+    late = sendable[places]
+    by_row = np.argsort(late)
+    return _Late(late[by_row], [winners[index] for index in by_row.tolist()])
 
 
-def _without_duplicates(
-    rows: pa.RecordBatch, order: np.ndarray, finder: DuplicateFinder, *, is_last: bool
-) -> pa.RecordBatch:
-    """The rows with `reason` and `sent_instead` of duplicates."""
-    sendable = order[is_null(rows.column("reason"))[order]]
-    chosen = index_array(sendable)
-    addresses = Addresses(
-        keys=rows.column("customer_id").take(chosen),
-        emails=rows.column("email").take(chosen),
-    )
-    late, winners = finder.find(addresses, is_last=is_last)
-    columns = dict(zip(rows.schema.names, rows.columns, strict=True))
-    if len(late):
-        late_rows = sendable[late]
-        by_row = np.argsort(late_rows)
-        is_late = np.zeros(rows.num_rows, dtype=bool)
-        is_late[late_rows] = True
-        mask = mask_array(is_late)
-        instead = text_array([winners[index] for index in by_row.tolist()])
-        columns["reason"] = pc.if_else(mask, _DUPLICATE, columns["reason"])
-        columns["sent_instead"] = pc.replace_with_mask(columns["sent_instead"], mask, instead)
-    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+def _is_sendable(rows: Pieces) -> np.ndarray:
+    return rows.each("reason", is_null)
 
 
 def _give_back() -> None:
@@ -172,6 +169,7 @@ def _give_back() -> None:
     pa.default_memory_pool().release_unused()
 
 
-def _taken(rows: pa.RecordBatch, order: np.ndarray) -> Iterator[pa.RecordBatch]:
+def _taken(rows: Pieces, late: _Late, order: np.ndarray) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(order), ROWS_PER_BATCH):
-        yield rows.take(index_array(order[start : start + ROWS_PER_BATCH]))
+        numbers = order[start : start + ROWS_PER_BATCH]
+        yield late.mark(rows.take(numbers), numbers)

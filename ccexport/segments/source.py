@@ -172,16 +172,21 @@ class Source:
         return rows, order
 
     def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]:
-        """Keys (of column `CustomerId`) that cut those of `keys` into parts of about so many.
+        """Keys (of column `CustomerId`) that cut those of `keys`, each there once, into parts of about so many.
 
         The parts are below the first, from each to below the next, and from the last on. Empty where one part will
         do, and for a database, which sorts any number of rows by itself.
         """
         if not self._can_keep:
             return []
-        looked_at = keys.filter(_hash(keys[KEY]) % _ONE_IN == 0).select(KEY).distinct()
+        [counted] = self._rows(keys.agg(rows=keys.count()))
+        parts = math.ceil(counted["rows"] / rows_per_part - _TOLERANCE)
+        if parts < 2:
+            return []
+        looked_at = keys.filter(_hash(keys[KEY]) % _ONE_IN == 0).select(KEY)
         found = sorted(row[KEY] for row in self._rows(looked_at))
-        parts = math.ceil(len(found) * _ONE_IN / rows_per_part - _TOLERANCE)
+        if len(found) < parts:
+            return []
         return [found[len(found) * part // parts] for part in range(1, parts)]
 
     def close(self) -> None:

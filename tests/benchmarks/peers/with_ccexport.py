@@ -18,7 +18,8 @@ from ccexport.store.run_files import RunFiles
 
 
 def main(source_folder: Path, output: Path) -> None:
-    files = RunFiles(output / "runs", os.urandom(32))
+    key = os.urandom(32)
+    files = RunFiles(output / "runs", lambda: (key,))
     read = prepared = truncated = 0
     with open_source(f"file:{source_folder}") as source:
         mapping = mapping_from_dict(suggest_mapping(source.attribute_names))

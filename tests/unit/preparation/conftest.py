@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,9 @@ class Memory:
         self._backend.con.register("arrow_" + name, rows)
         self._backend.raw_sql(f"CREATE TABLE {name} AS FROM arrow_{name}")
         return self._backend.table(name)
+
+    def keep(self, expression: ir.Table) -> ir.Table:
+        return self._backend.create_table(f"kept_{uuid.uuid4().hex}", expression)
 
     def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]:
         found = sorted(row["CustomerId"] for row in self.rows(keys))

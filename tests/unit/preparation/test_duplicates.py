@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ccexport.preparation import duplicates
+from ccexport.preparation.columns import Pieces
 from ccexport.preparation.duplicates import Addresses, DuplicateFinder, text_hashes
 
 EMAILS = st.lists(st.text("aé@", max_size=3), max_size=40)
@@ -20,10 +21,18 @@ def found(emails: list[str], rows_per_part: int) -> dict[str, str]:
     finder, late = DuplicateFinder(), {}
     for start in range(0, len(emails), rows_per_part):
         part = slice(start, start + rows_per_part)
-        addresses = Addresses(pa.array(keys[part]), pa.array(emails[part]))
+        addresses = in_two_pieces(keys[part], emails[part])
         rows, winners = finder.find(addresses, is_last=start + rows_per_part >= len(emails))
         late |= dict(zip([keys[part][row] for row in rows], winners, strict=True))
     return late
+
+
+def in_two_pieces(keys: list[str], emails: list[str]) -> Addresses:
+    """The rows backwards, cut in two, and their order."""
+    rows = pa.table({"customer_id": keys[::-1], "email": emails[::-1]})
+    cut = len(keys) // 2
+    pieces = Pieces(pa.concat_tables([rows.slice(0, cut), rows.slice(cut)]))
+    return Addresses(pieces, np.arange(len(keys))[::-1])
 
 
 def expected(emails: list[str]) -> dict[str, str]:
