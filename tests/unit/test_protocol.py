@@ -173,12 +173,12 @@ def test_what_is_shown_of_a_request_holds_no_contact_data() -> None:
 
 # --- rights ---------------------------------------------------------------------------------------------------
 
-RIGHTS = frozenset({"contacts:read", "contacts:write", "contacts:lists:read"})
+RIGHTS = frozenset({"account:read", "contacts:read", "contacts:write", "contacts:lists:read"})
 
 
 def test_privileges_are_compared_as_whole_names() -> None:
     assert missing_privileges(RIGHTS) == frozenset()
-    assert missing_privileges({"contacts:read", "contacts:lists:read:all"}) == {
+    assert missing_privileges({"account:read", "contacts:read", "contacts:lists:read:all"}) == {
         "contacts:write",
         "contacts:lists:read",
     }
@@ -190,7 +190,7 @@ def test_privileges_are_compared_as_whole_names() -> None:
     [
         (RIGHTS, "account_read offline_access", "did not grant contact_data"),
         (
-            {"contacts:read", "contacts:lists:read"},
+            {"account:read", "contacts:read", "contacts:lists:read"},
             "contact_data account_read",
             "lacks contacts:write",
         ),
