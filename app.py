@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
+from starlette.requests import Request
 
-from ccexport.errors import SettingError
+from ccexport.errors import CcexportError
 from ccexport.redaction import configure_logging
+from ccexport.services.access import Person
 from ccexport.settings import load_settings
-from ccexport.ui import page
+from ccexport.ui import identity, page
 from ccexport.ui.failures import log_once, on_script_error
 from ccexport.web.guard import check_bind_address, guards
+from ccexport.web.returning import returning
 from ccexport.web.routes import routes
 
 INDEX_HTML = Path(st.__file__).parent / "static" / "index.html"
 
 try:
     settings = load_settings()
-    people_sign_in = bool(settings.oidc_issuer)
+    people_sign_in = settings.people_sign_in
     check_bind_address(st.get_option("server.address"), open_to_others=people_sign_in)
-except SettingError as error:
+    secrets = identity.auth_secrets(page.parts()) if people_sign_in else None
+except CcexportError as error:
     sys.exit(str(error))
 configure_logging(settings.log_level, settings.log_format)
 log_once()
+os.environ["FORWARDED_ALLOW_IPS"] = settings.trusted_proxies or "none"  # whom uvicorn believes
+
+
+def who(request: Request) -> Person:
+    """Whose request it is."""
+    came_from = request.client.host if request.client else ""
+    claims = identity.claims_of_cookies(request.cookies) if people_sign_in else {}
+    return identity.person_of(page.parts(), claims, came_from, is_active=True)
+
 
 app = st.App(
     Path(__file__).parent / "ccexport" / "ui" / "shell.py",
-    routes=routes(page.parts),
-    middleware=guards(INDEX_HTML, open_to_others=people_sign_in, public_url=settings.public_url),
+    routes=routes(page.parts, who, settings.base_path),
+    secrets=secrets,
+    middleware=[
+        *guards(INDEX_HTML, open_to_others=people_sign_in, public_url=settings.public_url),
+        returning(settings.base_path, secure=urlsplit(settings.public_url).scheme == "https"),
+    ],
     on_script_error=on_script_error,
 )

@@ -21,6 +21,7 @@ from ccexport.constantcontact.throttling import Throttling
 from ccexport.errors import SettingError
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
+from ccexport.store.audit import AuditStore
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
@@ -31,6 +32,7 @@ from ccexport.store.migrate import migrate
 from ccexport.store.refreshes import RefreshStore
 from ccexport.store.runs import RunStore
 from ccexport.store.tokens import TokenStore
+from ccexport.store.users import UserStore
 from ccexport.store.workers import WorkerStore
 
 if TYPE_CHECKING:
@@ -90,6 +92,14 @@ class Parts:
     @cached_property
     def workers(self) -> WorkerStore:
         return WorkerStore(self.engine, self.now)
+
+    @cached_property
+    def users(self) -> UserStore:
+        return UserStore(self.engine, self.now)
+
+    @cached_property
+    def audit(self) -> AuditStore:
+        return AuditStore(self.engine, self.now)
 
     @cached_property
     def run_files(self) -> RunFiles:

@@ -208,11 +208,14 @@ def serve(
     no_worker: Annotated[
         bool, typer.Option("--no-worker", help="The dashboard alone; a worker runs elsewhere.")
     ] = False,
+    address: Annotated[
+        str, typer.Option(help="Where to listen; others than this machine need OpenID Connect.")
+    ] = "127.0.0.1",
 ) -> None:
     """Serve the dashboard and work, until stopped (SIGTERM or Ctrl-C end both in order)."""
     from ccexport.commands.serve import serve as serve_dashboard
 
-    serve_dashboard(ctx.obj.settings, port, with_worker=not no_worker)
+    serve_dashboard(ctx.obj.settings, port, with_worker=not no_worker, address=address)
 
 
 @app.command()

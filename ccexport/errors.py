@@ -9,6 +9,7 @@
     │   ├── StoreError        the store cannot be used as it is
     │   ├── NotFound          nothing of that name
     │   ├── Conflict          the name is taken, or somebody was faster
+    │   ├── NotAllowed        the person's role does not reach; the message says who may
     │   └── ConstantContactRefused   a request was refused for good (most 4xx)
     │       ├── NotConnected         the sign-in is no longer accepted
     │       ├── AccessDenied         privilege or scope missing, or the application deactivated
@@ -64,6 +65,10 @@ class NotFound(SetupError):
 
 class Conflict(SetupError):
     """The name is taken, or another run or person was faster."""
+
+
+class NotAllowed(SetupError):
+    """The person's role does not reach. The message says who may."""
 
 
 class ConstantContactRefused(SetupError):

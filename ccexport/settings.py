@@ -6,6 +6,7 @@ A bad one is a `SettingError` of one line: the variable, what it holds, what it 
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from ccexport.errors import SettingError
 PREFIX = "CCEXPORT_"
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+ROLES = ("viewer", "contributor", "administrator")
 
 # What each variable should hold, in the words of an error; the README's table says the same at length.
 SHOULD_HOLD: dict[str, str] = {
@@ -42,7 +44,15 @@ SHOULD_HOLD: dict[str, str] = {
     "oidc_client_id": "the client id registered at the OpenID Connect provider",
     "oidc_client_secret": "the client secret registered at the OpenID Connect provider",
     "admins": "addresses separated by commas",
+    "oidc_role_claim": "the name of a claim, such as groups",
+    "oidc_roles": "VALUE=ROLE separated by commas, each role viewer, contributor or administrator",
+    "oidc_default_role": "none or viewer",
+    "session_minutes": "a whole number from 1 to 43200",
+    "audit_days": "a whole number from 30 to 36500",
+    "contributors_see_values": "true or false",
+    "trusted_proxies": "network addresses separated by commas, such as 10.0.0.5 or 10.0.0.0/24",
 }
+OIDC = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")  # all of them or none
 
 
 class Settings(BaseSettings):
@@ -72,6 +82,13 @@ class Settings(BaseSettings):
     oidc_client_id: str = ""
     oidc_client_secret: SecretStr | None = None
     admins: str = ""
+    oidc_role_claim: str = ""
+    oidc_roles: str = ""
+    oidc_default_role: Literal["none", "viewer"] = "none"
+    session_minutes: int = Field(default=480, ge=1, le=43_200)
+    audit_days: int = Field(default=730, ge=30, le=36_500)
+    contributors_see_values: bool = False
+    trusted_proxies: str = ""
 
     @field_validator("cc_client_secret", "secret_key", "oidc_client_secret")
     @classmethod
@@ -125,6 +142,22 @@ class Settings(BaseSettings):
                 raise ValueError("not an address")
         return value
 
+    @field_validator("oidc_roles")
+    @classmethod
+    def _are_roles(cls, value: str) -> str:
+        for text in filter(None, map(str.strip, value.split(","))):
+            claimed, sign, role = text.rpartition("=")
+            if not sign or not claimed.strip() or role.strip() not in ROLES:
+                raise ValueError("not a role")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for text in filter(None, map(str.strip, value.split(","))):
+            ip_network(text)  # raises ValueError
+        return value
+
     @field_validator("source_url")
     @classmethod
     def _has_a_scheme(cls, value: str) -> str:
@@ -142,6 +175,35 @@ class Settings(BaseSettings):
         if not self.database_url:
             object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'ccexport.db'}")
         return self
+
+    @property
+    def people_sign_in(self) -> bool:
+        """Whether OpenID Connect is set up. Raises `SettingError` where it is by half."""
+        missing = [name for name in OIDC if not getattr(self, name)]
+        if missing and len(missing) < len(OIDC):
+            names = " and ".join(f"{PREFIX}{name.upper()}" for name in missing)
+            raise SettingError(
+                f"{names} must be set too: for signing in, all three CCEXPORT_OIDC_ settings are needed."
+            )
+        return not missing
+
+    @property
+    def administrators(self) -> frozenset[str]:
+        """The addresses of the first administrators, in the form that is compared."""
+        return frozenset(
+            address.strip().casefold() for address in self.admins.split(",") if address.strip()
+        )
+
+    @property
+    def roles_by_claim(self) -> dict[str, str]:
+        """What the claim may hold → the role that it gives."""
+        pairs = (text.rpartition("=") for text in self.oidc_roles.split(",") if text.strip())
+        return {claimed.strip(): role.strip() for claimed, _, role in pairs}
+
+    @property
+    def base_path(self) -> str:
+        """The path of the public address, as `/ccexport`; empty where the dashboard lies at the root."""
+        return urlsplit(self.public_url).path.rstrip("/")
 
     @property
     def run_files_dir(self) -> Path:

@@ -25,4 +25,4 @@ with page.errors_shown():
         filled = widgets.form(user)
         widgets.save_bar(view, filled, user)
     with preview:
-        show_for(filled.segments, filled.mapping, filled.problem, filled.types)
+        show_for(filled.segments, filled.mapping, filled.problem, filled.types, user)

@@ -23,6 +23,6 @@ with page.errors_shown():
     st.subheader("Exports that run with each refresh", anchor=False)
     widgets.exports_with_it(refreshes)
     st.subheader("Last refreshes", anchor=False)
-    widgets.last_refreshes(refreshes)
+    widgets.last_refreshes(refreshes, by=user)
     st.subheader("Sizes of the segments", anchor=False)
     widgets.sizes(refreshes)

@@ -12,7 +12,7 @@ user = page.begin("System", role=Role.ADMINISTRATOR)
 
 with page.errors_shown():
     st.subheader("Workers", anchor=False)
-    widgets.workers()
+    widgets.workers(user)
     st.subheader("Requests to Constant Contact today", anchor=False)
     widgets.budget()
     st.subheader("Checks", anchor=False)

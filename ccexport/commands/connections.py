@@ -101,7 +101,7 @@ def list_connections(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def lists(ctx: typer.Context, name: ConnectionName, as_json: Json = False) -> None:
     """The account's lists with their ids, by name."""
-    found = Connections(ctx.obj).lists(name)
+    found = Connections(ctx.obj).lists(name, by=local_administrator())
     if as_json:
         print_json([{"list_id": each.list_id, "name": each.name} for each in found])
         return
@@ -115,7 +115,7 @@ def lists(ctx: typer.Context, name: ConnectionName, as_json: Json = False) -> No
 @app.command()
 def check(ctx: typer.Context, name: ConnectionName) -> None:
     """Ask Constant Contact whether the sign-in works and its privileges are enough."""
-    found = Connections(ctx.obj).check(name)
+    found = Connections(ctx.obj).check(name, by=local_administrator())
     if found.missing_privileges:
         missing = ", ".join(found.missing_privileges)
         say(
@@ -131,7 +131,7 @@ def check(ctx: typer.Context, name: ConnectionName) -> None:
 def remove(ctx: typer.Context, name: ConnectionName) -> None:
     """Remove it with its sign-in; its exports stay, detached, until given another connection."""
     parts: Parts = ctx.obj
-    exports = Connections(parts).remove(name)
+    exports = Connections(parts).remove(name, by=local_administrator())
     verb = "is" if exports == 1 else "are"
     kept = f" {counted(exports, 'export')} {verb} detached now." if exports else ""
     say(

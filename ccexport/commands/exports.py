@@ -116,7 +116,7 @@ def preview(
     parts: Parts = ctx.obj
     from ccexport.services.previews import preview_document
 
-    found = Exports(parts).preview(name, samples)
+    found = Exports(parts).preview(name, samples, by=local_administrator())
     view = parts.exports.by_name(name)
     rate, most = parts.settings.cc_requests_per_second, parts.settings.max_profiles
     if found.counts.prepared > most:
@@ -135,7 +135,7 @@ def preview(
 @app.command()
 def remove(ctx: typer.Context, name: ExportName) -> None:
     """Remove an export; the history of its runs stays."""
-    Exports(ctx.obj).remove(name)
+    Exports(ctx.obj).remove(name, by=local_administrator())
     say(
         f'"{name}" is removed. What it sent stays at Constant Contact; the history of its runs stays here.'
     )

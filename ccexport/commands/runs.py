@@ -80,7 +80,7 @@ def rejected(
     ] = None,
 ) -> None:
     """The profiles left out, each with its reason, as CSV."""
-    rows = Runs(ctx.obj).rejected(run_id)
+    rows = Runs(ctx.obj).rejected(run_id, by=local_administrator())
     if output is None:
         _write(sys.stdout, rows)
         return

@@ -1,9 +1,13 @@
-"""Who acts. Until people sign in there is one: the local administrator, named after the machine's user."""
+"""Who acts. Where nobody signs in there is one: the local administrator, named after the machine's user.
+
+Whoever runs a command is the local administrator too: he has the machine, and so the store. What each role may do is
+the table in `roles.py`.
+"""
 
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -15,12 +19,21 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+RANK = {role: number for number, role in enumerate(Role)}
+
+
 @dataclass(frozen=True)
 class Person:
-    """Somebody who asks for something; `name` is what histories show."""
+    """Somebody who asks for something; `name` is what histories show.
+
+    The role of one who signed in is what it was when his page was drawn: before anything happens, `permission.require`
+    reads it anew.
+    """
 
     name: str
     role: Role
+    email: str | None = None  # of one who signed in, the key of his row; None: the machine's own
+    came_from: str = field(default="", compare=False)  # his network address, where it is known
 
 
 def local_administrator() -> Person:

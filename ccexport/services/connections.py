@@ -14,6 +14,8 @@ from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, UsageError
 from ccexport.services.access import Person
 from ccexport.services.consent import CONSENT_VERSION
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
 from ccexport.services.tokens import patiently
 from ccexport.steps.preflight import check_account
 from ccexport.store.connections import ConnectionView
@@ -57,6 +59,9 @@ class Connections:
         Raises `Conflict` when the name belongs to another account; nothing changes then.
         """
         name = check_name(name, "connection")
+        existing = self._parts.connections.find(name)
+        action = Action.ADD_CONNECTION if existing is None else Action.SIGN_IN_AGAIN
+        by = require(self._parts, by, action, "connection", name, connection=existing)
         pair = patiently(
             lambda: finish_sign_in(
                 self._parts.settings.cc_auth_url,
@@ -69,31 +74,30 @@ class Connections:
         )
         with closing(self._parts.client_with_token(pair.access_token, pair.scope)) as client:
             account = client.account()
-        existing = self._parts.connections.find(name)
         if existing is not None:
             return self._sign_in_again(existing, account.account_id, account.organization, pair, by)
-        connection = self._parts.connections.add(
-            Connection(
-                name=name,
-                name_key=name.casefold(),
-                account_id=account.account_id,
-                organization=account.organization,
-                contributors=contributors,
-                export_user=by.name,
-                needs_sign_in=False,
-                created_at=self._parts.now(),
-            ),
-            agreed_by=by.name,
-            text_version=CONSENT_VERSION,
+        connection = Connection(
+            name=name,
+            name_key=name.casefold(),
+            account_id=account.account_id,
+            organization=account.organization,
+            contributors=contributors,
+            export_user=by.name,
+            needs_sign_in=False,
+            created_at=self._parts.now(),
         )
+        after = _values(connection) | {"agreed_to": CONSENT_VERSION}
+        with audited(self._parts, by, action, "connection", name, after=after):
+            self._parts.connections.add(connection, agreed_by=by.name, text_version=CONSENT_VERSION)
         self._parts.tokens.store(connection.id, pair)
         return connection
 
     def views(self) -> list[ConnectionView]:
         return self._parts.connections.views()
 
-    def check(self, name: str) -> CheckedConnection:
+    def check(self, name: str, *, by: Person) -> CheckedConnection:
         """Ask Constant Contact: is the sign-in alive, the account the same, are the privileges enough?"""
+        require(self._parts, by, Action.CHECK_CONNECTION, "connection", name)
         connection = self._parts.connections.by_name(name)
         with closing(self._parts.client_for(connection.id)) as client:
             privileges = client.privileges()
@@ -102,32 +106,53 @@ class Connections:
         missing = tuple(need for need in NEEDED_PRIVILEGES if need not in privileges)
         return CheckedConnection(connection.organization, len(lists), missing)
 
-    def lists(self, name: str) -> list[ContactList]:
+    def lists(self, name: str, *, by: Person) -> list[ContactList]:
         """All lists of the account, by name; every page is read."""
         connection = self._parts.connections.by_name(name)
+        require(
+            self._parts, by, Action.SEE_LISTS, "connection", connection.name, connection=connection
+        )
         with closing(self._parts.client_for(connection.id)) as client:
             return sorted(client.lists(), key=lambda found: found.name.casefold())
 
-    def rename(self, name: str, new_name: str) -> Connection:
+    def rename(self, name: str, new_name: str, *, by: Person) -> Connection:
         """Raises `Conflict` when the name is taken. Runs of before keep the name of then."""
+        action = Action.RENAME_CONNECTION
+        by = require(self._parts, by, action, "connection", name)
         connection = self._parts.connections.by_name(name)
-        self._parts.connections.rename(connection.id, check_name(new_name, "connection"))
+        new_name = check_name(new_name, "connection")
+        before, after = {"name": connection.name}, {"name": new_name}
+        with audited(
+            self._parts, by, action, "connection", connection.name, before=before, after=after
+        ):
+            self._parts.connections.rename(connection.id, new_name)
         return self._parts.connections.get(connection.id)
 
-    def share(self, name: str, *, contributors: bool) -> None:
+    def share(self, name: str, *, contributors: bool, by: Person) -> None:
         """Whether contributors may use it, besides administrators."""
+        action = Action.SHARE_CONNECTION
+        by = require(self._parts, by, action, "connection", name)
         connection = self._parts.connections.by_name(name)
-        self._parts.connections.share(connection.id, contributors=contributors)
+        before = {"contributors": connection.contributors}
+        after = {"contributors": contributors}
+        with audited(
+            self._parts, by, action, "connection", connection.name, before=before, after=after
+        ):
+            self._parts.connections.share(connection.id, contributors=contributors)
 
     def export_names(self) -> dict[int, list[str]]:
         """The exports over each connection, by the connection's id."""
         return self._parts.connections.export_names()
 
-    def remove(self, name: str, *, exports_too: bool = False) -> int:
+    def remove(self, name: str, *, by: Person, exports_too: bool = False) -> int:
         """Remove it and destroy its tokens. Its exports stay, detached, or go with it; returns how many they were."""
+        action = Action.REMOVE_CONNECTION
+        by = require(self._parts, by, action, "connection", name)
         connection = self._parts.connections.by_name(name)
         exports = next(view.exports for view in self.views() if view.connection.id == connection.id)
-        self._parts.connections.remove(connection.id, exports_too=exports_too)
+        before = _values(connection) | {"exports": exports, "exports_too": exports_too}
+        with audited(self._parts, by, action, "connection", connection.name, before=before):
+            self._parts.connections.remove(connection.id, exports_too=exports_too)
         return exports
 
     def _sign_in_again(
@@ -144,11 +169,25 @@ class Connections:
                 f"{organization}. Nothing was changed. Sign in with the right account, or choose another name."
             )
         self._parts.tokens.store(connection.id, pair)
-        self._parts.connections.agree_again(
-            connection, agreed_by=by.name, text_version=CONSENT_VERSION
-        )
+        after = {"agreed_to": CONSENT_VERSION}
+        with audited(
+            self._parts, by, Action.SIGN_IN_AGAIN, "connection", connection.name, after=after
+        ):
+            self._parts.connections.agree_again(
+                connection, agreed_by=by.name, text_version=CONSENT_VERSION
+            )
         self._parts.runs.wake_waiting_for_sign_in(connection.id)
         return connection
+
+
+def _values(connection: Connection) -> dict[str, Any]:
+    """What the audit keeps of a connection."""
+    return {
+        "organization": connection.organization,
+        "account": connection.account_id,
+        "contributors": connection.contributors,
+        "export_user": connection.export_user,
+    }
 
 
 def check_name(name: str, kind: str) -> str:

@@ -27,6 +27,8 @@ from ccexport.services.exports import (
     check_mode,
     find_list_id,
 )
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
 from ccexport.services.schedules import check_schedule
 from ccexport.store.exports import ExportView
 
@@ -94,15 +96,36 @@ class ExportFiles:
                 differences.append(difference)
                 if difference.change == "unchanged":
                     continue
+                self._require(by, entry, view)
                 checked = _check(checks, entry, file_name)
                 if view is None:
                     new.append(exports.as_new(checked, by=by))
                 else:
                     seen = view.export.revision
                     changes.append(exports.as_change(view, checked, revision=seen))
-        if not dry_run:
-            self._parts.exports.save(new, changes)
+        if not dry_run and (new or changes):
+            after = {each.name: each.change for each in differences if each.change != "unchanged"}
+            with audited(self._parts, by, Action.APPLY_EXPORTS, "file", file_name, after=after):
+                self._parts.exports.save(new, changes)
         return differences
+
+    def _require(self, by: Person, entry: Entry, view: ExportView | None) -> None:
+        """Of one that is there, over the connection that it has and over the one that it gets."""
+        names = {entry.draft.connection}
+        if view is not None:
+            names.add(view.connection_name or "")
+        for name in sorted(names):
+            connection = self._parts.connections.find(name) if name else None
+            if name and connection is None:
+                continue  # the check says so, with its line
+            require(
+                self._parts,
+                by,
+                Action.APPLY_EXPORTS,
+                "export",
+                entry.draft.name,
+                connection=connection,
+            )
 
 
 def write_entries(exports: Sequence[Mapping[str, Any]]) -> str:

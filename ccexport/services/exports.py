@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,15 @@ from ccexport.errors import Conflict, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, check_mapping
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name
+from ccexport.services.export_values import (
+    CheckedDraft,
+    ExportDraft,
+    checked_values,
+    differences,
+    view_values,
+)
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
 from ccexport.services.schedules import check_schedule, next_times
 from ccexport.states import Mode, RunState, Trigger
 from ccexport.steps.preflight import check_account, check_custom_fields, check_list
@@ -27,36 +35,16 @@ if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.services.previews import ExportPreview
 
+__all__ = [
+    "CheckedDraft",
+    "DraftChecks",
+    "ExportDraft",
+    "Exports",
+]  # the first and third live next door
+
 log = logging.getLogger(__name__)
 
 _LIST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
-
-
-@dataclass(frozen=True)
-class ExportDraft:
-    """What a person filled in: names as text, not yet checked."""
-
-    name: str
-    connection: str
-    list_id: str  # or the list's whole address
-    segments: Sequence[str]
-    mapping: FieldMapping
-    mode: str = Mode.FULL
-    schedule: str = "refresh"
-
-
-@dataclass(frozen=True)
-class CheckedDraft:
-    """A draft that was checked: names as the store and the account know them."""
-
-    name: str
-    connection_id: int
-    list_id: str
-    list_name: str
-    segments: tuple[str, ...]
-    mapping: FieldMapping
-    mode: Mode
-    schedule: str
 
 
 class Exports:
@@ -67,10 +55,14 @@ class Exports:
 
     def add(self, draft: ExportDraft, *, by: Person) -> ExportView:
         """Check everything, here and at Constant Contact, then store it. Saving runs nothing."""
+        name, connection = draft.name.strip(), self._parts.connections.by_name(draft.connection)
+        by = require(self._parts, by, Action.ADD_EXPORT, "export", name, connection=connection)
         self._check_free(draft.name)
         with DraftChecks(self._parts) as checks:
-            new = self.as_new(checks.check(draft), by=by)
-        self._parts.exports.save([new], [])
+            checked = checks.check(draft)
+        new, after = self.as_new(checked, by=by), checked_values(checked)
+        with audited(self._parts, by, Action.ADD_EXPORT, "export", name, after=after):
+            self._parts.exports.save([new], [])
         return self._parts.exports.by_name(new.export.name)
 
     def update(
@@ -80,17 +72,29 @@ class Exports:
 
         Raises `Conflict` when somebody changed it since `revision` (`ExportView.export.revision`); None does not ask.
         """
-        view = self._parts.exports.by_name(name)
+        view, by = self.for_change(name, Action.CHANGE_EXPORT, by=by)
+        self.check_new_connection(view, draft.connection, by=by)
         if draft.name.strip().casefold() != view.export.name_key:
             self._check_free(draft.name)
         with DraftChecks(self._parts) as checks:
-            change = self.as_change(view, checks.check(draft), revision=revision)
-        self._parts.exports.update(change)
+            checked = checks.check(draft)
+        change = self.as_change(view, checked, revision=revision)
+        before, after = differences(view_values(view), checked_values(checked))
+        with audited(
+            self._parts,
+            by,
+            Action.CHANGE_EXPORT,
+            "export",
+            view.export.name,
+            before=before,
+            after=after,
+        ):
+            self._parts.exports.update(change)
         return self._parts.exports.get(view.export.id)
 
     def duplicate(self, name: str, new_name: str, *, by: Person) -> ExportView:
         """A copy under another name. It is off until somebody turns it on: two alike would send twice."""
-        view = self._parts.exports.by_name(name)
+        view, by = self.for_change(name, Action.DUPLICATE_EXPORT, by=by)
         new_name = self._check_free(new_name)
         now = self._parts.now()
         copy = Export(
@@ -105,7 +109,11 @@ class Exports:
             created_at=now,
             updated_at=now,
         )
-        self._parts.exports.add(copy, view.segments, view.mapping)
+        after = view_values(view) | {"name": new_name, "schedule": "off"}
+        with audited(
+            self._parts, by, Action.DUPLICATE_EXPORT, "export", view.export.name, after=after
+        ):
+            self._parts.exports.add(copy, view.segments, view.mapping)
         return self._parts.exports.by_name(new_name)
 
     def set_schedule(
@@ -113,9 +121,20 @@ class Exports:
     ) -> ExportView:
         """Change only when it runs by itself. Raises `UsageError`, `Conflict`."""
         schedule = check_schedule(schedule)
-        view = self._parts.exports.by_name(name)
+        view, by = self.for_change(name, Action.SCHEDULE_EXPORT, by=by)
         values = {"schedule": schedule, "next_run_at": self._next_run_at(schedule, view)}
-        self._parts.exports.update(ExportChange(view.export.id, view.export.name, revision, values))
+        before, after = {"schedule": view.export.schedule}, {"schedule": schedule}
+        with audited(
+            self._parts,
+            by,
+            Action.SCHEDULE_EXPORT,
+            "export",
+            view.export.name,
+            before=before,
+            after=after,
+        ):
+            change = ExportChange(view.export.id, view.export.name, revision, values)
+            self._parts.exports.update(change)
         return self._parts.exports.get(view.export.id)
 
     def turn_off(self, name: str, *, by: Person) -> ExportView:
@@ -146,6 +165,24 @@ class Exports:
             checked.segments,
             checked.mapping.pairs,
         )
+
+    def for_change(self, name: str, action: Action, *, by: Person) -> tuple[ExportView, Person]:
+        """The export, once it is known that the person may do this with it. Raises `NotFound`, `NotAllowed`."""
+        view = self._parts.exports.by_name(name)
+        connection = self._connection_of(view)
+        by = require(self._parts, by, action, "export", view.export.name, connection=connection)
+        return view, by
+
+    def check_new_connection(self, view: ExportView, name: str, *, by: Person) -> None:
+        """An export may move only to a connection that the person may use as well."""
+        connection = self._parts.connections.by_name(name)
+        if connection.id != view.export.connection_id:
+            action = Action.CHANGE_EXPORT
+            require(self._parts, by, action, "export", view.export.name, connection=connection)
+
+    def _connection_of(self, view: ExportView) -> Connection | None:
+        connection_id = view.export.connection_id
+        return None if connection_id is None else self._parts.connections.get(connection_id)
 
     def _values(self, checked: CheckedDraft, before: ExportView | None) -> dict[str, Any]:
         return {
@@ -180,10 +217,12 @@ class Exports:
         """The newest run of each export, by the export's id."""
         return self._parts.runs.last_of_each_export()
 
-    def preview(self, name: str, samples: int = 5) -> ExportPreview:
-        """The real pipeline over the whole of the export's segments, without sending."""
+    def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
+        """The real pipeline over the whole of the export's segments, without sending. Shows values of profiles."""
         from ccexport.services.previews import preview_mapping  # brings Ibis along
 
+        require(self._parts, by, Action.PREVIEW_EXPORT, "export", name)
+        require(self._parts, by, Action.SEE_VALUES, "export", name)
         view = self._parts.exports.by_name(name)
         mapping = FieldMapping(view.mapping)
         types = self._custom_field_types(view, mapping)
@@ -192,9 +231,12 @@ class Exports:
             source.check_segments(view.segments)
             return preview_mapping(source, view.segments, mapping, types, samples)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, by: Person) -> None:
         """Remove it; the history of its runs stays."""
-        self._parts.exports.remove(self._parts.exports.by_name(name).export.id)
+        view, by = self.for_change(name, Action.REMOVE_EXPORT, by=by)
+        name, before = view.export.name, view_values(view)
+        with audited(self._parts, by, Action.REMOVE_EXPORT, "export", name, before=before):
+            self._parts.exports.remove(view.export.id)
 
     def queue(
         self,
@@ -205,14 +247,15 @@ class Exports:
         due_at: datetime | None = None,
     ) -> Run:
         """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said."""
-        return self.queue_view(
-            self._parts.exports.by_name(name), by=by, trigger=trigger, due_at=due_at
-        )
+        view, by = self.for_change(name, Action.RUN_EXPORT, by=by)
+        after = {"trigger": trigger.value, "mode": view.export.mode, "list_id": view.export.list_id}
+        with audited(self._parts, by, Action.RUN_EXPORT, "export", view.export.name, after=after):
+            return self.queue_view(view, by=by, trigger=trigger, due_at=due_at)
 
     def queue_view(
         self, view: ExportView, *, by: Person, trigger: Trigger, due_at: datetime | None
     ) -> Run:
-        """The same, of an export that was read already."""
+        """The same, of an export that was read already, on behalf of a refresh: nobody is asked."""
         return self._parts.runs.queue(self._new_run(view, by, trigger, due_at))
 
     def queue_due(self, view: ExportView, *, by: Person) -> Run | None:

@@ -24,8 +24,12 @@ from ccexport.errors import (
     SetupError,
     UsageError,
 )
+from ccexport.services.access import Person
 from ccexport.services.exports import find_list_id
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
 from ccexport.store.lists import KnownList, ListCacheStore
+from ccexport.store.tables import Connection
 
 PATIENCE_SECONDS = 15.0
 TIMEOUT_SECONDS = (3.0, 10.0)  # to connect, to answer
@@ -41,10 +45,11 @@ class Known:
 
 
 class Lists:
-    """Questions about an account's lists and custom fields."""
+    """Questions of a person about an account's lists and custom fields."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, by: Person) -> None:
         self._parts = parts
+        self._by = by
         self._store = ListCacheStore(parts.engine, parts.now)
 
     def known(self, connection_id: int) -> Known | None:
@@ -54,14 +59,19 @@ class Lists:
 
     def refresh(self, connection_id: int) -> Known:
         """Ask for all pages of lists and remember them. Raises what the request came to; nothing is lost then."""
+        self._require(Action.SEE_LISTS, connection_id)
         with self._client(connection_id) as client:
             return self._keep(connection_id, _by_name(client.lists(include_counts=True)))
 
     def create(self, connection_id: int, name: str) -> KnownList:
         """A new list at Constant Contact. Raises `Conflict` where one of the name exists, `UsageError`."""
         name = _check_list_name(name)
+        by, connection = self._require(Action.CREATE_LIST, connection_id, name)
         with self._client(connection_id) as client:
             made = _create(client, name)
+        after = {"connection": connection.name, "list_id": made.list_id}
+        with audited(self._parts, by, Action.CREATE_LIST, "list", name, after=after):
+            pass  # what was made is at Constant Contact
         new = KnownList(made.list_id, made.name, made.membership_count or 0)
         known = self.known(connection_id)
         if known is not None:
@@ -72,6 +82,7 @@ class Lists:
     def find(self, connection_id: int, text: str) -> KnownList:
         """The list of a pasted id or address. Raises `UsageError` for what holds no id, `SetupError` for no list."""
         list_id = find_list_id(text)
+        self._require(Action.SEE_LISTS, connection_id)
         with self._client(connection_id) as client:
             try:
                 found = client.list(list_id)
@@ -87,8 +98,18 @@ class Lists:
 
     def custom_fields(self, connection_id: int) -> list[CustomField]:
         """The account's custom fields, by label. Asks Constant Contact each time."""
+        self._require(Action.SEE_LISTS, connection_id)
         with self._client(connection_id) as client:
             return sorted(client.custom_fields(), key=lambda field: field.label.casefold())
+
+    def _require(
+        self, action: Action, connection_id: int, name: str = ""
+    ) -> tuple[Person, Connection]:
+        connection = self._parts.connections.get(connection_id)
+        by = require(
+            self._parts, self._by, action, "list", name or connection.name, connection=connection
+        )
+        return by, connection
 
     def _keep(self, connection_id: int, lists: Sequence[KnownList]) -> Known:
         return Known(self._store.write(connection_id, lists), lists)

@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class LivePreview:
 
     # --- the preview -----------------------------------------------------------------------------
 
-    def glance(self, question: Question, pick: Pick) -> Glance | None:
+    def glance(self, question: Question, pick: Pick, *, masked: bool) -> Glance | None:
         """A few profiles as they would be sent, at once; None where they are known only with the whole."""
         opened = self._now()
         whole, last = opened.counted(question), opened.like(question)
@@ -88,13 +89,16 @@ class LivePreview:
             samples = opened.near.evaluate(
                 question, keys, known.sent_instead(keys) if known else ()
             )
-        return Glance(samples, is_settled=known is not None)
+        return Glance(_seen(samples, masked=masked), is_settled=known is not None)
 
-    def examples(self, whole: Whole, keys: Sequence[str]) -> tuple[ProfileSample, ...]:
+    def examples(
+        self, whole: Whole, keys: Sequence[str], *, masked: bool
+    ) -> tuple[ProfileSample, ...]:
         """Profiles of a counted whole, by key."""
         opened = self._now()
         with opened.near.lock:
-            return opened.near.evaluate(whole.question, keys, whole.sent_instead(keys))
+            found = opened.near.evaluate(whole.question, keys, whole.sent_instead(keys))
+        return _seen(found, masked=masked)
 
     def counted(self, question: Question) -> Whole | None:
         """The count of the whole segments, where it is known already."""
@@ -125,6 +129,22 @@ class LivePreview:
         if stale is not None:
             stale.close()
         return opened
+
+
+def _seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:
+    """As somebody may see them; keys stay, so that one can talk about a profile."""
+    if not masked:
+        return tuple(samples)
+    return tuple(
+        ProfileSample(
+            {name: value and mask_value(value) for name, value in each.profile.items()},
+            replace(
+                each.sample,
+                contact={name: mask_value(value) for name, value in each.sample.contact.items()},
+            ),
+        )
+        for each in samples
+    )
 
 
 def source_version(url: str) -> Hashable:

@@ -9,14 +9,17 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 from ccexport.assembly import Parts
 from ccexport.errors import NotFound, SetupError
+from ccexport.redaction import redact
 from ccexport.services.access import Person
 from ccexport.services.exports import Exports
+from ccexport.services.permission import may, require
+from ccexport.services.roles import Action
 from ccexport.services.runs import REJECTED_HEADER, Runs
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.budget import SPACING_MARGIN
@@ -151,11 +154,19 @@ class RunProgress:
 
     # --- which profiles --------------------------------------------------------------------------
 
-    def failed_rows(self, run_id: int, batch_number: int | None = None) -> list[FailedRow]:
-        """The service's errors of a run, or of one file, with whom each is about. Reads the run's contacts file."""
+    def failed_rows(
+        self, run_id: int, batch_number: int | None = None, *, by: Person
+    ) -> list[FailedRow]:
+        """The service's errors of a run, or of one file, with whom each is about. Reads the run's contacts file.
+
+        The service may quote an address: it is masked for those who may not see values.
+        """
+        by = require(self._parts, by, Action.SEE_EXPORTS, "run", str(run_id))
+        sees_values = may(self._parts, by, Action.SEE_VALUES)
         batches = self._parts.batches.of_run(run_id)
         chosen = [batch for batch in batches if batch_number in (None, batch.number)]
-        return [row for batch in chosen if batch.errors for row in self._rows_of(run_id, batch)]
+        rows = [row for batch in chosen if batch.errors for row in self._rows_of(run_id, batch)]
+        return rows if sees_values else [replace(row, text=redact(row.text)) for row in rows]
 
     def _rows_of(self, run_id: int, batch: Batch) -> list[FailedRow]:
         found = [read_error(text) for text in batch.errors]
@@ -197,6 +208,7 @@ class RunProgress:
         self,
         run_id: int,
         *,
+        by: Person,
         reason: str | None = None,
         search: str = "",
         most: int = SHOWN_REJECTIONS,
@@ -205,7 +217,7 @@ class RunProgress:
         run, wanted = self._parts.runs.get(run_id), search.strip().casefold()
         rows = (
             row
-            for row in Runs(self._parts).rejected(run_id)
+            for row in Runs(self._parts).rejected(run_id, by=by)
             if (reason is None or row[2] == reason)
             and (not wanted or any(wanted in row[place].casefold() for place in (0, 1, 3)))
         )
@@ -214,9 +226,10 @@ class RunProgress:
             return Rejected(found, len(found) + sum(1 for _ in rows))
         return Rejected(found, run.rejections.get(reason, 0) if reason else run.rejected_count)
 
-    def rejected_csv(self, run_id: int) -> bytes:
+    def rejected_csv(self, run_id: int, *, by: Person) -> bytes:
         """All profiles left out, as CSV for a spreadsheet: UTF-8 with BOM, formulas disarmed. Raises `NotFound`."""
-        return to_spreadsheet_csv(REJECTED_HEADER, Runs(self._parts).rejected(run_id))
+        require(self._parts, by, Action.SEE_VALUES, "run", str(run_id))
+        return to_spreadsheet_csv(REJECTED_HEADER, Runs(self._parts).rejected(run_id, by=by))
 
 
 # --- pure: a run described -----------------------------------------------------------------------

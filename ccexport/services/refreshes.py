@@ -17,6 +17,8 @@ from ccexport.clock import iso
 from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.services.access import Person, Role
 from ccexport.services.exports import Exports
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
 from ccexport.services.schedules import Recurrence, check_recurrence
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportView
@@ -31,6 +33,7 @@ LATE_AFTER = timedelta(
 )  # a worker looks every few seconds; more is a worker that was down
 INTERRUPTED_AFTER = timedelta(minutes=30)  # a reading of segments takes seconds to minutes
 INTERRUPTED = "It was interrupted and has been begun again."
+_SCHEDULE, _SEGMENTS = "schedule", "segments"  # what the audit calls them
 _NAMED = 3  # exports named in one line
 
 
@@ -80,11 +83,18 @@ class Refreshes:
         next_at = found.next_times(self._parts.now(), 1)[0]
         at = [f"{each:%H:%M}" for each in found.times]
         days = list(found.weekdays)
-        return self._parts.refreshes.set_schedule(days, at, found.zone, next_at, by=by.name)
+        action, before = Action.SCHEDULE_REFRESH, self._schedule_values()
+        by = require(self._parts, by, action, "refresh", _SCHEDULE)
+        after = {"weekdays": days, "times": at, "zone": found.zone, "is_on": True}
+        with audited(self._parts, by, action, "refresh", _SCHEDULE, before=before, after=after):
+            return self._parts.refreshes.set_schedule(days, at, found.zone, next_at, by=by.name)
 
     def turn_off(self, *, by: Person) -> None:
         """No refresh by itself any more; days and times stay to be turned on again."""
-        self._parts.refreshes.turn_off(by=by.name)
+        action, before = Action.TURN_OFF_REFRESH, self._schedule_values()
+        by = require(self._parts, by, action, "refresh", _SCHEDULE)
+        with audited(self._parts, by, action, "refresh", _SCHEDULE, before=before):
+            self._parts.refreshes.turn_off(by=by.name)
 
     def would_be_next(
         self, weekdays: Sequence[int], times: Sequence[str], zone: str
@@ -111,7 +121,10 @@ class Refreshes:
 
     def ask(self, *, by: Person) -> Refresh:
         """Let a worker do it soon: what a page's button does."""
-        return self._parts.refreshes.ask(by=by.name)
+        action = Action.ASK_FOR_REFRESH
+        by = require(self._parts, by, action, "refresh", _SEGMENTS)
+        with audited(self._parts, by, action, "refresh", _SEGMENTS):
+            return self._parts.refreshes.ask(by=by.name)
 
     def refresh(
         self, *, by: Person, trigger: Trigger = Trigger.MANUAL, due_at: datetime | None = None
@@ -120,7 +133,10 @@ class Refreshes:
 
         A source that cannot be read is recorded in the refresh's `error`, and nothing is queued.
         """
-        begun = self._parts.refreshes.begin(trigger, by=by.name, due_at=due_at)
+        action, after = Action.ASK_FOR_REFRESH, {"trigger": trigger.value}
+        by = require(self._parts, by, action, "refresh", _SEGMENTS)
+        with audited(self._parts, by, action, "refresh", _SEGMENTS, after=after):
+            begun = self._parts.refreshes.begin(trigger, by=by.name, due_at=due_at)
         return self.perform(Begun(begun, begun.started_at))
 
     def begin_due(self) -> Begun | None:
@@ -198,6 +214,14 @@ class Refreshes:
         return queued
 
     # --- helpers ---------------------------------------------------------------------------------
+
+    def _schedule_values(self) -> dict[str, Any] | None:
+        """What the audit keeps of the schedule."""
+        row = self.schedule()
+        if row is None:
+            return None
+        is_on = row.next_at is not None
+        return {"weekdays": row.weekdays, "times": row.times, "zone": row.zone, "is_on": is_on}
 
     def _sizes_now(self) -> dict[str, int]:
         with self._parts.open_source() as source:

@@ -8,9 +8,12 @@ from typing import Any
 from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import NotFound
+from ccexport.segments.masking import mask_value
 from ccexport.services.access import Person
+from ccexport.services.permission import audited, may, require
+from ccexport.services.roles import Action
 from ccexport.states import RunState
-from ccexport.store.tables import Batch, Run, RunEvent
+from ccexport.store.tables import Batch, Connection, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
 _STAGES = (RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING)
@@ -54,12 +57,35 @@ class Runs:
 
     def request_cancel(self, run_id: int, *, by: Person) -> Run:
         """Ask for the end of a run; its worker acts on it between two steps."""
-        return self._parts.runs.request_cancel(run_id, by.name)
+        run = self._parts.runs.get(run_id)
+        by = require(
+            self._parts,
+            by,
+            Action.CANCEL_RUN,
+            "run",
+            str(run_id),
+            connection=self.connection_of(run),
+        )
+        before = {"export": run.export_name, "state": run.state.value}
+        with audited(self._parts, by, Action.CANCEL_RUN, "run", str(run_id), before=before):
+            return self._parts.runs.request_cancel(run_id, by.name)
 
-    def rejected(self, run_id: int) -> Iterator[tuple[str, ...]]:
-        """The profiles left out: customer_id, email, reason, sent_instead. Raises `NotFound`."""
+    def connection_of(self, run: Run) -> Connection | None:
+        """The one that it went over; None when that was removed."""
+        try:
+            return self._parts.connections.get(run.connection_id) if run.connection_id else None
+        except NotFound:
+            return None
+
+    def rejected(self, run_id: int, *, by: Person) -> Iterator[tuple[str, ...]]:
+        """The profiles left out: customer_id, email, reason, sent_instead. Raises `NotFound`.
+
+        Addresses are masked for those who may not see values.
+        """
         from ccexport.steps.preparing import REJECTIONS  # brings Arrow along
 
+        by = require(self._parts, by, Action.SEE_EXPORTS, "run", str(run_id))
+        sees_values = may(self._parts, by, Action.SEE_VALUES)
         run = self._parts.runs.get(run_id)
         if run.rejected_count == 0:
             return iter(())
@@ -67,13 +93,19 @@ class Runs:
             raise NotFound(
                 f"The files of run {run_id} are no longer kept (CCEXPORT_RETENTION_DAYS); its counts are kept."
             )
-        return self._rows_of(run_id, REJECTIONS)
+        rows = self._rows_of(run_id, REJECTIONS)
+        return rows if sees_values else map(_masked, rows)
 
     def _rows_of(self, run_id: int, file: str) -> Iterator[tuple[str, ...]]:
         for batch in self._parts.run_files.stream(run_id, file):
             columns = [batch[name].to_pylist() for name in REJECTED_HEADER]
             for row in zip(*columns, strict=True):
                 yield tuple(value or "" for value in row)
+
+
+def _masked(row: tuple[str, ...]) -> tuple[str, ...]:
+    customer_id, email, *rest = row
+    return customer_id, mask_value(email), *rest
 
 
 def run_document(run: Run) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from ccexport.assembly import Parts
 from ccexport.constantcontact.auth import SignIn, read_callback
 from ccexport.errors import Conflict, UsageError
-from ccexport.services.access import Person, Role
+from ccexport.services.access import Person
 from ccexport.services.connections import Connections, check_name
+from ccexport.services.consent import CONSENT_VERSION
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
 from ccexport.store.sign_ins import GOOD_FOR, SignInStore, Wish
 from ccexport.store.tables import Connection
 
@@ -48,6 +51,7 @@ class SignIns:
         Raises `UsageError`, `Conflict` where the name is taken, `SettingError` where no application is set.
         """
         name = check_name(name, "connection")
+        by = require(self._parts, by, Action.ASK_FOR_CONNECTION, "connection", name)
         if not agreed:
             raise UsageError("Nobody has agreed to the transfer of data. Read the text and agree.")
         _ = self._parts.app
@@ -58,29 +62,39 @@ class SignIns:
                 f'There is a connection "{name}" already. Choose another name, or sign in again at that one.'
             )
         ticket = secrets.token_urlsafe(32)
-        self._store.add(ticket, Wish(name, contributors, by.name))
+        after = {"contributors": contributors, "agreed_to": CONSENT_VERSION, "again": again}
+        with audited(self._parts, by, Action.ASK_FOR_CONNECTION, "connection", name, after=after):
+            self._store.add(ticket, Wish(name, contributors, by.name))
         return ticket
 
-    def start(self, ticket: str) -> Departure:
-        """Begin the sign-in of a ticket. Raises `UsageError` for one that is unknown, old or used."""
+    def start(self, ticket: str, *, by: Person) -> Departure:
+        """Begin the sign-in of a ticket. Raises `UsageError` for one that is unknown, old, used or somebody else's."""
+        require(self._parts, by, Action.ASK_FOR_CONNECTION, "connection")
         sign_in = self._connections.begin(self._parts.settings.redirect_uri)
         browser = secrets.token_urlsafe(32)
         begun = self._store.begin(
-            ticket, state=sign_in.state, browser=browser, code_verifier=sign_in.code_verifier
+            ticket,
+            state=sign_in.state,
+            browser=browser,
+            code_verifier=sign_in.code_verifier,
+            asked_by=by.name,
         )
         if not begun:
             raise UsageError(f"This link was used before or is too old. {_START_AGAIN}")
         return Departure(sign_in.url, cookie_name(sign_in.state), browser)
 
-    def finish(self, params: Mapping[str, str], cookies: Mapping[str, str]) -> Connection:
+    def finish(
+        self, params: Mapping[str, str], cookies: Mapping[str, str], *, by: Person
+    ) -> Connection:
         """Exchange the code and store the connection. Whatever is raised, nothing was stored.
 
         Raises `UsageError` for a return that is not of this browser's sign-in, `ConstantContactRefused` where
-        somebody declined, `Conflict` where the account is another than the connection's, and what the exchange raises.
+        somebody declined, `Conflict` where the account is another than the connection's, `NotAllowed` where he is no
+        administrator any more, and what the exchange raises.
         """
         state = params.get("state", "")
         found = self._store.take(state, cookies.get(cookie_name(state), ""))
-        if found is None:
+        if found is None or found.wish.asked_by != by.name:
             raise UsageError(
                 "This is not the return of a sign-in that this browser began in the last ten minutes, or it came "
                 f"twice. Nothing was stored. {_START_AGAIN}"
@@ -91,7 +105,7 @@ class SignIns:
             code,
             SignIn("", state, found.code_verifier),
             self._parts.settings.redirect_uri,
-            by=Person(found.wish.asked_by, Role.ADMINISTRATOR),
+            by=by,
             contributors=found.wish.contributors,
         )
 

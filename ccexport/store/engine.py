@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlmodel import Session
 
 from ccexport.errors import StoreError
+from ccexport.store.audited import take_along
 
 BUSY_TIMEOUT_SECONDS = 30
 WAL_TRIES = 100
@@ -52,6 +53,7 @@ def writing(engine: Engine) -> Iterator[Session]:
         Session(connection, expire_on_commit=False) as session,
     ):
         yield session
+        take_along(session)
         session.commit()
 
 

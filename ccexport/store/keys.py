@@ -30,14 +30,20 @@ class Key:
     name: str
     fernet: Fernet = field(repr=False)
     run_files: bytes = field(repr=False)
+    cookies: str = field(repr=False)  # what the cookies of signed-in people are signed with
 
 
 def read_key(text: str) -> Key:
     """Raises `ValueError` for what is no key."""
     fernet = Fernet(text)
-    derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"ccexport run files")
     name = hashlib.sha256(b"ccexport key name " + text.encode()).hexdigest()[:8]
-    return Key(text, name, fernet, derived.derive(text.encode()))
+    run_files, cookies = (_derived(text, f"ccexport {use}") for use in ("run files", "cookies"))
+    return Key(text, name, fernet, run_files, cookies.hex())
+
+
+def _derived(text: str, purpose: str) -> bytes:
+    hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode())
+    return hkdf.derive(text.encode())
 
 
 def split_keys(text: str) -> list[str]:

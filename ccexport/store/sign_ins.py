@@ -62,13 +62,16 @@ class SignInStore:
                 )
             )
 
-    def begin(self, ticket: str, *, state: str, browser: str, code_verifier: str) -> bool:
-        """Bind it to a state and a browser. False for a ticket that is unknown, old, or was begun before."""
+    def begin(
+        self, ticket: str, *, state: str, browser: str, code_verifier: str, asked_by: str
+    ) -> bool:
+        """Bind it to a state and a browser. False for a ticket that is unknown, old, begun before, or another's."""
         with writing(self._engine) as session:
             begun = session.exec(
                 update(OAuthSignIn)
                 .where(
                     col(OAuthSignIn.ticket) == _digest(ticket),
+                    col(OAuthSignIn.asked_by) == asked_by,
                     col(OAuthSignIn.state).is_(None),
                     col(OAuthSignIn.created_at) > self._now() - GOOD_FOR,
                 )

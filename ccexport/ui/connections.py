@@ -93,16 +93,16 @@ def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: boo
                 value=connection.contributors,
                 key=key("share"),
                 on_change=_share,
-                args=(connection.name, key("share")),
+                args=(connection.name, key("share"), by),
                 width="content",
             )
         if tested:
-            _test(connection.name)
+            _test(connection.name, by)
     opened = st.session_state.get(_OPEN)
     if opened == key("rename"):
-        _rename(connection.name)
+        _rename(connection.name, by)
     elif opened == key("remove"):
-        _remove(view, exports)
+        _remove(view, exports, by)
     elif opened == key("authenticate"):
         _authenticate(view, by)
 
@@ -206,7 +206,7 @@ def _connect(name: str, contributors: bool | None, *, by: Person, key: str) -> N
                 by=by,
                 again=contributors is None,
             )
-            address = f"/oauth/start/{ticket}"
+            address = f"{page.parts().settings.base_path}/oauth/start/{ticket}"
             st.html(
                 f'<p>Off to Constant Contact … <a href="{address}" target="_self">Open it yourself</a> if nothing '
                 "happens.</p>"
@@ -214,9 +214,9 @@ def _connect(name: str, contributors: bool | None, *, by: Person, key: str) -> N
             page.go_to(address)
 
 
-def _test(name: str) -> None:
+def _test(name: str, by: Person) -> None:
     with st.spinner("Asking Constant Contact …"), page.errors_shown():
-        found = Connections(page.parts()).check(name)
+        found = Connections(page.parts()).check(name, by=by)
         organization = plain(found.organization)
         if found.missing_privileges:
             missing = plain(", ".join(found.missing_privileges))
@@ -228,27 +228,28 @@ def _test(name: str) -> None:
             st.success(f"Signed in to {organization}; {found.lists:,} lists can be used.")
 
 
-def _share(name: str, key: str) -> None:
+def _share(name: str, key: str, by: Person) -> None:
     with page.errors_shown():
-        Connections(page.parts()).share(name, contributors=bool(st.session_state[key]))
+        contributors = bool(st.session_state[key])
+        Connections(page.parts()).share(name, contributors=contributors, by=by)
 
 
 @st.dialog("Rename connection", on_dismiss=_close)
-def _rename(name: str) -> None:
+def _rename(name: str, by: Person) -> None:
     new_name = st.text_input(
         "Display name", value=name, key="connections_new_name", max_chars=MAX_NAME_CHARACTERS
     )
     st.caption("Exports keep using it. Runs of before show the name of then.")
     if st.button("Save", key="connections_rename_save", type="primary"):
         with page.errors_shown():
-            renamed = Connections(page.parts()).rename(name, new_name)
+            renamed = Connections(page.parts()).rename(name, new_name, by=by)
             _close()
             _say(f"“{plain(name)}” is called “{plain(renamed.name)}” now.")
             st.rerun()
 
 
 @st.dialog("Remove connection", on_dismiss=_close)
-def _remove(view: ConnectionView, exports: Sequence[str]) -> None:
+def _remove(view: ConnectionView, exports: Sequence[str], by: Person) -> None:
     name = view.connection.name
     organization = plain(view.connection.organization)
     st.markdown(
@@ -274,7 +275,7 @@ def _remove(view: ConnectionView, exports: Sequence[str]) -> None:
     label = "Remove connection and exports" if exports_too else "Remove connection"
     if st.button(label, key="connections_remove_confirm", type="primary"):
         with page.errors_shown():
-            count = Connections(page.parts()).remove(name, exports_too=exports_too)
+            count = Connections(page.parts()).remove(name, by=by, exports_too=exports_too)
             _close()
             _say(_what_was_removed(name, count, exports_too=exports_too))
             st.rerun()

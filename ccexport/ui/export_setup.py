@@ -105,13 +105,13 @@ def form(by: Person) -> Filled:
         st.subheader("Where to", anchor=False)
         connection = _connection(by)
         account = Account(connection.id, connection.name) if connection else None
-        list_id = list_picker(account)
+        list_id = list_picker(account, by)
     with st.container(border=True):
         st.subheader("Who", anchor=False)
         segments = _segments()
     with st.container(border=True):
         st.subheader("Data matching", anchor=False)
-        pairs, types = mapping_form(account)
+        pairs, types = mapping_form(account, by)
         mapping, problem = _mapping(pairs)
     with st.container(border=True):
         st.subheader("When, and its name", anchor=False)

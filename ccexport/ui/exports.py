@@ -234,7 +234,7 @@ def actions(chosen: Sequence[Listed], by: Person) -> None:
     elif asked == "on" and off:
         _turn_on(off, by)
     elif asked == "remove" and chosen:
-        _remove(chosen)
+        _remove(chosen, by)
 
 
 def _button(name: str, label: str, icon: str, needs: object, *on_click: Any) -> bool:
@@ -268,7 +268,7 @@ def _open(one: Listed | None) -> None:
     try:
         st.switch_page(str(PAGES / "export.py"), query_params=query)
     except StreamlitPageNotFoundError:  # as when a page runs by itself
-        page.go_to(f"/export?{urlencode(query)}")
+        page.go_to(f"{page.parts().settings.base_path}/export?{urlencode(query)}")
 
 
 def _run(chosen: Sequence[Listed], by: Person) -> None:
@@ -330,14 +330,14 @@ def _duplicate(one: Listed, by: Person) -> None:
 
 
 @st.dialog("Remove exports", on_dismiss=_close)
-def _remove(chosen: Sequence[Listed]) -> None:
+def _remove(chosen: Sequence[Listed], by: Person) -> None:
     names = "\n".join(f"- {plain(each.name)}" for each in chosen)
     st.markdown(
         f"{names}\n\nThis cannot be undone. The history of runs stays, and what was sent stays at Constant Contact."
     )
     label = "Remove" if len(chosen) == 1 else f"Remove {len(chosen)} exports"
     if st.button(label, key="exports_remove_confirm", type="primary"):
-        failed = _each(chosen, lambda each: Exports(page.parts()).remove(each.name))
+        failed = _each(chosen, lambda each: Exports(page.parts()).remove(each.name, by=by))
         done = len(chosen) - len(failed)
         _finish(f"{counted(done, 'export')} removed." if done else "", failed)
 

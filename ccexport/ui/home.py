@@ -9,7 +9,9 @@ import streamlit as st
 from ccexport.clock import utc_now
 from ccexport.services.access import Person
 from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
+from ccexport.services.permission import may_somewhere
 from ccexport.services.progress import RunProgress, headline
+from ccexport.services.roles import Action
 from ccexport.store.tables import Run
 from ccexport.ui import charts, page
 from ccexport.ui.format import counted, lasting, moment
@@ -40,6 +42,7 @@ def present(overview: Overview, *, by: Person, is_new: bool) -> None:
 
     @st.fragment(run_every=LIVE_SECONDS if is_live else IDLE_SECONDS)
     def draw() -> None:
+        page.begin_again(by)
         with page.errors_shown():
             now = overview.now()
             _no_worker(now)
@@ -120,7 +123,10 @@ def _failed(run: Run, *, by: Person) -> None:
             run_badge(run.state)
             st.markdown(_about(run, f"· {moment(run.finished_at)}"), width="stretch")
             link("run", "Open", run=run.id)
-            if st.button("Run again", key=f"home_again_{run.id}", icon=":material/replay:"):
+            may_run = may_somewhere(page.parts(), by, Action.RUN_EXPORT)
+            if may_run and st.button(
+                "Run again", key=f"home_again_{run.id}", icon=":material/replay:"
+            ):
                 with page.errors_shown():
                     new = RunProgress(page.parts()).run_again(run.id, by=by)
                     st.toast(f"Run {new.id} is queued.")

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError
+from ccexport.services.access import Person
 from ccexport.services.lists import MAX_LIST_NAME, Known, Lists
 from ccexport.ui import page
 from ccexport.ui.format import ago, counted, moment
@@ -22,12 +23,12 @@ class Account:
     connection_name: str
 
 
-def list_picker(account: Account | None) -> str:
+def list_picker(account: Account | None, by: Person) -> str:
     """The id of the chosen list; empty where none is."""
     if account is None:
         st.selectbox("List", [], index=None, placeholder="Choose a connection first", disabled=True)
         return ""
-    lists = Lists(page.parts())
+    lists = Lists(page.parts(), by)
     known, trouble = _known(lists, account)
     list_id = _choice(known)
     with st.container(horizontal=True, vertical_alignment="center"):

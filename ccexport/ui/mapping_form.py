@@ -14,6 +14,7 @@ from ccexport.preparation.mapping import (
     suggest_mapping,
     template_parts,
 )
+from ccexport.services.access import Person
 from ccexport.services.lists import Lists
 from ccexport.ui import page
 from ccexport.ui.list_picker import Account
@@ -63,9 +64,9 @@ def open_mapping(pairs: Sequence[tuple[str, str]] | None) -> None:
         _add_row(field, value)
 
 
-def mapping_form(account: Account | None) -> tuple[dict[str, str], Mapping[str, str]]:
+def mapping_form(account: Account | None, by: Person) -> tuple[dict[str, str], Mapping[str, str]]:
     """The pairs that are filled in (contact field → value), and the types of the account's custom fields."""
-    attributes, fields = _attribute_names(), _fields(account)
+    attributes, fields = _attribute_names(), _fields(account, by)
     rows: list[int] = st.session_state["export_rows"]
     st.html(_STYLE)
     pairs = dict([_email_row(attributes)])
@@ -94,24 +95,24 @@ def _attribute_names() -> tuple[str, ...]:
         return ()
 
 
-def _fields(account: Account | None) -> Fields:
+def _fields(account: Account | None, by: Person) -> Fields:
     """Asked of the account once a session; without an answer the built-in ones stay."""
     labels = {field: field_label(field) for field in CONTACT_FIELDS if field != "email"}
     if account is None:
         return Fields(labels, {})
     kept = st.session_state.get("export_fields")
     if kept is None or kept[0] != account.connection_id:
-        kept = (account.connection_id, *_ask_fields(account))
+        kept = (account.connection_id, *_ask_fields(account, by))
         st.session_state["export_fields"] = kept
     _, custom, trouble = kept
     labels |= {CUSTOM_PREFIX + name: f"{label} ({kind})" for name, label, kind in custom}
     return Fields(labels, {name: kind for name, _, kind in custom}, trouble)
 
 
-def _ask_fields(account: Account) -> tuple[list[tuple[str, str, str]], str | None]:
+def _ask_fields(account: Account, by: Person) -> tuple[list[tuple[str, str, str]], str | None]:
     try:
         with st.spinner("Asking Constant Contact for the custom fields …"):
-            found = Lists(page.parts()).custom_fields(account.connection_id)
+            found = Lists(page.parts(), by).custom_fields(account.connection_id)
     except CcexportError as error:
         return [], str(error)
     return [(field.name, field.label, field.type) for field in found], None

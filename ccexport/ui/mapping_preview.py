@@ -14,9 +14,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ccexport.errors import SetupError
 from ccexport.preparation.mapping import CUSTOM_PREFIX, FieldMapping, check_mapping, template_parts
+from ccexport.services.access import Person
 from ccexport.services.live_preview import LivePreview, source_version
 from ccexport.services.live_values import How, Pick, Question, Whole
+from ccexport.services.permission import may
 from ccexport.services.previews import ProfileSample
+from ccexport.services.roles import Action
 from ccexport.states import Rejection
 from ccexport.ui import page
 from ccexport.ui.format import count, counted, lasting, share
@@ -58,23 +61,27 @@ def ask(segments: tuple[str, ...], mapping: FieldMapping, types: Mapping[str, st
 
 
 @st.fragment
-def show(question: Question) -> None:
+def show(question: Question, by: Person) -> None:
     """Counts of the whole above single profiles; the profiles are there first."""
+    page.begin_again(by)
+    masked = not may(page.parts(), by, Action.SEE_VALUES)
+    if masked:
+        st.caption("Values are masked: seeing them needs CCEXPORT_CONTRIBUTORS_SEE_VALUES.")
     counts = st.container()
     st.subheader("Profiles, and what Constant Contact gets", anchor=False)
     pick = _pick()
     cards = st.empty()
     with page.errors_shown():
-        settled = _show_glance(question, pick, cards)
+        settled = _show_glance(question, pick, cards, masked=masked)
         whole = live().counted(question)
         if whole is None:
             with counts:
                 whole = wait_for(live().count(question), _words(question))
             settled = False
         with counts:
-            _show_whole(whole)
+            _show_whole(whole, masked=masked)
         if not settled:
-            _show_glance(question, pick, cards)
+            _show_glance(question, pick, cards, masked=masked)
 
 
 def wait_for(future: Future[Found], words: str) -> Found:
@@ -100,7 +107,7 @@ def _words(question: Question) -> str:
 # --- the whole -----------------------------------------------------------------------------------
 
 
-def _show_whole(whole: Whole) -> None:
+def _show_whole(whole: Whole, *, masked: bool) -> None:
     with st.container(horizontal=True, gap="large"):
         st.metric("Read", count(whole.read), width="content")
         st.metric("Will be sent", count(whole.prepared), width="content")
@@ -109,9 +116,9 @@ def _show_whole(whole: Whole) -> None:
     if not whole.read:
         st.info("Nobody is in these segments: a run would send nothing.")
     for reason, number in whole.rejections.items():
-        _reason(whole, reason, REASON_WORDS[reason], number)
+        _reason(whole, reason, REASON_WORDS[reason], number, masked=masked)
     if whole.truncated:
-        _reason(whole, None, CUT_WORDS, whole.truncated)
+        _reason(whole, None, CUT_WORDS, whole.truncated, masked=masked)
 
 
 def _effort(whole: Whole) -> str:
@@ -128,7 +135,7 @@ def _effort(whole: Whole) -> str:
     )
 
 
-def _reason(whole: Whole, reason: str | None, words: str, number: int) -> None:
+def _reason(whole: Whole, reason: str | None, words: str, number: int, *, masked: bool) -> None:
     named = ", ".join(plain(key) for key in whole.keys(reason, 2))
     more = ", …" if number > 2 else ""
     label = f"{words}: **{number:,}** · {named}{more}"
@@ -141,7 +148,7 @@ def _reason(whole: Whole, reason: str | None, words: str, number: int) -> None:
         if pages > 1:
             at = int(st.pagination(pages, key=f"export_reason_page_{reason or 'cut'}"))
         keys = whole.keys(reason, EXAMPLES, (at - 1) * EXAMPLES)
-        rows = [_example(sample) for sample in live().examples(whole, keys)]
+        rows = [_example(sample) for sample in live().examples(whole, keys, masked=masked)]
         st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", alt=words)
 
 
@@ -179,9 +186,9 @@ def _others() -> None:
     st.session_state["export_sample_seed"] = st.session_state.get("export_sample_seed", 0) + 1
 
 
-def _show_glance(question: Question, pick: Pick, spot: DeltaGenerator) -> bool:
+def _show_glance(question: Question, pick: Pick, spot: DeltaGenerator, *, masked: bool) -> bool:
     """Draw the picked profiles; false where the count of the whole will tell more."""
-    glance = live().glance(question, pick)
+    glance = live().glance(question, pick, masked=masked)
     with spot.container():
         if glance is None:
             st.caption("Looking for profiles in trouble …")
@@ -304,11 +311,12 @@ def show_for(
     mapping: FieldMapping | None,
     why_not: str | None,
     types: Mapping[str, str],
+    by: Person,
 ) -> None:
     """The preview of a form, or what is missing for it."""
     st.html(_STYLE)
     with st.container(key="export_preview"):
-        _show_for(segments, mapping, why_not, types)
+        _show_for(segments, mapping, why_not, types, by)
 
 
 def _show_for(
@@ -316,6 +324,7 @@ def _show_for(
     mapping: FieldMapping | None,
     why_not: str | None,
     types: Mapping[str, str],
+    by: Person,
 ) -> None:
     st.subheader("Mapping preview", anchor=False)
     if mapping is None:
@@ -328,4 +337,4 @@ def _show_for(
         except SetupError as error:
             st.error(plain(str(error)))
             return
-        show(question)
+        show(question, by)

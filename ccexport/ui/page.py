@@ -7,31 +7,38 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import streamlit as st
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, RetryableError, SetupError
 from ccexport.redaction import with_their_words
-from ccexport.services.access import Person, Role, local_administrator
+from ccexport.services.access import RANK, Person, Role
 from ccexport.settings import load_settings
+from ccexport.ui import identity
+from ccexport.ui.text import go_to, plain
 
-_RANK = {Role.VIEWER: 0, Role.CONTRIBUTOR: 1, Role.ADMINISTRATOR: 2}
+__all__ = ["begin", "begin_again", "errors_shown", "go_to", "id_from_url", "parts", "plain", "when"]
 
 
 def begin(title: str, *, role: Role) -> Person:
     """Title, person and role, or the page ends here: the first line of every page."""
-    person = local_administrator()
+    person = identity.or_stop(identity.look(parts))
     st.title(title)
-    if _RANK[person.role] < _RANK[role]:
-        st.error(f"This page is for people with the role {role.value}. Ask an administrator.")
-        st.stop()
     try:
+        if RANK[person.role] < RANK[role]:
+            identity.note_refusal(parts(), person, title)
+            st.error(f"This page is for people with the role {role.value}. Ask an administrator.")
+            st.stop()
         parts().runs.live_of(None)  # the store is there and of this code's tables
     except CcexportError as error:
         st.error(plain(str(error)))
         st.stop()
     return person
+
+
+def begin_again(person: Person) -> None:
+    """The first line of what draws itself again: whoever lost his role meanwhile gets the page as it is for him now."""
+    if not identity.is_still(parts(), person):
+        st.rerun()
 
 
 @st.cache_resource(show_spinner=False)
@@ -55,26 +62,9 @@ def errors_shown() -> Iterator[None]:
         st.error(plain(with_their_words(str(error), error.detail)))
 
 
-def go_to(address: str) -> None:
-    """Send this browser tab to an address of ours beside the pages, as `st.login` does to its own."""
-    context = get_script_run_ctx()
-    if context is not None:
-        message = ForwardMsg()
-        message.auth_redirect.url = address
-        context.enqueue(message)
-
-
 def when(moment: datetime | None) -> str:
     """`5 Jan 2026, 10:00 UTC`; a dash where there is none."""
     if moment is None:
         return "–"  # noqa: RUF001  # a dash is meant
     utc = moment.astimezone(UTC)
     return f"{utc.day} {utc:%b %Y, %H:%M} UTC"
-
-
-def plain(text: str) -> str:
-    """Text from people, source and service, so that Streamlit shows it as it is: no Markdown, HTML, maths or icons."""
-    return "".join(f"\\{sign}" if sign in _MARKDOWN else sign for sign in text)
-
-
-_MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~$:^=&\"'")

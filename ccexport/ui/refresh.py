@@ -143,11 +143,12 @@ def exports_with_it(refreshes: Refreshes) -> None:
     )
 
 
-def last_refreshes(refreshes: Refreshes) -> None:
+def last_refreshes(refreshes: Refreshes, *, by: Person) -> None:
     """The last refreshes, drawn anew while one is waited for, and the whole page once it has ended."""
 
     @st.fragment(run_every="2s" if refreshes.is_waited_for() else None)
     def live() -> None:
+        page.begin_again(by)
         with page.errors_shown():
             found = refreshes.latest(SHOWN_REFRESHES)
             _show_refreshes(found)

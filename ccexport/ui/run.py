@@ -10,6 +10,7 @@ import streamlit as st
 
 from ccexport.clock import utc_now
 from ccexport.services.access import Person
+from ccexport.services.permission import may, may_somewhere
 from ccexport.services.progress import (
     REASONS,
     SHOWN_REJECTIONS,
@@ -23,6 +24,7 @@ from ccexport.services.progress import (
     time_taken,
 )
 from ccexport.services.refreshes import is_late
+from ccexport.services.roles import Action
 from ccexport.services.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent
@@ -62,8 +64,9 @@ def head(progress: Progress, *, by: Person) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         if progress.is_final:
-            _run_again_button(run, by)
-        else:
+            if may_somewhere(page.parts(), by, Action.RUN_EXPORT):
+                _run_again_button(run, by)
+        elif may_somewhere(page.parts(), by, Action.CANCEL_RUN):
             _cancel_button(run, by)
         link("runs", "All runs of this export", icon=":material/history:", export=run.export_name)
     if progress.is_final and st.session_state.pop("run_canceling", None) == run.id:
@@ -123,11 +126,12 @@ def _ask_to_cancel(run: Run, by: Person) -> None:
 # --- live: headline, progress, where each profile is ---------------------------------------------
 
 
-def live(first: Progress) -> None:
+def live(first: Progress, *, by: Person) -> None:
     """Draws itself again every two seconds until the run has ended; a run that has ended has no timer."""
 
     @st.fragment(run_every=None if first.is_final else LIVE_SECONDS)
     def draw() -> None:
+        page.begin_again(by)
         with page.errors_shown():
             now = first if first.is_final else RunProgress(page.parts()).of(first.run.id)
             if _is_other(now.run, first.run):
@@ -237,8 +241,9 @@ def _sum(parts: Sequence[tuple[int, str]]) -> str:
 
 
 @st.fragment
-def left_out(run: Run) -> None:
+def left_out(run: Run, by: Person) -> None:
     """Reasons with counts; the profiles to search and to download."""
+    page.begin_again(by)
     if not run.rejected_count:
         return
     st.subheader(f"Left out: {run.rejected_count:,}", anchor=False)
@@ -259,10 +264,13 @@ def left_out(run: Run) -> None:
         )
         if shown.open:
             with shown:
-                _rejected(run, progress, [reason for reason, _ in ordered])
+                _rejected(run, progress, [reason for reason, _ in ordered], by)
+        if not may(page.parts(), by, Action.SEE_VALUES):
+            st.caption("Addresses are masked for your role, and the file of them is not for it.")
+            return
         st.download_button(
             "Download as CSV",
-            data=lambda: progress.rejected_csv(run.id),
+            data=lambda: progress.rejected_csv(run.id, by=by),
             file_name=f"run-{run.id}-left-out.csv",
             mime="text/csv",
             key="run_download",
@@ -275,14 +283,14 @@ def left_out(run: Run) -> None:
         )
 
 
-def _rejected(run: Run, progress: RunProgress, reasons: Sequence[str]) -> None:
+def _rejected(run: Run, progress: RunProgress, reasons: Sequence[str], by: Person) -> None:
     with st.container(horizontal=True):
         options = [ALL_REASONS, *reasons]
         chosen = st.selectbox("Reason", options, key="run_reason", format_func=_reason, width=320)
         search = st.text_input("Customer id or address", key="run_search", width=280)
     with st.spinner("Looking through those left out …"):
         found = progress.rejected(
-            run.id, reason=None if chosen == ALL_REASONS else chosen, search=search
+            run.id, by=by, reason=None if chosen == ALL_REASONS else chosen, search=search
         )
     if not found.matching:
         st.markdown("No profile matches. Choose another reason, or search for something else.")
@@ -302,11 +310,12 @@ def _reason(reason: str) -> str:
 # --- files and timeline --------------------------------------------------------------------------
 
 
-def details(first: Progress) -> None:
+def details(first: Progress, *, by: Person) -> None:
     """Files with the service's own counters and errors, and the events. Draws itself again while the run is live."""
 
     @st.fragment(run_every=None if first.is_final else DETAILS_SECONDS)
     def draw() -> None:
+        page.begin_again(by)
         with page.errors_shown():
             progress = RunProgress(page.parts())
             run_id = first.run.id
@@ -314,7 +323,7 @@ def details(first: Progress) -> None:
             if batches:
                 st.subheader(f"Files: {len(batches):,}", anchor=False)
                 _files(batches)
-                _errors(batches, progress)
+                _errors(batches, progress, by)
             _timeline(progress.events(run_id))
 
     draw()
@@ -366,7 +375,7 @@ def _file(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _errors(batches: Sequence[Batch], progress: RunProgress) -> None:
+def _errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
     bad = [batch for batch in batches if batch.errors]
     for batch in bad[:SHOWN_ERROR_FILES]:
         count = len(batch.errors)
@@ -376,7 +385,8 @@ def _errors(batches: Sequence[Batch], progress: RunProgress) -> None:
         )
         if shown.open:
             with shown:
-                _error_table(progress.failed_rows(batch.run_id, batch.number), batch.number)
+                found = progress.failed_rows(batch.run_id, batch.number, by=by)
+                _error_table(found, batch.number)
     if len(bad) > SHOWN_ERROR_FILES:
         more = len(bad) - SHOWN_ERROR_FILES
         st.caption(f"{more:,} more files have errors: `runs show {bad[0].run_id} --json`")

@@ -91,7 +91,8 @@ def short(text: str, most: int = 60) -> str:
 
 
 def _address(name: str, query: Mapping[str, str]) -> str:
-    return f"/{name}?{urlencode(query)}" if query else f"/{name}"
+    address = f"{page.parts().settings.base_path}/{name}"
+    return f"{address}?{urlencode(query)}" if query else address
 
 
 def run_badge(state: RunState) -> None:

@@ -12,6 +12,10 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from ccexport.services.access import RANK, Person, Role
+from ccexport.ui import identity
+from ccexport.ui import page as page_of
+
 ROOT = Path(__file__).resolve().parents[2]
 LOOKS = Path(__file__).resolve().parent / "looks"
 
@@ -31,22 +35,25 @@ class Screen:
     name: str
     title: str
     icon: str
+    role: Role  # the least that the page asks for: others do not see it in the menu
     listed: bool = True
 
 
 MENU: dict[str, tuple[Screen, ...]] = {
-    "": (Screen("home", "Home", "home"),),
+    "": (Screen("home", "Home", "home", Role.VIEWER),),
     "Data": (
-        Screen("segments", "Segments", "group"),
-        Screen("exports", "Exports", "upload"),
-        Screen("export", "Export", "edit", listed=False),
-        Screen("runs", "Runs", "history"),
-        Screen("run", "Run", "play_circle", listed=False),
+        Screen("segments", "Segments", "group", Role.VIEWER),
+        Screen("exports", "Exports", "upload", Role.VIEWER),
+        Screen("export", "Export", "edit", Role.CONTRIBUTOR, listed=False),
+        Screen("runs", "Runs", "history", Role.VIEWER),
+        Screen("run", "Run", "play_circle", Role.VIEWER, listed=False),
     ),
     "Settings": (
-        Screen("connections", "Connections", "link"),
-        Screen("refresh", "Refresh", "sync"),
-        Screen("system", "System", "monitor_heart"),
+        Screen("connections", "Connections", "link", Role.ADMINISTRATOR),
+        Screen("refresh", "Refresh", "sync", Role.ADMINISTRATOR),
+        Screen("people", "People", "groups", Role.ADMINISTRATOR),
+        Screen("audit", "Audit", "fact_check", Role.ADMINISTRATOR),
+        Screen("system", "System", "monitor_heart", Role.ADMINISTRATOR),
     ),
 }
 
@@ -56,13 +63,18 @@ def main() -> None:
     # the icon first: a page's own icon as the tab's would be fetched from another host
     st.set_page_config(page_icon=LOOKS / "favicon.png", layout="wide", menu_items={})
     st.logo(LOOKS / "logo.svg", icon_image=LOOKS / "favicon.png", size="large")
-    page = st.navigation({section: _pages_of(screens) for section, screens in MENU.items()})
+    found = identity.look(page_of.parts)
+    role = found.role if isinstance(found, Person) else None
+    page = st.navigation({name: _pages_of(screens, role) for name, screens in MENU.items()})
     st.set_page_config(page_title=f"{page.title} · ccexport")
     st.html(STYLE)
+    person = identity.or_stop(found, page.url_path)
+    identity.foot_of_menu(page_of.parts(), person)
     page.run()
 
 
-def _pages_of(screens: tuple[Screen, ...]) -> list[Page]:
+def _pages_of(screens: tuple[Screen, ...], role: Role | None) -> list[Page]:
+    """All of them have their address; in the menu are those that the person may open."""
     return [
         st.Page(
             ROOT / "pages" / f"{screen.name}.py",
@@ -70,11 +82,15 @@ def _pages_of(screens: tuple[Screen, ...]) -> list[Page]:
             icon=f":material/{screen.icon}:",
             url_path=screen.name,
             default=screen.name == "home",
-            visibility="visible" if screen.listed else "hidden",
+            visibility="visible" if screen.listed and _reaches(role, screen) else "hidden",
         )
         for screen in screens
         if (ROOT / "pages" / f"{screen.name}.py").exists()
     ]
+
+
+def _reaches(role: Role | None, screen: Screen) -> bool:
+    return role is not None and RANK[role] >= RANK[screen.role]
 
 
 if __name__ == "__main__":

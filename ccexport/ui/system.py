@@ -7,6 +7,7 @@ from datetime import timedelta
 import pandas as pd
 import streamlit as st
 
+from ccexport.services.access import Person
 from ccexport.services.health import Finding, examine
 from ccexport.services.system import System, Version
 from ccexport.ui import page
@@ -16,8 +17,9 @@ WORKER_COMMAND = "python -m ccexport worker"
 
 
 @st.fragment(run_every="10s")
-def workers() -> None:
+def workers(by: Person) -> None:
     """Who works, drawn anew every ten seconds; with nobody there, how to start one."""
+    page.begin_again(by)
     with page.errors_shown():
         system = System(page.parts())
         alive = system.workers()

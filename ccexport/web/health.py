@@ -13,7 +13,7 @@ from ccexport.assembly import Parts
 from ccexport.errors import CcexportError
 
 
-def health_route(get_parts: Callable[[], Parts]) -> Route:
+def health_route(get_parts: Callable[[], Parts], base_path: str = "") -> Route:
     """200 while the store answers (without a worker too: pages work then), 503 while it does not."""
 
     def healthz(_request: Request) -> Response:
@@ -25,7 +25,7 @@ def health_route(get_parts: Callable[[], Parts]) -> Route:
             return _answer(503, status="unwell", store="unreachable", workers_alive=None)
         return _answer(200, status="ok" if alive else "no worker", store="ok", workers_alive=alive)
 
-    return Route("/healthz", healthz, methods=["GET"])
+    return Route(f"{base_path}/healthz", healthz, methods=["GET"])
 
 
 def _answer(code: int, **content: object) -> Response:

@@ -15,8 +15,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ccexport.assembly import Parts
-from ccexport.errors import CcexportError, RetryableError
+from ccexport.errors import CcexportError, NotAllowed, RetryableError
 from ccexport.redaction import with_their_words
+from ccexport.services.access import Person
 from ccexport.services.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.plain_page import plain_page
@@ -24,60 +25,68 @@ from ccexport.web.plain_page import plain_page
 log = logging.getLogger(__name__)
 
 MAX_PARAMETER_CHARACTERS = 4_096
-_COOKIE_PATH = "/oauth"
+Who = Callable[[Request], Person]  # raises `NotAllowed` for one who is not signed in, or may not
 _TOO_MANY = (
     "Too many sign-ins from here have failed. Nothing was stored. Wait a few minutes, then open Settings > "
     "Connections and start the sign-in again."
 )
 
 
-def oauth_routes(get_parts: Callable[[], Parts], failures: FailedAttempts) -> list[Route]:
-    """`/oauth/start/<ticket>` and `/oauth/callback`, the redirect address registered at Constant Contact."""
+def oauth_routes(
+    get_parts: Callable[[], Parts], who: Who, failures: FailedAttempts, base_path: str
+) -> list[Route]:
+    """`/oauth/start/<ticket>` and `/oauth/callback`, the redirect address registered at Constant Contact.
 
-    @_held_back(failures)
+    Both ask who it is: only he who made the ticket goes and comes back, and only while he is an administrator.
+    """
+    cookie_path = f"{base_path}/oauth"
+
+    @_held_back(failures, base_path)
     def start(request: Request) -> Response:
         parts = get_parts()
         try:
-            departure = SignIns(parts).start(request.path_params["ticket"])
+            ticket = request.path_params["ticket"]
+            departure = SignIns(parts).start(ticket, by=who(request))
         except CcexportError as error:
-            return _refusal("The sign-in cannot begin", error)
+            return _refusal("The sign-in cannot begin", error, base_path)
         answer = RedirectResponse(departure.url, 302, {"Cache-Control": "no-store"})
         answer.set_cookie(
             departure.cookie_name,
             departure.cookie_value,
             max_age=COOKIE_SECONDS,
-            path=_COOKIE_PATH,
+            path=cookie_path,
             secure=urlsplit(parts.settings.public_url).scheme == "https",
             httponly=True,
             samesite="lax",
         )
         return answer
 
-    @_held_back(failures)
+    @_held_back(failures, base_path)
     def callback(request: Request) -> Response:
         params = {k: v[:MAX_PARAMETER_CHARACTERS] for k, v in request.query_params.items()}
         try:
-            connection = SignIns(get_parts()).finish(params, request.cookies)
+            by = who(request)
+            connection = SignIns(get_parts()).finish(params, request.cookies, by=by)
         except CcexportError as error:
-            answer: Response = _refusal("Not connected", error)
+            answer: Response = _refusal("Not connected", error, base_path)
         else:
             log.info("connection %d signed in", connection.id)
-            target = "/connections?" + urlencode({"connected": connection.name})
+            target = f"{base_path}/connections?{urlencode({'connected': connection.name})}"
             answer = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
         if (cookie := cookie_name(params.get("state", ""))) in request.cookies:
-            answer.delete_cookie(cookie, path=_COOKIE_PATH)
+            answer.delete_cookie(cookie, path=cookie_path)
         return answer
 
     return [
-        Route("/oauth/start/{ticket}", start, methods=["GET"]),
-        Route("/oauth/callback", callback, methods=["GET"]),
+        Route(f"{base_path}/oauth/start/{{ticket}}", start, methods=["GET"]),
+        Route(f"{base_path}/oauth/callback", callback, methods=["GET"]),
     ]
 
 
 Handler = Callable[[Request], Response]
 
 
-def _held_back(failures: FailedAttempts) -> Callable[[Handler], Handler]:
+def _held_back(failures: FailedAttempts, base_path: str) -> Callable[[Handler], Handler]:
     """Who keeps failing has to wait: nobody finds a ticket or a state by trying, nor fills the log."""
 
     def hold_back(handle: Handler) -> Handler:
@@ -86,11 +95,13 @@ def _held_back(failures: FailedAttempts) -> Callable[[Handler], Handler]:
                 return Response(status_code=405)
             address = request.client.host if request.client else ""
             if seconds := ceil(failures.seconds_to_wait(address)):
-                answer: Response = plain_page("Too many attempts", _TOO_MANY, 429)
+                answer: Response = plain_page(
+                    "Too many attempts", _TOO_MANY, 429, base_path=base_path
+                )
                 answer.headers["Retry-After"] = str(seconds)
                 return answer
             answer = handle(request)
-            if answer.status_code == 400:
+            if answer.status_code in (400, 403):
                 failures.failed(address)
             return answer
 
@@ -99,10 +110,11 @@ def _held_back(failures: FailedAttempts) -> Callable[[Handler], Handler]:
     return hold_back
 
 
-def _refusal(title: str, error: CcexportError) -> Response:
-    """400, or 502 where it was Constant Contact that did not manage."""
+def _refusal(title: str, error: CcexportError, base_path: str) -> Response:
+    """400, 403 where the person may not, or 502 where it was Constant Contact that did not manage."""
     log.warning("%s: %s", title, error)
     text = with_their_words(str(error), error.detail)
-    if not isinstance(error, RetryableError):
-        return plain_page(title, text, 400)
-    return plain_page(title, f"{text} Nothing was stored.", 502)
+    if isinstance(error, RetryableError):
+        return plain_page(title, f"{text} Nothing was stored.", 502, base_path=base_path)
+    status = 403 if isinstance(error, NotAllowed) else 400
+    return plain_page(title, text, status, base_path=base_path)

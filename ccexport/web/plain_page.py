@@ -27,11 +27,11 @@ a {{ color: #1d5fbf; }}
 }}
 </style>
 </head>
-<body><main><h1>{title}</h1><p>{text}</p><p><a href="/connections">Go to Connections</a></p></main></body>
+<body><main><h1>{title}</h1><p>{text}</p><p><a href="{base_path}/connections">Go to Connections</a></p></main></body>
 </html>"""
 
 
-def plain_page(title: str, text: str, status: int) -> HTMLResponse:
+def plain_page(title: str, text: str, status: int, *, base_path: str = "") -> HTMLResponse:
     """`text` may come from anywhere: it is shown as it is. Kept by no cache."""
-    content = _PAGE.format(title=escape(title), text=escape(text))
+    content = _PAGE.format(title=escape(title), text=escape(text), base_path=escape(base_path))
     return HTMLResponse(content, status, {"Cache-Control": "no-store"})

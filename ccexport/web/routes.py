@@ -11,18 +11,21 @@ from starlette.routing import BaseRoute, Route
 from ccexport.assembly import Parts
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.health import health_route
-from ccexport.web.oauth import oauth_routes
+from ccexport.web.oauth import Who, oauth_routes
 
 
-def routes(get_parts: Callable[[], Parts]) -> list[BaseRoute]:
-    """All of them; the rooms are asked for with each request, so that a store that is away now may be back then."""
+def routes(get_parts: Callable[[], Parts], who: Who, base_path: str = "") -> list[BaseRoute]:
+    """All of them, below the path where the dashboard lies; `who` says whose request it is.
+
+    The rooms are asked for with each request, so that a store that is away now may be back then.
+    """
+
+    def home(_request: Request) -> Response:
+        """Home lies at the root; its name leads there."""
+        return RedirectResponse(f"{base_path}/", 307)
+
     return [
-        *oauth_routes(get_parts, FailedAttempts()),
-        health_route(get_parts),
-        Route("/home", _home),
+        *oauth_routes(get_parts, who, FailedAttempts(), base_path),
+        health_route(get_parts, base_path),
+        Route(f"{base_path}/home", home),
     ]
-
-
-def _home(_request: Request) -> Response:
-    """Home lies at the root; its name leads there."""
-    return RedirectResponse("/", 307)

@@ -50,7 +50,7 @@ def furnish(house: House) -> dict[str, int]:
         Exports(house.parts).add(draft, by=ANA)
     _history(house)
     found = _real_runs(house)
-    Connections(house.parts).remove("Old account", exports_too=False)
+    Connections(house.parts).remove("Old account", by=ANA, exports_too=False)
     _needs_sign_in(house, "Stores, north")
     found |= _live_runs(house)
     _refreshes(house)

@@ -40,6 +40,12 @@ BAD: dict[str, tuple[str, ...]] = {
     "log_format": ("xml", ""),
     "log_level": ("loud", ""),
     "oidc_issuer": ("login.example.com", "http://login.example.com", "ftp://login.example.com"),
+    "oidc_roles": ("admins", "admins=owner", "=viewer", "a=viewer,b"),
+    "oidc_default_role": ("administrator", "contributor", ""),
+    "session_minutes": ("0", "43201", "an hour"),
+    "audit_days": ("29", "36501", "x"),
+    "contributors_see_values": ("perhaps", ""),
+    "trusted_proxies": ("proxy.example.com", "10.0.0.0/33", "10.0.0.5;10.0.0.6"),
     "admins": ("ana", "ana@example.com;bob@example.com", "ana@example.com,bob"),
 }
 ROWS = [(name, value) for name, values in BAD.items() for value in values]

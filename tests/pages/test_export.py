@@ -16,7 +16,7 @@ from ccexport.services.connections import Connections
 from ccexport.services.exports import ExportDraft, Exports
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
-from ccexport.ui import page
+from ccexport.ui import identity
 from tests.house import write_source
 from tests.pages.conftest import LIST_ID, LIST_NAME, MAPPING, SEGMENTS, OpenPage, connect, texts
 
@@ -122,10 +122,10 @@ def test_export_runs_at_a_time_of_day_in_a_zone(
 def test_export_may_use_shared_connections_alone_when_a_contributor_asks(
     open_page: OpenPage, parts: Parts, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "local_administrator", lambda: Person("cleo", Role.CONTRIBUTOR))
+    monkeypatch.setattr(identity, "local_administrator", lambda: Person("cleo", Role.CONTRIBUTOR))
     test = open_page("export")
     assert "Ask an administrator" in test.info[0].value
-    Connections(parts).share("Marketing", contributors=True)
+    Connections(parts).share("Marketing", contributors=True, by=BY)
     assert test.run().selectbox(key="export_connection").value == connection.id
 
 
@@ -210,7 +210,7 @@ def test_export_preview_adds_up_and_agrees_with_the_command(
     open_page: OpenPage, parts: Parts, export: ExportView
 ) -> None:
     test = open_page("export", export=export.export.id)
-    counts = Exports(parts).preview("Newsletter").counts
+    counts = Exports(parts).preview("Newsletter", by=BY).counts
     assert metrics(test) == {
         "Read": counts.read,
         "Will be sent": counts.prepared,
@@ -320,7 +320,7 @@ def test_export_that_is_gone_says_so(open_page: OpenPage, export: ExportView) ->
 def test_export_that_is_detached_asks_for_a_connection(
     open_page: OpenPage, parts: Parts, export: ExportView
 ) -> None:
-    Connections(parts).remove("Marketing")
+    Connections(parts).remove("Marketing", by=BY)
     connect(parts, "Another")
     test = open_page("export", export=export.export.id)
     assert not test.exception

@@ -202,7 +202,7 @@ def test_exports_remove_is_refused_while_a_run_is_live(
 def test_exports_that_are_detached_say_so_and_do_not_run(
     open_page: OpenPage, parts: Parts, export: ExportView
 ) -> None:
-    Connections(parts).remove("Marketing")
+    Connections(parts).remove("Marketing", by=BY)
     test = select(open_page("exports"), export)
     row = test.dataframe[0].value.iloc[0]
     assert (list(row["State"]), row["Connection"]) == (["Detached"], "none: detached")
@@ -225,7 +225,7 @@ def test_exports_removed_by_somebody_else_meanwhile_is_said(
 ) -> None:
     test = select(open_page("exports"), export)
     test.button(key="exports_duplicate").click().run()
-    Exports(parts).remove("Newsletter")
+    Exports(parts).remove("Newsletter", by=BY)
     test.button(key="exports_duplicate_confirm").click().run()
     assert not test.exception
     assert "no export" in texts(test)

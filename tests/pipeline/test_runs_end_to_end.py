@@ -53,7 +53,7 @@ def test_every_profile_left_out_is_named_with_its_reason(house: House) -> None:
     write_source(house.source, profiles)
     document = house.run()
     check_sums(document)
-    rows = list(Runs(house.parts).rejected(document["id"]))
+    rows = list(Runs(house.parts).rejected(document["id"], by=ANA))
     assert {(row[0], row[2], row[3]) for row in rows} == {
         ("0000002", "missing_email", ""),
         ("0000003", "invalid_email", ""),
@@ -265,7 +265,7 @@ def test_run_files_that_are_gone_are_prepared_again_and_proven_the_same(
 
 
 def test_an_export_without_its_connection_does_not_run(house: House) -> None:
-    Connections(house.parts).remove("Marketing")
+    Connections(house.parts).remove("Marketing", by=ANA)
     with pytest.raises(SetupError, match="detached"):
         Exports(house.parts).queue("Newsletter", by=ANA)
 
@@ -288,7 +288,7 @@ def test_the_preview_says_what_the_run_then_does(house: House) -> None:
     profiles[4]["FirstName"] = "n" * 60
     profiles[5]["EMail"] = profiles[6]["EMail"]
     write_source(house.source, profiles)
-    preview = Exports(house.parts).preview("Newsletter")
+    preview = Exports(house.parts).preview("Newsletter", by=ANA)
     document = house.run()
     assert preview.counts.read == document["counts"]["read"]
     assert preview.counts.prepared == document["counts"]["prepared"]
@@ -305,7 +305,7 @@ def test_rejections_can_be_read_as_csv_with_awkward_values(house: House, tmp_pat
     document = house.run()
     path = tmp_path / "out.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(Runs(house.parts).rejected(document["id"]))
+        csv.writer(file).writerows(Runs(house.parts).rejected(document["id"], by=ANA))
     with path.open(newline="", encoding="utf-8") as file:
         assert [row[1] for row in csv.reader(file)] == ['no, "really", not']
 

@@ -20,7 +20,9 @@ def store(engine: Engine, keys: Keys, clock: Clock) -> SignInStore:
 
 
 def _begin(store: SignInStore, ticket: str = "ticket", state: str = "state") -> bool:
-    return store.begin(ticket, state=state, browser="cookie", code_verifier="verifier")
+    return store.begin(
+        ticket, state=state, browser="cookie", code_verifier="verifier", asked_by="ana"
+    )
 
 
 def test_sign_in_comes_back_with_what_was_asked_for(store: SignInStore) -> None:

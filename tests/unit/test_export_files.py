@@ -119,7 +119,7 @@ def test_what_was_dumped_and_removed_comes_back_without_loss(
     before = [what_counts(view) for view in exports.views()]
     text = files.dump()
     for view in exports.views():
-        exports.remove(view.export.name)
+        exports.remove(view.export.name, by=ANA)
     assert {each.change for each in apply(files, text)} == {"new"}
     assert [what_counts(view) for view in exports.views()] == before
     assert files.dump() == text
@@ -535,7 +535,7 @@ def test_an_export_removed_meanwhile_is_not_brought_back(
     update = parts.exports.update
 
     def somebody_removes_it(change: object) -> None:
-        exports.remove("Newsletter")
+        exports.remove("Newsletter", by=ANA)
         update(change)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(parts.exports, "update", somebody_removes_it)

@@ -96,7 +96,7 @@ def test_live_preview_shows_profiles_as_a_run_would_send_them(
 ) -> None:
     question = Question(("All",), mapping)
     preview.count(question).result()
-    glance = preview.glance(question, Pick(How.FIRST, 100))
+    glance = preview.glance(question, Pick(How.FIRST, 100), masked=False)
     assert glance is not None
     assert glance.is_settled
     assert {found.sample.customer_id: found.sample for found in glance.samples} == as_a_run(
@@ -110,8 +110,8 @@ def test_live_preview_shows_profiles_as_a_run_would_send_them(
 def test_live_preview_follows_a_change_of_the_mapping_before_the_whole_is_counted(
     preview: LivePreview,
 ) -> None:
-    preview.glance(Question(("All",), EMAIL), Pick())
-    glance = preview.glance(Question(("All",), NAMES), Pick(count=1))
+    preview.glance(Question(("All",), EMAIL), Pick(), masked=False)
+    glance = preview.glance(Question(("All",), NAMES), Pick(count=1), masked=False)
     assert glance is not None
     assert not glance.is_settled
     assert glance.samples[0].sample.contact == {"email": "ana@example.com", "first_name": "Ana"}
@@ -121,11 +121,11 @@ def test_live_preview_knows_a_duplicate_whose_winner_is_not_among_the_profiles_s
     preview: LivePreview,
 ) -> None:
     question, second = Question(("All",), EMAIL), Pick(How.KEY, key="2")
-    before = preview.glance(question, second)
+    before = preview.glance(question, second, masked=False)
     assert before is not None
     assert not before.is_settled
     preview.count(question).result()
-    after = preview.glance(question, second)
+    after = preview.glance(question, second, masked=False)
     assert after is not None
     assert [found.sample.sent_instead for found in after.samples] == ["1"]
 
@@ -135,20 +135,20 @@ def test_live_preview_keeps_known_duplicates_while_a_change_leaves_nobody_out(
 ) -> None:
     preview.count(Question(("All",), EMAIL)).result()
     second = Pick(How.KEY, key="2")
-    named = preview.glance(Question(("All",), NAMES), second)
+    named = preview.glance(Question(("All",), NAMES), second, masked=False)
     assert named is not None
     assert named.is_settled
     assert named.samples[0].sample.rejection == "duplicate"
-    with_phone = preview.glance(Question(("All",), ALL), second)
+    with_phone = preview.glance(Question(("All",), ALL), second, masked=False)
     assert with_phone is not None
     assert not with_phone.is_settled  # a phone can leave the winner out
 
 
 def test_live_preview_shows_troubled_profiles_each_kind_in_its_turn(preview: LivePreview) -> None:
     question, troubled = Question(("All",), ALL), Pick(How.TROUBLED, 6)
-    assert preview.glance(question, troubled) is None
+    assert preview.glance(question, troubled, masked=False) is None
     preview.count(question).result()
-    glance = preview.glance(question, troubled)
+    glance = preview.glance(question, troubled, masked=False)
     assert glance is not None
     assert [(each.sample.customer_id, each.sample.rejection) for each in glance.samples] == [
         ("3", "missing_email"),
@@ -164,7 +164,7 @@ def test_live_preview_shows_troubled_profiles_each_kind_in_its_turn(preview: Liv
 def test_live_preview_by_key_finds_members_of_the_segments_alone(
     preview: LivePreview, key: str
 ) -> None:
-    glance = preview.glance(Question(("All",), EMAIL), Pick(How.KEY, key=key))
+    glance = preview.glance(Question(("All",), EMAIL), Pick(How.KEY, key=key), masked=False)
     assert glance is not None
     assert glance.samples == ()
 
@@ -177,7 +177,7 @@ def test_live_preview_random_profiles_are_the_same_until_others_are_asked_for(
     question = Question(("All",), EMAIL)
 
     def keys(seed: int) -> list[str]:
-        glance = preview.glance(question, Pick(How.RANDOM, 5, seed))
+        glance = preview.glance(question, Pick(How.RANDOM, 5, seed), masked=False)
         assert glance is not None
         return [found.sample.customer_id for found in glance.samples]
 
@@ -188,10 +188,10 @@ def test_live_preview_random_profiles_are_the_same_until_others_are_asked_for(
 
 def test_live_preview_names_examples_of_a_reason_with_their_values(preview: LivePreview) -> None:
     whole = preview.count(Question(("All",), NAMES)).result()
-    [found] = preview.examples(whole, whole.keys("duplicate", 10))
+    [found] = preview.examples(whole, whole.keys("duplicate", 10), masked=False)
     assert found.sample.sent_instead == "1"
     assert found.profile == {"EMail": " ANA@example.com", "Name": 'Ann "A", Lee'}
-    [cut] = preview.examples(whole, whole.keys(None, 10))
+    [cut] = preview.examples(whole, whole.keys(None, 10), masked=False)
     assert (cut.sample.customer_id, cut.sample.rejection) == ("5", None)
 
 
@@ -241,7 +241,7 @@ def test_live_preview_says_that_the_source_is_gone_and_goes_on_when_it_is_back(
     preview.segments()
     shutil.rmtree(folder)
     with pytest.raises(SourceError, match="does not exist"):
-        preview.glance(Question(("All",), EMAIL), Pick())
+        preview.glance(Question(("All",), EMAIL), Pick(), masked=False)
     write_source(folder, PEOPLE)
     assert len(preview.segments()) == 1
 
@@ -282,7 +282,7 @@ def test_live_preview_answers_many_at_once_as_it_answers_one(
 
     def ask(question: Question) -> tuple[int, dict[str, Sample]]:
         whole = preview.count(question).result()
-        glance = preview.glance(question, Pick(count=100))
+        glance = preview.glance(question, Pick(count=100), masked=False)
         assert glance is not None
         return whole.prepared, {found.sample.customer_id: found.sample for found in glance.samples}
 

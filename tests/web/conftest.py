@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from ccexport.assembly import Parts
+from ccexport.services.access import local_administrator
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes
 from tests.pages import conftest as pages
@@ -36,7 +37,7 @@ export = pages.export
 def web(parts: Parts) -> Iterator[str]:
     """The address of the routes."""
     app = Starlette(
-        routes=routes(lambda: parts),
+        routes=routes(lambda: parts, lambda _request: local_administrator()),
         middleware=guards(INDEX_HTML, open_to_others=False, public_url=parts.settings.public_url),
     )
     with serving(app) as url:

@@ -1,0 +1,141 @@
+"""Asks the table of roles before something is done, and writes the audit with it.
+
+    require(parts, by, Action.RENAME_CONNECTION, "connection", name)         # raises NotAllowed, and that is audited
+    with audited(parts, by, Action.RENAME_CONNECTION, "connection", name, before=…, after=…):
+        store.rename(…)                                              # one transaction: the change and its row
+
+The role of one who signed in is read from the store each time: a page drawn an hour ago knows an old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from ccexport.assembly import Parts
+from ccexport.errors import NotAllowed
+from ccexport.services.access import Person, Role
+from ccexport.services.roles import RULES, Action, allows, who_may
+from ccexport.store.audited import with_next_change
+from ccexport.store.tables import AuditEvent, Connection
+from ccexport.store.users import role_of
+
+DONE, REFUSED = "done", "refused"
+NO_ROLE = "none"
+
+
+def role_now(parts: Parts, by: Person) -> Role | None:
+    """The role that counts at this moment; None: no access any more."""
+    if by.email is None:
+        return by.role
+    role = role_of(parts.users.find(by.email))
+    return Role(role) if role else None
+
+
+def may(parts: Parts, by: Person, action: Action, connection: Connection | None = None) -> bool:
+    """Whether `require` would let it pass. For pages: what cannot be done is not offered."""
+    return allows(
+        action,
+        role_now(parts, by),
+        is_shared=connection is not None and connection.contributors,
+        see_values=parts.settings.contributors_see_values,
+    )
+
+
+def may_somewhere(parts: Parts, by: Person, action: Action) -> bool:
+    """The same where some connection may be shared: whether it is worth offering at all."""
+    role = role_now(parts, by)
+    see_values = parts.settings.contributors_see_values
+    return allows(action, role, is_shared=True, see_values=see_values)
+
+
+def require(
+    parts: Parts,
+    by: Person,
+    action: Action,
+    kind: str = "",
+    name: str = "",
+    *,
+    connection: Connection | None = None,
+) -> Person:
+    """The person with the role of this moment. Raises `NotAllowed`, which says who may; the audit has the refusal.
+
+    `connection`: the one that the action goes over; None where it has none, as a detached export.
+    """
+    role = role_now(parts, by)
+    if not may(parts, by, action, connection):
+        parts.audit.add(event_of(parts, by, role, action, REFUSED, kind, name))
+        raise NotAllowed(_say(action, role, connection))
+    return replace(by, role=role or by.role)
+
+
+@contextmanager
+def audited(
+    parts: Parts,
+    by: Person,
+    action: Action,
+    kind: str,
+    name: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> Iterator[None]:
+    """The first change of the store within the block and its row in the audit are one transaction.
+
+    A block that changes nothing here (a list made at Constant Contact) has its row at its end. Neither secrets nor
+    values of profiles belong into `before` and `after`.
+    """
+    if not RULES[action].writes:
+        raise ValueError(f"{action} only looks: the audit has nothing to say of it")
+    event = event_of(parts, by, role_now(parts, by), action, DONE, kind, name)
+    event.before = dict(before) if before is not None else None
+    event.after = dict(after) if after is not None else None
+    with with_next_change(event) as pending:
+        yield
+    if not pending.is_taken:
+        parts.audit.add(event)
+
+
+def event_of(
+    parts: Parts,
+    by: Person,
+    role: Role | None,
+    action: Action,
+    outcome: str,
+    kind: str,
+    name: str,
+) -> AuditEvent:
+    """A row of the audit, not yet written."""
+    return AuditEvent(
+        at=parts.now(),
+        who=by.name,
+        role=role.value if role else NO_ROLE,
+        action=action.value,
+        outcome=outcome,
+        target_kind=kind,
+        target_name=name,
+        came_from=by.came_from,
+    )
+
+
+def _say(action: Action, role: Role | None, connection: Connection | None) -> str:
+    rule = RULES[action]
+    if role is None:
+        return "Your access was withdrawn. Ask an administrator of ccexport."
+    if role not in rule.roles:
+        return (
+            f"{who_may(action)} may {rule.says}; your role is {role.value}. Ask an administrator."
+        )
+    if rule.by_setting:
+        return (
+            f"Contributors may {rule.says} only where CCEXPORT_CONTRIBUTORS_SEE_VALUES allows it. "
+            "Ask an administrator."
+        )
+    if connection is None:
+        return f"Only administrators may {rule.says} without a connection. Ask one."
+    return (
+        f'Contributors may {rule.says} only over connections shared with them, and "{connection.name}" is not. '
+        "An administrator can share it under Settings > Connections."
+    )
