@@ -11,7 +11,13 @@ from ccexport.settings import PREFIX, SHOULD_HOLD, Settings
 from tests.cli.running import Here, assert_one_line, run_process
 from tests.house import House
 
-ANYTHING = {"cc_client_id", "cc_client_secret", "oidc_client_id", "oidc_client_secret"}
+ANYTHING = {
+    "oidc_role_claim",
+    "cc_client_id",
+    "cc_client_secret",
+    "oidc_client_id",
+    "oidc_client_secret",
+}
 BAD: dict[str, tuple[str, ...]] = {
     "data_dir": ("",),
     "database_url": (
