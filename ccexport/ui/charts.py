@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -112,6 +115,12 @@ def times(runs: Sequence[RunTime], *, key: str) -> None:
 
 def funnel(found: Funnel, *, key: str) -> None:
     """Three bars of one scale: what was read, what was prepared of it, what was sent of that."""
+    spec = deepcopy(_funnel_spec(found))  # what is shown changes it
+    st.vega_lite_chart(spec=spec, key=key, alt=say_funnel(found))
+
+
+@lru_cache(maxsize=256)  # many look at one live run, and Altair checks each chart anew
+def _funnel_spec(found: Funnel) -> dict[str, Any]:
     steps = {
         "Read": {LEFT_OUT: found.left_out},
         "Prepared": {NOT_SENT: found.not_sent, UNCHANGED: found.unchanged + found.suppressed},
@@ -149,7 +158,8 @@ def funnel(found: Funnel, *, key: str) -> None:
         )
         .properties(height=240)
     )
-    st.altair_chart(chart, key=key, alt=say_funnel(found))
+    spec: dict[str, Any] = chart.to_dict()
+    return spec
 
 
 def say_funnel(found: Funnel) -> str:

@@ -14,6 +14,7 @@ from ccexport.services.progress import RunProgress, headline
 from ccexport.services.roles import Action
 from ccexport.store.tables import Run
 from ccexport.ui import charts, page
+from ccexport.ui import live as live_parts
 from ccexport.ui.format import counted, lasting, moment
 from ccexport.ui.page import plain
 from ccexport.ui.runs import bold, link, progress_bar, run_badge, short, waiting_words
@@ -39,17 +40,19 @@ def first_steps(steps: FirstSteps) -> None:
 def present(overview: Overview, *, by: Person, is_new: bool) -> None:
     """What changes by itself: workers, live runs, what needs a person. Draws itself again while one looks."""
     is_live = overview.is_live()
+    asked = LIVE_SECONDS if is_live else IDLE_SECONDS
+    seconds = live_parts.every(asked)
 
-    @st.fragment(run_every=LIVE_SECONDS if is_live else IDLE_SECONDS)
+    @st.fragment(run_every=seconds)
     def draw() -> None:
         page.begin_again(by)
         with page.errors_shown():
-            now = overview.now()
+            now = live_parts.recent("now", overview.now)
             _no_worker(now)
-            _to_do(overview.to_do(), by=by)
+            _to_do(live_parts.recent("to do", overview.to_do), by=by)
             if now.live or not is_new:
                 _live(now)
-            if (now.live_total > 0) != is_live:
+            if (now.live_total > 0) != is_live or live_parts.is_too_often(seconds, asked):
                 st.rerun()  # with the other timer
 
     draw()

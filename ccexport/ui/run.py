@@ -29,6 +29,7 @@ from ccexport.services.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, page
+from ccexport.ui import live as live_parts
 from ccexport.ui.format import counted, moment
 from ccexport.ui.page import plain
 from ccexport.ui.runs import (
@@ -128,13 +129,17 @@ def _ask_to_cancel(run: Run, by: Person) -> None:
 
 def live(first: Progress, *, by: Person) -> None:
     """Draws itself again every two seconds until the run has ended; a run that has ended has no timer."""
+    seconds, run_id = live_parts.every(LIVE_SECONDS), first.run.id
 
-    @st.fragment(run_every=None if first.is_final else LIVE_SECONDS)
+    @st.fragment(run_every=None if first.is_final else seconds)
     def draw() -> None:
         page.begin_again(by)
         with page.errors_shown():
-            now = first if first.is_final else RunProgress(page.parts()).of(first.run.id)
-            if _is_other(now.run, first.run):
+            now = first
+            if live_parts.repeats() and not first.is_final:
+                read = RunProgress(page.parts()).of
+                now = live_parts.recent(("run", run_id), lambda: read(run_id))
+            if _is_other(now.run, first.run) or live_parts.is_too_often(seconds, LIVE_SECONDS):
                 st.rerun()  # the head, the buttons and those left out have changed as well
             st.subheader(plain(headline(now)), anchor=False)
             _trouble(now)
@@ -313,18 +318,21 @@ def _reason(reason: str) -> str:
 def details(first: Progress, *, by: Person) -> None:
     """Files with the service's own counters and errors, and the events. Draws itself again while the run is live."""
 
-    @st.fragment(run_every=None if first.is_final else DETAILS_SECONDS)
+    seconds, run_id = live_parts.every(DETAILS_SECONDS), first.run.id
+
+    @st.fragment(run_every=None if first.is_final else seconds)
     def draw() -> None:
         page.begin_again(by)
         with page.errors_shown():
             progress = RunProgress(page.parts())
-            run_id = first.run.id
-            batches = first.batches if first.is_final else progress.batches(run_id)
+            batches: Sequence[Batch] = first.batches
+            if live_parts.repeats() and not first.is_final:
+                batches = live_parts.recent(("files", run_id), lambda: progress.batches(run_id))
             if batches:
                 st.subheader(f"Files: {len(batches):,}", anchor=False)
                 _files(batches)
                 _errors(batches, progress, by)
-            _timeline(progress.events(run_id))
+            _timeline(live_parts.recent(("events", run_id), lambda: progress.events(run_id)))
 
     draw()
 
