@@ -162,14 +162,14 @@ def _row(each: Listed) -> dict[str, Any]:
         "State": [EXPORT_STATES[each.view.state][0]],
         "Last run": [STATE_WORDS[last.state][0]] if last else [],
         "Ran at": last.queued_at if last else None,
-        "Prepared": counted_run.prepared_count if counted_run else None,
-        "Left out": counted_run.rejected_count if counted_run else None,
         "Accepted": _accepted(counted_run) if counted_run else None,
+        "Left out": counted_run.rejected_count if counted_run else None,
         "List": export.list_name or export.list_id,
-        "Connection": each.view.connection_name or "none: detached",
-        "Segments": listed(each.view.segments, MAX_SEGMENTS_SHOWN),
-        "Schedule": describe_schedule(export.schedule),
         "Next run": each.next_at,
+        "Schedule": describe_schedule(export.schedule),
+        "Segments": listed(each.view.segments, MAX_SEGMENTS_SHOWN),
+        "Connection": each.view.connection_name or "none: detached",
+        "Prepared": counted_run.prepared_count if counted_run else None,
     }
 
 
@@ -183,15 +183,15 @@ def _columns() -> dict[str, Any]:
     state_words, state_colours, _ = zip(*EXPORT_STATES.values(), strict=True)
     run_words, run_colours = zip(*STATE_WORDS.values(), strict=True)
     return {
-        "Name": text(width=220, pinned=True),
-        "State": badge(options=list(state_words), color=list(state_colours), width=100),
-        "Last run": badge(options=list(run_words), color=list(run_colours), width=170),
+        "Name": text(width=200, pinned=True),
+        "State": badge(options=list(state_words), color=list(state_colours), width=90),
+        "Last run": badge(options=list(run_words), color=list(run_colours), width=165),
         "Ran at": _time_column("Ran at (UTC)"),
         **{
-            name: number(format="localized", width=90)
-            for name in ("Prepared", "Left out", "Accepted")
+            name: number(format="localized", width=80)
+            for name in ("Accepted", "Left out", "Prepared")
         },
-        "List": text(width=180),
+        "List": text(width=150),
         "Connection": text(width=140),
         "Segments": text(width=220),
         "Schedule": text(width=180),

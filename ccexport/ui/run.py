@@ -451,7 +451,9 @@ def _say_event(event: RunEvent) -> str:
     what = _EVENT_WORDS.get(event.what, event.what.replace("_", " ").capitalize())
     detail = _TRIGGERS.get(event.detail, event.detail)
     detail = f": {plain(detail)}" if detail else ""
-    return f"- {event.at:%Y-%m-%d %H:%M:%S} **{plain(what)}**{detail} · {plain(_who(event.who))}"
+    return (
+        f"- {event.at:%Y-%m-%d %H:%M:%S} UTC **{plain(what)}**{detail} · {plain(_who(event.who))}"
+    )
 
 
 _TRIGGERS = {trigger.value: words.lower() for trigger, words in TRIGGER_WORDS.items()}
