@@ -188,11 +188,12 @@ class Worker:
                 self._parts.runs.release(Held(run.id, run.lease_owner))
 
     def _clean(self) -> None:
-        """Delete run files older than the setting; the history stays."""
+        """Delete run files, and rows of the audit, older than their settings; the history stays."""
         runs = self._parts.runs
         for run_id in runs.with_old_files(timedelta(days=self._parts.settings.retention_days)):
             self._parts.run_files.delete(run_id)
             runs.mark_files_deleted(run_id)
+        self._parts.audit.delete_older_than(timedelta(days=self._parts.settings.audit_days))
 
     def _is_idle(self) -> bool:
         if self._is_refreshing():

@@ -34,6 +34,8 @@ FULL = (
     Screen("run-waiting", "run?run={waiting_sign_in}", "Run {waiting_sign_in}", "Run"),
     Screen("connections", "connections", "Connections", "Connections"),
     Screen("refresh", "refresh", "Refresh", "Refresh"),
+    Screen("people", "people", "People", "People"),
+    Screen("audit", "audit", "Audit", "Audit"),
     Screen("system", "system", "System", "System"),
 )
 MORE = (

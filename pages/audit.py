@@ -1,0 +1,30 @@
+"""Audit: who did what to what, when, and from where."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ccexport.services.access import Role
+from ccexport.services.audit import Audit
+from ccexport.ui import audit as widgets
+from ccexport.ui import page
+from ccexport.ui.format import counted
+
+user = page.begin("Audit", role=Role.ADMINISTRATOR)
+st.caption(
+    f"Every change, refusal and sign-in, kept for {page.parts().settings.audit_days:,} days. As JSON lines: "
+    "`python -m ccexport audit export`"
+)
+
+with page.errors_shown():
+    audit = Audit(page.parts())
+    wanted = widgets.filters(audit, by=user)
+    total = audit.count(wanted, by=user)
+    if total:
+        st.caption(f"{counted(total, 'row')}, the newest first.")
+        below = st.container()
+        number = widgets.pager(total)
+        with below:
+            widgets.table(audit.page(wanted, number, widgets.PAGE_SIZE, by=user))
+    else:
+        st.info("No row matches. Choose other filters, or a longer time.")

@@ -1,0 +1,41 @@
+"""The screen Audit: the rows, filtered, and what was before and after."""
+
+from __future__ import annotations
+
+from ccexport.assembly import Parts
+from ccexport.services.access import local_administrator
+from ccexport.services.connections import Connections
+from ccexport.store.tables import Connection
+from tests.pages.conftest import OpenPage, texts
+
+BY = local_administrator()
+
+
+def test_audit_shows_the_newest_first_and_what_changed(
+    open_page: OpenPage, parts: Parts, connection: Connection
+) -> None:
+    Connections(parts).rename("Marketing", "Sales <b>", by=BY)
+    test = open_page("audit")
+    [frame] = test.dataframe
+    assert list(frame.value["What"]) == ["Rename connections", "Add connections"]
+    assert set(frame.value["Who"]) == {BY.name}
+    test.session_state["audit_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    test.run()
+    assert [
+        '"name": "Marketing"' in test.code[0].value,
+        '"name": "Sales <b>"' in test.code[1].value,
+    ] == [
+        True,
+        True,
+    ]
+
+
+def test_audit_is_filtered_by_action_and_target(
+    open_page: OpenPage, parts: Parts, connection: Connection
+) -> None:
+    Connections(parts).share("Marketing", contributors=True, by=BY)
+    test = open_page("audit")
+    test.selectbox(key="audit_action").select("connection.share").run()
+    assert list(test.dataframe[0].value["What"]) == ["Share connections with contributors"]
+    test.text_input(key="audit_search").input("nothing of that name").run()
+    assert "No row matches" in texts(test)
