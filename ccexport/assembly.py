@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from ccexport.steps.tools import Tools
     from ccexport.store.run_files import RunFiles
 
-LATE_SECONDS = 0.02  # less than that is within the margin of the slots
+LATE_SECONDS = 0.05  # less than that is within the margin of the slots
+SLOT_TRIES = 5  # a store so slow that every slot is missed must not stop requests for ever
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,17 @@ class Parts:
 
     def client_for(self, connection_id: int, guard: Callable[[], None] | None = None) -> Client:
         """A paced client that is signed in as a connection; `guard` may refuse each request."""
+        check = guard or _nothing
+
+        def make_sure() -> None:
+            check()
+            self.tokens.access_token(connection_id)  # renewed now, not between slot and request
+
         return Client(
             self.settings.cc_api_url,
             get_token=lambda: self.tokens.access_token(connection_id),
             refresh_token=lambda rejected: self.tokens.renewed(connection_id, rejected),
-            pace=lambda _operation: self._wait_for_slot(guard),
+            pace=lambda _operation: self._wait_for_slot(check, make_sure),
             get_scope=lambda: self.tokens.scope(connection_id),
             heard=self.throttling.heard,
             timeout_seconds=self.timeout_seconds,
@@ -172,7 +179,7 @@ class Parts:
             self.settings.cc_api_url,
             get_token=lambda: access_token,
             refresh_token=None,
-            pace=lambda _operation: self._wait_for_slot(None),
+            pace=lambda _operation: self._wait_for_slot(_nothing, _nothing),
             get_scope=lambda: scope,
             heard=self.throttling.heard,
             timeout_seconds=self.timeout_seconds,
@@ -180,14 +187,20 @@ class Parts:
             now=self.now,
         )
 
-    def _wait_for_slot(self, guard: Callable[[], None] | None) -> None:
-        """Until a request may start; the guard looks last, and what it took is added to the next one's distance."""
-        slot = time.monotonic() + self.budget.reserve_slot()
-        time.sleep(max(0.0, slot - time.monotonic()))
-        if guard is not None:
-            guard()
-        if time.monotonic() - slot > LATE_SECONDS:
-            self.budget.started_late()
+    def _wait_for_slot(self, before: Callable[[], None], after: Callable[[], None]) -> None:
+        """Until a request may start; `before` and `after` the wait something may refuse it.
+
+        Who comes too late for the slot, as after a renewal, takes another: the next ones keep to theirs.
+        """
+        for _ in range(SLOT_TRIES):
+            before()
+            slot = time.monotonic() + self.budget.reserve_slot()
+            time.sleep(max(0.0, slot - time.monotonic()))
+            after()
+            if time.monotonic() - slot <= LATE_SECONDS:
+                return
+            self.budget.missed_slot()
+        self.budget.start_now()
 
     def tools(self, stop: threading.Event) -> Tools:
         """What runs work with, in a process that ends when `stop` is set."""
@@ -208,3 +221,7 @@ class Parts:
             sleep=stop.wait,
             now=self.now,
         )
+
+
+def _nothing() -> None:
+    """Refuses no request."""

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import requests
-from requests.auth import AuthBase
 
 from ccexport.constantcontact import protocol
 from ccexport.constantcontact.access import explain_denied
@@ -277,12 +276,12 @@ class Client:
             attempt += 1
 
     def _open_once(self, request: Request) -> requests.Response:
-        token = self._token(self._get_token)
-        response = self._send(request, token)
+        response, token = self._send(request, self._get_token)
         renew = self._refresh_token
         if response.status_code == 401 and renew is not None:
             response.close()
-            response = self._send(request, self._token(lambda: renew(token)))
+            another = self._token(lambda: renew(token))
+            response, _ = self._send(request, lambda: self._other_than(token, another))
         if 200 <= response.status_code <= 299:
             return response
         with response:
@@ -311,6 +310,11 @@ class Client:
             request_id=denied.request_id,
         )
 
+    def _other_than(self, rejected: str, another: str) -> str:
+        """The present token, which is newer than `another` when the wait for room was long."""
+        present = self._get_token()
+        return another if present == rejected else present
+
     def _token(self, get: Callable[[], str]) -> str:
         """A token; a renewal whose outcome is unknown says nothing about the request, which was not sent."""
         try:
@@ -323,9 +327,14 @@ class Client:
             raise not_connected()  # as a header it would fail in an error that quotes it
         return token
 
-    def _send(self, request: Request, token: str) -> requests.Response:
-        prepared = self._prepare(request, token)
+    def _send(
+        self, request: Request, get_token: Callable[[], str]
+    ) -> tuple[requests.Response, str]:
+        """The answer, and the token it was asked with: the one that is good once there is room for the request."""
+        prepared = self._prepare(request)
         self._pace(request.operation)
+        token = self._token(get_token)
+        prepared.headers["Authorization"] = f"Bearer {token}"
         settings = self._session.merge_environment_settings(
             prepared.url or "", {}, True, True, None
         )
@@ -338,9 +347,9 @@ class Client:
             raise lost_answer(request, what_failed(error), sent=not was_never_sent(error)) from None
         self._heard(response.status_code)
         self._note_clock(request, response)
-        return response
+        return response, token
 
-    def _prepare(self, request: Request, token: str) -> requests.PreparedRequest:
+    def _prepare(self, request: Request) -> requests.PreparedRequest:
         protocol.check_request(request)
         prepared = self._session.prepare_request(
             requests.Request(
@@ -353,7 +362,7 @@ class Client:
                     (part.name, (part.file_name, part.content, part.content_type))
                     for part in request.files
                 ],
-                auth=_Bearer(token),
+                auth=_no_login,
             )
         )
         if len(prepared.body or b"") > protocol.MAX_IMPORT_BODY_BYTES:
@@ -386,15 +395,9 @@ class Client:
             self._clock_offset_seconds = (theirs - self._now()).total_seconds()
 
 
-class _Bearer(AuthBase):
-    """The token as an `auth`, so that requests never looks for a login in a .netrc file instead."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        prepared.headers["Authorization"] = f"Bearer {self._token}"
-        return prepared
+def _no_login(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    """The token follows right before the request goes; given no `auth`, requests looks for a login in a .netrc file."""
+    return prepared
 
 
 def _distinct(pages: Iterator[tuple[Item, ...]], key: Callable[[Item], str]) -> Sequence[Item]:

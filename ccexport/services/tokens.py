@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from datetime import datetime, timedelta
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import AppCredentials, TokenPair, refresh
 from ccexport.errors import NotConnected, OutcomeUnknown, RateLimited, ServiceTrouble
+from ccexport.processes import is_dead, new_worker_name
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.tokens import StoredPair, TokenStore
 
@@ -75,7 +75,7 @@ class TokenKeeper:
         return self._now() < stored.expires_at - min(RENEW_BEFORE_END, life / 4)
 
     def _renew(self, connection_id: int, version: int) -> str:
-        owner = uuid.uuid4().hex
+        owner = new_worker_name()
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         while not self._tokens.take_lease(connection_id, owner, version):
             stored = self._read(connection_id)
@@ -83,11 +83,20 @@ class TokenKeeper:
                 return _from_bytes(stored.content).access_token
             if time.monotonic() > give_up_at:
                 raise ServiceTrouble("Another process takes too long to renew the sign-in.")
-            self._sleep(LOOK_AGAIN_SECONDS)
+            if not self._freed_of_the_dead(connection_id):
+                self._sleep(LOOK_AGAIN_SECONDS)
         try:
             return self._renew_alone(connection_id)
         finally:
             self._tokens.give_lease_back(connection_id, owner)
+
+    def _freed_of_the_dead(self, connection_id: int) -> bool:
+        """Whether the lease was held by a process of this machine that is no more; its time need not be waited for."""
+        holder = self._tokens.lease_holder(connection_id)
+        if holder is None or not is_dead(holder):
+            return False
+        self._tokens.give_lease_back(connection_id, holder)
+        return True
 
     def _renew_alone(self, connection_id: int) -> str:
         if self._connections.get(connection_id).needs_sign_in:  # final: it is not asked again

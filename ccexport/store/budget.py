@@ -67,11 +67,17 @@ class BudgetStore:
             row.used += 1
         return max(0.0, slot - now.timestamp())
 
-    def started_late(self) -> None:
-        """A request starts now, after its slot: the next one is not to follow it too closely."""
+    def missed_slot(self) -> None:
+        """No request was made in a slot that was reserved: it costs nothing of the day."""
+        with self._locked_row(self._now()) as row:
+            row.used = max(0, row.used - 1)
+
+    def start_now(self) -> None:
+        """A request starts outside the slots: it counts, and the next one is not to follow it too closely."""
         now = self._now()
         with self._locked_row(now) as row:
             row.next_slot = max(row.next_slot, now.timestamp() + self._spacing_seconds)
+            row.used += 1
 
     def mark_exhausted(self) -> None:
         """Constant Contact answered that the day's quota is gone."""

@@ -76,6 +76,12 @@ class TokenStore:
             )
             return bool(taken.rowcount)
 
+    def lease_holder(self, connection_id: int) -> str | None:
+        """Who renews just now, or did when it died."""
+        with reading(self._engine) as session:
+            row = session.get(Token, connection_id)
+        return row.renewed_by if row else None
+
     def give_lease_back(self, connection_id: int, owner: str) -> None:
         with writing(self._engine) as session:
             session.exec(

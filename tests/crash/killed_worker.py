@@ -1,31 +1,152 @@
-"""`python -m tests.crash.killed_worker POINT COUNT`: a worker that is killed the COUNTth time it reaches a point."""
+"""A worker in a process of its own that is killed by SIGKILL: at a named point, at a commit, or at any moment.
+
+The processes come out of a fork server that has imported everything: real processes, but there at once. A commit's
+name is the store's method that makes it, with the state it moves to: `BatchStore.move sending`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import multiprocessing
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from ccexport.assembly import Parts
 from ccexport.settings import load_settings
 from ccexport.worker import Worker
 
+KILLED = -signal.SIGKILL
+PATIENCE_SECONDS = 120
+_STORE = f"{os.sep}ccexport{os.sep}store{os.sep}"
+_IMPORTED = ("tests.crash.killed_worker", "ccexport.segments.source", "ccexport.steps.tools")
+_processes = multiprocessing.get_context("forkserver")
 
-def main(point: str, count: int) -> None:
-    seen = 0
 
-    def reached(name: str) -> None:
-        nonlocal seen
-        if name == point:
-            seen += 1
-            if seen == count:
+@dataclasses.dataclass(frozen=True)
+class Doom:
+    """Where a worker dies: the `count`-th time it is `when` ("at" a point, "before" or "after" a commit) `name`."""
+
+    when: str
+    name: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.name} {self.count}".removesuffix(" 1")
+
+
+class WorkerProcess:
+    """A worker of its own process, working until nothing is left; what it logs goes to `log`."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        doom: Doom | None = None,
+        *,
+        until_idle: bool = True,
+    ) -> None:
+        _processes.set_forkserver_preload(list(_IMPORTED))
+        self._log = log
+        self._process = _processes.Process(
+            target=_work, args=(dict(environment), str(log), doom, until_idle)
+        )
+        self._process.start()
+        self.pid = self._process.pid or 0
+
+    def end(self) -> int:
+        """Wait for its end; the exit code, negative for a signal."""
+        self._process.join(PATIENCE_SECONDS)
+        if self._process.exitcode is None:
+            self.kill()
+            raise AssertionError(f"the worker does not end: {self.said()[-3000:]}")
+        code = self._process.exitcode
+        self._process.close()
+        return code
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL, whatever it does just now; nothing where it has ended."""
+        self._process.kill()
+        self._process.join(PATIENCE_SECONDS)
+
+    def said(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+
+def commits_of(work: Callable[[], object]) -> list[str]:
+    """The names of the commits that `work` makes in this process, in order."""
+    made: list[str] = []
+    with _each_commit("after", made.append):
+        work()
+    return made
+
+
+def _work(
+    environment: dict[str, str], log: str, doom: Doom | None, until_idle: bool
+) -> None:  # runs in the new process
+    with open(log, "a", encoding="utf-8") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    os.environ.update(environment)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    worker = Worker(Parts(load_settings()), stop)
+    countdown = _Countdown(doom)
+    worker.tools = dataclasses.replace(worker.tools, reached=countdown.seen)
+    at_commits = (
+        _each_commit(doom.when, countdown.seen)
+        if doom and doom.when != "at"
+        else contextlib.nullcontext()
+    )
+    with at_commits:
+        worker.work(until_idle=until_idle)
+
+
+class _Countdown:
+    def __init__(self, doom: Doom | None) -> None:
+        self._doom = doom
+        self._left = doom.count if doom else 0
+
+    def seen(self, name: str) -> None:
+        if self._doom and name == self._doom.name:
+            self._left -= 1
+            if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    worker = Worker(Parts(load_settings()))
-    worker.tools = dataclasses.replace(worker.tools, reached=reached)
-    worker.work(until_idle=True)
+
+@contextlib.contextmanager
+def _each_commit(when: str, tell: Callable[[str], object]) -> Iterator[None]:
+    def listener(_session: Session) -> None:
+        tell(_commit_name())
+
+    event.listen(Session, f"{when}_commit", listener)
+    try:
+        yield
+    finally:
+        event.remove(Session, f"{when}_commit", listener)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+def _commit_name() -> str:
+    """The outermost method of the store that is at work."""
+    found: FrameType | None = None
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if _STORE in frame.f_code.co_filename and "self" in frame.f_locals:
+            found = frame
+        frame = frame.f_back
+    if found is None:
+        return "?"
+    local: dict[str, Any] = found.f_locals
+    name = f"{type(local['self']).__name__}.{found.f_code.co_name}"
+    return f"{name} {local['to']}" if "to" in local else name

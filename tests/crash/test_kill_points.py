@@ -1,67 +1,87 @@
-"""A worker killed by SIGKILL at each commit point of a run: the next one goes on, nothing is lost or sent twice."""
+"""A worker killed by SIGKILL at each point and commit of a run: the next one goes on, nothing is lost or sent twice."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from ccexport.sandbox.server import running_sandbox
-from tests.house import House, behaviour, check_sums, people, write_source
+from tests.crash.conftest import CrashHouse
+from tests.crash.killed_worker import KILLED, Doom, commits_of
 
 POINTS = [
-    ("preparing", 1),
-    ("files written", 1),
-    ("batches stored", 1),
-    ("intent committed", 1),
-    ("posted", 1),
-    ("outcome committed", 1),
-    ("intent committed", 2),
-    ("posted", 2),
-    ("batch ended", 1),
-    ("before the end", 1),
+    Doom("at", name, count)
+    for name, count in [
+        ("preparing", 1),
+        ("files written", 1),
+        ("batches stored", 1),
+        ("intent committed", 1),
+        ("posted", 1),
+        ("outcome committed", 1),
+        ("intent committed", 2),
+        ("posted", 2),
+        ("batch ended", 1),
+        ("before the end", 1),
+    ]
 ]
+# every commit of a run from its claim to its end, with a sign-in that has to be renewed and a file that is lost once
+COMMITS = [
+    "WorkerStore.started",
+    "RunStore.claim",
+    "RunStore.move preparing",
+    "TokenStore.take_lease",
+    "TokenStore.write",
+    "TokenStore.give_lease_back",
+    "BudgetStore.reserve_slot",
+    "RunStore.wait",
+    "RunStore.resume uploading",
+    "BatchStore.store_prepared",
+    "RunStore.add_seconds",
+    "BatchStore.move sending",
+    "BatchStore.move submitted",
+    "BatchStore.move pending",
+    "RunStore.move confirming",
+    "RunStore.move uploading",
+    "BatchStore.move completed",
+    "RunStore.made_progress",
+    "RunStore.finish succeeded",
+    "WorkerStore.stopped",
+]
+ON_A_SLOW_MACHINE = {  # of these no run can rely on having any
+    "WorkerStore.beat",
+    "RunStore.renew_leases",
+    "BudgetStore.missed_slot",
+    "BudgetStore.start_now",
+}
+LOST_ONCE = [{"on": "contactsCSVImport", "do": "drop_before"}]
 
 
-def two_files_of_people() -> list[dict[str, str]]:
-    """Addresses above 50 characters go in a file of their own."""
-    profiles = people(20)
-    for profile in profiles[10:]:
-        profile["EMail"] = f"a.rather.long.local.part.of.{profile['EMail']:.>34}".replace("..", "x")
-    return profiles
-
-
-@pytest.mark.parametrize(("point", "count"), POINTS, ids=[f"{p} {n}" for p, n in POINTS])
+@pytest.mark.parametrize("doom", POINTS, ids=str)
 def test_a_run_killed_at_any_point_ends_as_if_nothing_had_happened(
-    tmp_path: Path, database_url: str, point: str, count: int
+    crash_house: Callable[..., CrashHouse], doom: Doom
 ) -> None:
-    profiles = two_files_of_people()
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox, database_url=database_url)
-        write_source(house.source, profiles)
-        house.connect()
-        house.add_export()
-        run_id = house.queue()
-        killed = subprocess.run(
-            [sys.executable, "-m", "tests.crash.killed_worker", point, str(count)],
-            env=house.environment(),
-            cwd=Path(__file__).resolve().parents[2],
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-        house.work()
-        document = house.document(run_id)
-        check_sums(document)
-        assert document["state"] == "succeeded"
-        assert len(document["batches"]) == 2
-        assert set(house.members()) == {profile["EMail"] for profile in profiles}
-        made = [
-            each["file_name"] for each in house.requests("contactsCSVImport") if each["activity_id"]
-        ]
-        assert len(made) == len(set(made)) == 2, "a file was imported twice"
-        house.close()
+    crash = crash_house()
+    run_id = crash.house.queue()
+    assert crash.work_in_process(doom) == KILLED, crash.said()
+    crash.check(run_id, crash.finish(run_id))
+
+
+@pytest.mark.parametrize("commit", COMMITS)
+def test_a_run_killed_before_and_then_after_a_commit_ends_as_if_nothing_had_happened(
+    crash_house: Callable[..., CrashHouse], commit: str
+) -> None:
+    crash = crash_house(faults=LOST_ONCE)
+    crash.shorten_tokens(60)
+    run_id = crash.house.queue()
+    assert crash.work_in_process(Doom("before", commit)) == KILLED, crash.said()
+    crash.work_in_process(Doom("after", commit))
+    crash.check(run_id, crash.finish(run_id))
+
+
+def test_every_commit_of_a_run_has_its_kill(crash_house: Callable[..., CrashHouse]) -> None:
+    crash = crash_house(faults=LOST_ONCE)
+    crash.shorten_tokens(60)
+    run_id = crash.house.queue()
+    made = commits_of(crash.house.work)
+    crash.check(run_id, crash.house.document(run_id))
+    assert set(made) - ON_A_SLOW_MACHINE == set(COMMITS)

@@ -33,14 +33,23 @@ def test_a_slot_after_a_pause_is_at_once(engine: Engine, clock: Clock) -> None:
     assert shared.reserve_slot() == 0
 
 
-def test_a_request_that_starts_late_is_not_followed_too_closely(
+def test_a_request_outside_the_slots_counts_and_is_not_followed_too_closely(
     engine: Engine, clock: Clock
 ) -> None:
     shared = budget(engine, clock)
     shared.reserve_slot()
     clock.move(seconds=0.2)
-    shared.started_late()
+    shared.start_now()
     assert shared.reserve_slot() == pytest.approx(SPACING_MARGIN / 4, abs=1e-4)
+    assert shared.today().used == 3
+
+
+def test_a_missed_slot_costs_nothing_of_the_day(engine: Engine, clock: Clock) -> None:
+    shared = budget(engine, clock, per_day=1)
+    shared.reserve_slot()
+    shared.missed_slot()
+    assert shared.today().left == 1
+    assert shared.reserve_slot() > 0, "the slot itself is gone"
 
 
 def test_the_days_last_request_is_handed_out_and_not_one_more(engine: Engine, clock: Clock) -> None:
