@@ -32,7 +32,8 @@ from ccexport.errors import (
 from ccexport.redaction import with_their_words
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.steps.following import PollTimer, follow_batches
-from ccexport.steps.outcomes import RunTotals, judge_run
+from ccexport.steps.halving import sending_order
+from ccexport.steps.outcomes import RunTotals, judge_run, repeated_failure
 from ccexport.steps.preparing import prepare_run, restore_run_files
 from ccexport.steps.sending import FilesAhead, send_batch
 from ccexport.steps.tools import MAX_IN_FLIGHT, StopAsked, Tools
@@ -111,9 +112,20 @@ def _upload_and_confirm(held: Held, tools: Tools) -> None:
 
 def _open_batches(held: Held, tools: Tools) -> list[Batch]:
     run = tools.runs.check_lease(held)
-    if run.cancel_requested_by:
-        tools.batches.cancel_pending(held)
-    return [batch for batch in tools.batches.of_run(held.run_id) if not batch.state.is_final]
+    batches = tools.batches.of_run(held.run_id)
+    if (words := repeated_failure(batches)) and run.stop_reason is None:
+        tools.runs.stop(held, words)
+        run = tools.runs.check_lease(held)
+    if run.cancel_requested_by or run.stop_reason:
+        _give_up_pending(held, run, tools)
+        batches = tools.batches.of_run(held.run_id)
+    return [batch for batch in batches if not batch.state.is_final]
+
+
+def _give_up_pending(held: Held, run: Run, tools: Tools) -> None:
+    if run.stop_reason and not run.cancel_requested_by:
+        tools.batches.fail_pieces(held, run.stop_reason)
+    tools.batches.cancel_pending(held)
 
 
 def _one_step(
@@ -128,6 +140,7 @@ def _one_step(
     """Send one batch, or look at the activities when that is due or nothing can be sent."""
     tools.pause(0)
     pending = [batch for batch in batches if batch.state is BatchState.PENDING]
+    pending.sort(key=sending_order)
     in_flight = len(batches) - len(pending)
     may_send = bool(pending) and in_flight < MAX_IN_FLIGHT
     if may_send and (not in_flight or timer.seconds_left(tools.now()) > 0):
@@ -157,8 +170,8 @@ def _stage(held: Held, timer: PollTimer, tools: Tools) -> Run:
 
 def _finish(held: Held, tools: Tools) -> None:
     run = tools.runs.check_lease(held)
-    if run.cancel_requested_by:
-        tools.batches.cancel_pending(held)
+    if run.cancel_requested_by or run.stop_reason:
+        _give_up_pending(held, run, tools)
     batches = tools.batches.of_run(held.run_id)
     totals = RunTotals(
         read=run.read_count,
@@ -168,6 +181,8 @@ def _finish(held: Held, tools: Tools) -> None:
         failed=run.failed_count,
         batches=len(batches),
         failed_batches=sum(batch.state is BatchState.FAILED for batch in batches),
+        not_sent=sum(batch.rows for batch in batches if batch.state is BatchState.CANCELED),
+        stop_reason=run.stop_reason or "",
     )
     tools.reached("before the end")
     state, message = judge_run(totals, canceled=bool(run.cancel_requested_by))

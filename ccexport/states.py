@@ -48,8 +48,8 @@ class BatchState(StrEnum):
     SENDING = "sending"  # committed before the POST; found after a crash it means: outcome unknown
     SUBMITTED = "submitted"  # Constant Contact gave us an activity id
     COMPLETED = "completed"  # the activity ended; its counters say what happened
-    FAILED = "failed"  # refused, or the activity did not complete
-    CANCELED = "canceled"  # never sent: the run was canceled before
+    FAILED = "failed"  # refused, itself or the file that it is a half of, or the activity did not complete
+    CANCELED = "canceled"  # never sent: the run was canceled or stopped before
 
     @property
     def is_final(self) -> bool:
@@ -109,7 +109,7 @@ RUN_MOVES: dict[RunState, frozenset[RunState]] = {
 }
 
 BATCH_MOVES: dict[BatchState, frozenset[BatchState]] = {
-    BatchState.PENDING: frozenset({BatchState.SENDING, BatchState.CANCELED}),
+    BatchState.PENDING: frozenset({BatchState.SENDING, BatchState.CANCELED, BatchState.FAILED}),
     BatchState.SENDING: frozenset({BatchState.SUBMITTED, BatchState.PENDING, BatchState.FAILED}),
     BatchState.SUBMITTED: frozenset({BatchState.COMPLETED, BatchState.FAILED}),
     BatchState.COMPLETED: frozenset(),

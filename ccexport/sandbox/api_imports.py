@@ -7,7 +7,13 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ccexport.sandbox.answers import Refused, gateway_error, invalid
+from ccexport.sandbox.answers import (
+    VALIDATION_ERROR,
+    Refused,
+    gateway_error,
+    invalid,
+    several_errors,
+)
 from ccexport.sandbox.api_activities import checked_lists, start_activity
 from ccexport.sandbox.bodies import JsonImport, read_body
 from ccexport.sandbox.contacts import SEPARATOR
@@ -43,6 +49,9 @@ async def import_file(call: Call) -> Response:
     call.entry.file_name = file.file_name
     call.entry.rows = _rows_in(file.data)
     list_ids = checked_lists(call.state, _list_ids(parts))
+    if fault := call.take("refuse_file", file.data):
+        words = "; ".join(fault.messages) or "The file is not valid."
+        raise Refused(several_errors(fault.status or 400, VALIDATION_ERROR, words))
     data = _within_bounds(file)
     problem = header_problem(header_of(data), CSV_COLUMNS, call.state.fields.names())
     if problem:

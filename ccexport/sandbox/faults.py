@@ -31,6 +31,7 @@ before limits and sign-in are looked at; all others only count requests that suc
 | `drop_after` | lost | everything is processed (a token rotated, a job made), then a reset |
 | `answer_after` | lost | processed, but answered with `status`, `body`, `headers` (default 504) |
 | `cut_after` | lost | processed, but the connection closes in the middle of the answer |
+| `refuse_file` | its own | `status` (default 400), `messages`, for a file with one of the texts `containing` in it |
 | `no_refresh_token` | its own | an answer without `refresh_token`; the old one stays as it was |
 | `expires_in` | its own | a token that lives `seconds` |
 | `activity_failed`, `activity_timed_out`, `activity_cancelled` | end | the job ends so: see below |
@@ -90,6 +91,7 @@ FaultName = Literal[
     "drop_after",
     "answer_after",
     "cut_after",
+    "refuse_file",
     "no_refresh_token",
     "expires_in",
     "activity_failed",
@@ -160,6 +162,7 @@ class Fault(BaseModel):
     state: str = "paused_for_review"
     apply: bool = False
     lines: tuple[Annotated[int, Field(ge=2)], ...] = (2,)
+    containing: tuple[str, ...] = ()
 
     @field_validator("on")
     @classmethod
@@ -184,6 +187,10 @@ class Fault(BaseModel):
         wanted_method, _, pattern = self.on.partition(" ")
         return wanted_method in (method, "*") and fnmatch.fnmatchcase(path, pattern or "\0")
 
+    def is_about(self, content: bytes) -> bool:
+        """Say whether it is about an upload of this content."""
+        return not self.containing or any(text.encode() in content for text in self.containing)
+
 
 class FaultBook:
     """The faults in force, with how often each was met. Safe to ask from several threads."""
@@ -201,7 +208,13 @@ class FaultBook:
             self._entries.clear()
 
     def take(
-        self, group: str, operation: str, method: str, path: str, grant: str = ""
+        self,
+        group: str,
+        operation: str,
+        method: str,
+        path: str,
+        grant: str = "",
+        content: bytes = b"",
     ) -> Fault | None:
         """Count this request for the faults of `group` (or one `do`), return the one it meets."""
         names = GROUPS.get(group, frozenset({group}))
@@ -210,6 +223,8 @@ class FaultBook:
             for entry in self._entries:
                 fault = entry.fault
                 if fault.do not in names or not fault.fits(operation, method, path, grant):
+                    continue
+                if not fault.is_about(content):
                     continue
                 entry.seen += 1
                 if met is None and entry.is_due:

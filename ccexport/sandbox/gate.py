@@ -29,14 +29,15 @@ class Call:
     grant: Grant | None = None
     form: dict[str, str] = field(default_factory=dict)
 
-    def take(self, group: str) -> Fault | None:
-        """The fault of this group that the request meets now, if any."""
+    def take(self, group: str, content: bytes = b"") -> Fault | None:
+        """The fault of this group that the request, with this upload, meets now, if any."""
         fault = self.state.faults.take(
             group,
             self.operation.name,
             self.request.method,
             self.request.url.path,
             self.form.get("grant_type", ""),
+            content,
         )
         if fault is not None:
             self.entry.fault = fault.do

@@ -21,6 +21,7 @@ from ccexport.states import BatchState
 from ccexport.steps.outcomes import first_words, judge_activity
 from ccexport.steps.sending import record_submitted
 from ccexport.steps.tools import ACTIVITY_DEADLINE, Tools
+from ccexport.store.batches import Ended
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run
 
@@ -28,6 +29,7 @@ GROWTH = 1.5
 LONGEST_SECONDS = 60.0
 SHORTEST_SECONDS = 1.0
 SHARE_OF_AGE = 0.15
+MAX_WORDS = 500  # characters of what is kept about one row
 
 
 class PollTimer:
@@ -144,29 +146,22 @@ def _asked_alone(client: Client, activity_id: str) -> Activity | None:
 def _record_end(held: Held, batch: Batch, activity: Activity, tools: Tools) -> None:
     outcome = judge_activity(activity, batch.rows)
     problems = [outcome.problem] if outcome.problem else []
-    tools.batches.move(
-        held,
-        batch,
+    ended = Ended(
         outcome.state,
-        detail=outcome.problem,
-        person_count=activity.person_count,
-        error_count=activity.error_count,
-        correctable_count=activity.correctable_count,
-        unsubscribed_count=activity.cannot_add_count,
-        failed_rows=outcome.failed_rows,
+        outcome.failed_rows,
         errors=[*problems, *(redact(text) for text in first_words(activity.errors))],
-        finished_at=tools.now(),
+        named={row: redact(words)[:MAX_WORDS] for row, words in outcome.named.items()},
+        detail=outcome.problem,
+        values={
+            "person_count": activity.person_count,
+            "error_count": activity.error_count,
+            "correctable_count": activity.correctable_count,
+            "unsubscribed_count": activity.cannot_add_count,
+        },
     )
+    tools.batches.end(held, batch, ended)
 
 
 def _give_up(held: Held, batch: Batch, words: str, tools: Tools) -> bool:
-    tools.batches.move(
-        held,
-        batch,
-        BatchState.FAILED,
-        detail=words,
-        errors=[words],
-        failed_rows=batch.rows,
-        finished_at=tools.now(),
-    )
+    tools.batches.end(held, batch, Ended(BatchState.FAILED, batch.rows, [words], detail=words))
     return True

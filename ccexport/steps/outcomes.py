@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
 from typing import Protocol
 
+from ccexport.constantcontact.model import line_of
 from ccexport.states import BatchState, RunState
+
+SHOWN_WORDS = 3  # of their sentences in an error of ours
 
 
 class Counters(Protocol):
@@ -27,16 +32,37 @@ class Counters(Protocol):
     def correctable_count(self) -> int | None: ...
     @property
     def cannot_add_count(self) -> int | None: ...
+    @property
+    def errors(self) -> Sequence[str]: ...
+
+
+class Ended(Protocol):
+    """The part of a batch that says how its activity ended."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def state(self) -> BatchState: ...
+    @property
+    def activity_id(self) -> str | None: ...
+    @property
+    def submitted_at(self) -> datetime | None: ...
+    @property
+    def errors(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A batch's end: of its rows, `failed_rows` did not arrive and `unsubscribed` had opted out."""
+    """A batch's end: of its rows, `failed_rows` did not arrive and `unsubscribed` had opted out.
+
+    `named`: row of the file, counted from 0 → what was said of it; there may be fewer of them than rows that failed.
+    """
 
     state: BatchState
     failed_rows: int
     unsubscribed: int
     problem: str = ""
+    named: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,21 +76,40 @@ class RunTotals:
     failed: int
     batches: int
     failed_batches: int
+    not_sent: int = 0  # rows of batches that were canceled
+    stop_reason: str = ""  # why nothing more was sent
 
 
 def judge_activity(activity: Counters, rows: int) -> Outcome:
     """What became of a batch of `rows` whose activity has ended."""
     unsubscribed = min(activity.cannot_add_count or 0, rows)
+    named = named_rows(activity.errors, rows)
     if not activity.is_completed:
-        return Outcome(
-            BatchState.FAILED, rows, 0, f"Constant Contact ended the activity as {activity.state}."
-        )
-    failed = (activity.error_count or 0) + (activity.correctable_count or 0)
+        problem = f"Constant Contact ended the activity as {activity.state}."
+        return Outcome(BatchState.FAILED, rows, 0, problem, named)
+    if activity.error_count is None and activity.correctable_count is None:
+        failed = len(named)  # without their counters, their words are what there is
+    else:
+        failed = (activity.error_count or 0) + (activity.correctable_count or 0)
     problem = ""
     if activity.person_count is not None and activity.person_count != rows:
         problem = f"Constant Contact counted {activity.person_count} contacts in a file of {rows}."
         failed += max(0, rows - activity.person_count)
-    return Outcome(BatchState.COMPLETED, min(failed, rows - unsubscribed), unsubscribed, problem)
+    failed = min(failed, rows - unsubscribed)
+    named = (
+        named if failed else {}
+    )  # what is said of rows that are none of the failed ones is no failure
+    return Outcome(BatchState.COMPLETED, failed, unsubscribed, problem, named)
+
+
+def named_rows(errors: Iterable[str], rows: int) -> dict[int, str]:
+    """Row of the file, counted from 0 → what was said of it, for errors with the line of one of its rows."""
+    found: dict[int, str] = {}
+    for text in errors:
+        row, words = line_of(text)
+        if row is not None and row < rows:
+            found[row] = f"{found[row]}; {words}" if row in found else words
+    return found
 
 
 def judge_run(totals: RunTotals, *, canceled: bool) -> tuple[RunState, str | None]:
@@ -79,6 +124,8 @@ def judge_run(totals: RunTotals, *, canceled: bool) -> tuple[RunState, str | Non
         return RunState.COMPLETED_WITH_ERRORS, (
             f"None of the {totals.read:,} profiles can be sent, so nothing was. See why each was left out."
         )
+    if totals.stop_reason:
+        return _judge_stopped(totals)
     if totals.failed_batches and totals.failed_batches == totals.batches:
         return RunState.FAILED, (
             "Constant Contact accepted none of the files. Their words are with each batch; then run the export again."
@@ -86,6 +133,29 @@ def judge_run(totals: RunTotals, *, canceled: bool) -> tuple[RunState, str | Non
     if totals.failed or totals.submitted != totals.prepared:
         return RunState.COMPLETED_WITH_ERRORS, None
     return RunState.SUCCEEDED, None
+
+
+def _judge_stopped(totals: RunTotals) -> tuple[RunState, str]:
+    not_sent = totals.not_sent
+    rest = f" {not_sent:,} of {totals.prepared:,} contacts were not sent." if not_sent else ""
+    words = f"{totals.stop_reason}{rest} Change what this names, then run the export again."
+    none_taken = totals.submitted == totals.failed
+    state = RunState.FAILED if not_sent or none_taken else RunState.COMPLETED_WITH_ERRORS
+    return state, words
+
+
+def repeated_failure(batches: Iterable[Ended]) -> str | None:
+    """What to tell when two files sent one after the other failed over there with the same words; else None."""
+    sent = sorted(
+        (batch for batch in batches if batch.activity_id and batch.submitted_at),
+        key=lambda batch: (batch.submitted_at, batch.number),
+    )
+    for first, second in pairwise(sent):
+        both_failed = first.state is second.state is BatchState.FAILED
+        if both_failed and first.errors and list(first.errors) == list(second.errors):
+            said = " ".join(first.errors[:SHOWN_WORDS])
+            return f'Two files in a row failed at Constant Contact with the same words: "{said}"'
+    return None
 
 
 def first_words(errors: Iterable[str], most: int = 100) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ccexport.errors import SetupError
-from ccexport.preparation.files import PlannedBatch, plan_batches
+from ccexport.preparation.files import PlannedBatch, plan_batches, render_file
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
 from ccexport.preparation.stream import prepared_rows
@@ -45,8 +46,7 @@ def restore_run_files(held: Held, run: Run, tools: Tools) -> None:
     if tools.run_files.exists(run.id, CONTACTS):
         return
     _, plan = _checked_and_written(held, run, tools)
-    stored = [batch.digest for batch in tools.batches.of_run(run.id)]
-    if [planned.digest for planned in plan] != stored:
+    if not _are_as_stored(run, plan, tools):
         tools.run_files.delete(run.id)
         raise SetupError(
             "The run's files are gone and the source has changed since they were made. What was sent stays as it is; "
@@ -68,6 +68,27 @@ def _checked_and_written(
     with tools.turn_to_prepare(), tools.open_source() as source:
         check_source(run, mapping, source)
         return _write_run_files(run, mapping, types, source, tools)
+
+
+def _are_as_stored(run: Run, plan: Sequence[PlannedBatch], tools: Tools) -> bool:
+    """Whether the run's files, just made anew, hold what each of its batches says.
+
+    A batch that is not as planned, as those that were halved, is made from its rows and compared.
+    """
+    planned = {(batch.first_row, batch.rows): batch.digest for batch in plan}
+    batches = tools.batches.of_run(run.id)
+    return sum(batch.rows for batch in batches) == sum(batch.rows for batch in plan) and all(
+        batch.digest == planned.get((batch.first_row, batch.rows), "")
+        or batch.digest == file_of(run, batch.first_row, batch.rows, tools)[1]
+        for batch in batches
+    )
+
+
+def file_of(run: Run, first_row: int, rows: int, tools: Tools) -> tuple[bytes, str]:
+    """The CSV file of some rows of the run's contacts, and its digest."""
+    contacts = tools.run_files.rows(run.id, CONTACTS, first_row, rows)
+    content = render_file(contacts, mapping_of(run).fields)
+    return content, hashlib.sha256(content).hexdigest()
 
 
 def mapping_of(run: Run) -> FieldMapping:
@@ -127,9 +148,12 @@ def _written(
         yield kept
 
 
+def new_file_name(run: Run, number: int) -> str:
+    """Unique over all installations that use the account; says nothing of the people in it."""
+    return f"ccexport-run{run.id}-{number:04}-{uuid.uuid4().hex[:12]}.csv"
+
+
 def _batch(run: Run, planned: PlannedBatch) -> Batch:
-    # unique over all installations that use the account; says nothing of the people in it
-    name = f"ccexport-run{run.id}-{planned.number:04}-{uuid.uuid4().hex[:12]}.csv"
     return Batch(
         run_id=run.id,
         number=planned.number,
@@ -137,6 +161,6 @@ def _batch(run: Run, planned: PlannedBatch) -> Batch:
         rows=planned.rows,
         bytes=planned.bytes,
         digest=planned.digest,
-        file_name=name,
+        file_name=new_file_name(run, planned.number),
         state=BatchState.PENDING,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ccexport.constantcontact.client import Client
@@ -11,14 +10,14 @@ from ccexport.errors import (
     ApplicationRefused,
     ConstantContactRefused,
     NotConnected,
+    NotFoundThere,
     OutcomeUnknown,
     RetryableError,
     StoreError,
 )
-from ccexport.preparation.files import render_file
-from ccexport.redaction import redact
 from ccexport.states import BatchState
-from ccexport.steps.preparing import CONTACTS, mapping_of
+from ccexport.steps.halving import record_refusal
+from ccexport.steps.preparing import file_of
 from ccexport.steps.tools import Tools
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run
@@ -31,7 +30,9 @@ class FilesAhead:
         self._run = run
         self._tools = tools
         self._renderer = ThreadPoolExecutor(1, thread_name_prefix="render")
-        self._ahead: dict[int, Future[bytes]] = {}
+        self._ahead: dict[
+            str, Future[bytes]
+        ] = {}  # by file name: a batch that was halved has another
 
     def __enter__(self) -> FilesAhead:
         return self
@@ -41,15 +42,14 @@ class FilesAhead:
 
     def content(self, batch: Batch, following: Batch | None) -> bytes:
         """The file of `batch`; the one of `following` is begun."""
-        present = self._ahead.pop(batch.number, None)
-        if following is not None and following.number not in self._ahead:
-            self._ahead[following.number] = self._renderer.submit(self._render, following)
+        present = self._ahead.pop(batch.file_name, None)
+        if following is not None and following.file_name not in self._ahead:
+            self._ahead[following.file_name] = self._renderer.submit(self._render, following)
         return self._render(batch) if present is None else present.result()
 
     def _render(self, batch: Batch) -> bytes:
-        contacts = self._tools.run_files.rows(self._run.id, CONTACTS, batch.first_row, batch.rows)
-        content = render_file(contacts, mapping_of(self._run).fields)
-        if hashlib.sha256(content).hexdigest() != batch.digest:
+        content, digest = file_of(self._run, batch.first_row, batch.rows, self._tools)
+        if digest != batch.digest:
             raise StoreError(
                 f"The files of run {self._run.id} are not the ones that were prepared. "
                 "Cancel the run and run the export again."
@@ -63,7 +63,7 @@ def send_batch(
     """Send one pending batch.
 
     A lost answer leaves it in `sending`, to be looked up, and raises `OutcomeUnknown`. What was certainly not done puts
-    it back and goes up. A refusal of this file fails the batch and nothing else.
+    it back and goes up. A refusal of the file halves it; one that no file can mend stops the run.
     """
     batch = tools.batches.move(
         held,
@@ -80,17 +80,12 @@ def send_batch(
     except (RetryableError, NotConnected, AccessDenied, ApplicationRefused) as error:
         tools.batches.move(held, batch, BatchState.PENDING, detail=str(error))
         raise
+    except NotFoundThere as error:  # the list is gone, whatever the file
+        tools.batches.move(held, batch, BatchState.PENDING, detail=str(error))
+        tools.runs.stop(held, str(error))
+        return
     except ConstantContactRefused as error:
-        words = redact(error.detail or str(error))
-        tools.batches.move(
-            held,
-            batch,
-            BatchState.FAILED,
-            detail=words,
-            errors=[words],
-            failed_rows=batch.rows,
-            finished_at=tools.now(),
-        )
+        record_refusal(held, run, batch, error, tools)
         return
     tools.reached("posted")
     record_submitted(held, batch, activity.activity_id, tools)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func
+from sqlalchemy import ColumnElement, Engine, case, func, insert
 from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.states import BATCH_MOVES, BatchState, RunState
 from ccexport.store.engine import reading, writing
 from ccexport.store.runs import Held, LeaseLost
-from ccexport.store.tables import Batch, Run, RunEvent
+from ccexport.store.tables import Batch, FailedRow, Run, RunEvent
 
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 
@@ -26,6 +27,32 @@ class PreparedCounts:
     prepared: int
     truncated: int
     rejections: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One half of a refused file: a file of its own, with a name of its own."""
+
+    first_row: int
+    rows: int
+    bytes: int
+    digest: str
+    file_name: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an activity ended: the batch's state, how many rows failed, and which of them by name.
+
+    `named`: row of the file, counted from 0 → what was said of it. `values`: further columns of the batch.
+    """
+
+    state: BatchState
+    failed_rows: int
+    errors: Sequence[str]
+    named: Mapping[int, str] = field(default_factory=dict)
+    detail: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BatchStore:
@@ -66,22 +93,79 @@ class BatchStore:
 
         Raises `LeaseLost` when the run or the batch is not as the caller knows it.
         """
-        if to not in BATCH_MOVES[batch.state]:
-            raise ValueError(f"a batch does not move from {batch.state} to {to}")
         detail = str(values.pop("detail", ""))
         with writing(self._engine) as session:
             run = _locked(session, held)
-            changed = session.exec(
-                update(Batch)
-                .where(col(Batch.id) == batch.id, col(Batch.state) == batch.state)
-                .values(state=to, **values)
-            )
-            if not changed.rowcount:
-                raise LeaseLost(f"run {held.run_id}")
+            _change(session, batch, {"state": to, **values})
             session.add(self._event(held, f"batch {to.value}", detail, batch.number))
+            if to is BatchState.SUBMITTED:
+                run.refused_in_row = 0
             _total(session, run)
             moved = session.get_one(Batch, batch.id, populate_existing=True)
         return moved
+
+    def end(self, held: Held, batch: Batch, ended: Ended) -> None:
+        """The end of an activity and the rows it names as failed, in one transaction."""
+        values = {**ended.values, "finished_at": self._now(), "failed_rows": ended.failed_rows}
+        with writing(self._engine) as session:
+            run = _locked(session, held)
+            _change(session, batch, {"state": ended.state, "errors": list(ended.errors), **values})
+            if ended.named:
+                rows = [
+                    {"batch_id": batch.id, "row": row, "words": words}
+                    for row, words in ended.named.items()
+                ]
+                session.execute(insert(FailedRow), rows)
+            session.add(self._event(held, f"batch {ended.state.value}", ended.detail, batch.number))
+            _total(session, run)
+
+    def refused(
+        self, held: Held, batch: Batch, words: str, halves: tuple[Piece, Piece] | None
+    ) -> Run:
+        """A file that was refused: it becomes its halves, to be sent, or fails where there are none.
+
+        The batch shrinks to the first half, a new one with the next free number takes the other.
+        """
+        with writing(self._engine) as session:
+            run = _locked(session, held)
+            run.refused_in_row += 1 if batch.halvings else 0
+            if halves is None:
+                _change(session, batch, _failed_as_refused(batch, words, self._now()))
+                if batch.rows == 1:
+                    session.add(FailedRow(batch_id=batch.id, row=0, words=words))
+                session.add(self._event(held, "batch failed", words, batch.number))
+            else:
+                run.halvings += 1
+                self._halve(session, held, batch, words, halves)
+            _total(session, run)
+        return run
+
+    def _halve(
+        self, session: Session, held: Held, batch: Batch, words: str, halves: tuple[Piece, Piece]
+    ) -> None:
+        depth = batch.halvings + 1
+        first, second = ({**asdict(half), "halvings": depth} for half in halves)
+        pending = {"state": BatchState.PENDING, "attempts": 0, "sending_at": None}
+        _change(session, batch, {**first, **pending})
+        last = session.exec(select(func.max(Batch.number)).where(Batch.run_id == held.run_id)).one()
+        number = (last or 0) + 1
+        session.add(Batch(run_id=held.run_id, number=number, state=BatchState.PENDING, **second))
+        detail = (
+            f"{halves[0].rows:,} of its rows stay, {halves[1].rows:,} go in file {number}: {words}"
+        )
+        session.add(self._event(held, "batch halved", detail, batch.number))
+
+    def failed_rows(self, run_id: int, number: int | None = None) -> list[tuple[Batch, FailedRow]]:
+        """The rows that Constant Contact named as failed, of a run or of one of its batches, in order."""
+        query = (
+            select(Batch, FailedRow)
+            .where(col(FailedRow.batch_id) == col(Batch.id), Batch.run_id == run_id)
+            .order_by(col(Batch.number), col(FailedRow.row))
+        )
+        if number is not None:
+            query = query.where(Batch.number == number)
+        with reading(self._engine) as session:
+            return [(batch, row) for batch, row in session.exec(query)]
 
     def cancel_pending(self, held: Held) -> None:
         """None of the batches that were not begun will be sent."""
@@ -92,6 +176,23 @@ class BatchStore:
                 .where(col(Batch.run_id) == held.run_id, col(Batch.state) == BatchState.PENDING)
                 .values(state=BatchState.CANCELED, finished_at=self._now())
             )
+
+    def fail_pieces(self, held: Held, words: str) -> None:
+        """Halves that were not sent again fail: their rows were refused already, with the file they were in."""
+        with writing(self._engine) as session:
+            run = _locked(session, held)
+            session.exec(
+                update(Batch)
+                .where(col(Batch.run_id) == held.run_id, col(Batch.state) == BatchState.PENDING)
+                .where(col(Batch.halvings) > 0)
+                .values(
+                    state=BatchState.FAILED,
+                    failed_rows=col(Batch.rows),
+                    errors=[words],
+                    finished_at=self._now(),
+                )
+            )
+            _total(session, run)
 
     def _event(self, held: Held, what: str, detail: str, number: int | None) -> RunEvent:
         return RunEvent(
@@ -104,6 +205,29 @@ class BatchStore:
         )
 
 
+def _change(session: Session, batch: Batch, values: Mapping[str, Any]) -> None:
+    """One legal move of a batch that is still in the state that the caller saw. Raises `LeaseLost`."""
+    to = values["state"]
+    if to not in BATCH_MOVES[batch.state]:
+        raise ValueError(f"a batch does not move from {batch.state} to {to}")
+    changed = session.exec(
+        update(Batch)
+        .where(col(Batch.id) == batch.id, col(Batch.state) == batch.state)
+        .values(**values)
+    )
+    if not changed.rowcount:
+        raise LeaseLost(f"run {batch.run_id}")
+
+
+def _failed_as_refused(batch: Batch, words: str, now: datetime) -> dict[str, Any]:
+    return {
+        "state": BatchState.FAILED,
+        "errors": [words],
+        "failed_rows": batch.rows,
+        "finished_at": now,
+    }
+
+
 def _locked(session: Session, held: Held) -> Run:
     run = session.get(Run, held.run_id, with_for_update=True)
     if run is None or run.lease_owner != held.worker or run.finished_at is not None:
@@ -111,12 +235,25 @@ def _locked(session: Session, held: Held) -> Run:
     return run
 
 
+def _unsubscribed() -> ColumnElement[int]:
+    """Of a batch, how many count as opted out: none where all failed, and no more than were sent."""
+    counted = func.coalesce(col(Batch.unsubscribed_count), 0)
+    return case(
+        (col(Batch.state) != BatchState.COMPLETED, 0),
+        (
+            counted > col(Batch.rows) - col(Batch.failed_rows),
+            col(Batch.rows) - col(Batch.failed_rows),
+        ),
+        else_=counted,
+    )
+
+
 def _total(session: Session, run: Run) -> None:
     """The run's totals are the sums over its batches, never counted up: a step done twice changes nothing."""
     submitted, unsubscribed, failed = session.exec(
         select(
             func.coalesce(func.sum(Batch.rows), 0),
-            func.coalesce(func.sum(col(Batch.unsubscribed_count)), 0),
+            func.coalesce(func.sum(_unsubscribed()), 0),
             func.coalesce(func.sum(Batch.failed_rows), 0),
         ).where(Batch.run_id == run.id, col(Batch.state).in_(_SENT))
     ).one()

@@ -249,6 +249,16 @@ class RunStore:
             },
         )
 
+    def stop(self, held: Held, reason: str) -> None:
+        """Nothing more of the run is sent; what is sent is followed. `reason` is what its end will say."""
+        with writing(self._engine) as session:
+            run = session.get(Run, held.run_id, with_for_update=True)
+            run = _still_held(run, held, self._now())
+            if run.stop_reason is None:
+                run.stop_reason = reason
+                session.add(run)
+                _add_event(session, held.run_id, self._now(), held.worker, "stopped", reason)
+
     def made_progress(self, held: Held) -> None:
         """The next wait begins small again."""
         self._update(held, {"waits": 0})

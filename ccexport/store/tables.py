@@ -203,6 +203,9 @@ class Run(SQLModel, table=True):
     waits: int = 0  # waits in a row without progress: the next one is longer
     error: str | None = Field(default=None, sa_column=Column(Text))
     cancel_requested_by: str | None = None
+    stop_reason: str | None = Field(default=None, sa_column=Column(Text))  # nothing more is sent
+    refused_in_row: int = 0  # halves of refused files, since the last file that was taken
+    halvings: int = 0  # refused files that were halved
 
     due_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))  # by its schedule
     queued_at: datetime = Field(sa_column=_utc(index=True))
@@ -261,7 +264,8 @@ class Batch(SQLModel, table=True):
     digest: str  # SHA-256 of the file: prepared again, it must be the same
     file_name: str  # unique, the only handle for finding a lost POST again
     state: BatchState = Field(sa_column=_state(BatchState))
-    attempts: int = 0
+    attempts: int = 0  # of sending this file
+    halvings: int = 0  # how often the file it was planned in has been halved to come to this one
     sending_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
     submitted_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
     finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
@@ -272,6 +276,16 @@ class Batch(SQLModel, table=True):
     unsubscribed_count: int | None = None
     failed_rows: int = 0  # by our judgement of the counters
     errors: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+
+
+class FailedRow(SQLModel, table=True):
+    """One row of a batch that Constant Contact named as failed, and its words without addresses."""
+
+    __tablename__ = "failed_row"
+
+    batch_id: int = Field(sa_column=_parent("batch", on_delete="CASCADE", primary=True))
+    row: int = Field(primary_key=True)  # of the file, counted from 0: line 2 is row 0
+    words: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class Worker(SQLModel, table=True):

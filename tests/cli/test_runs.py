@@ -25,7 +25,8 @@ def fault(house: House, do: str, on: str = "contactsCSVImport", **more: object) 
         ("unavailable", {"on": "getList"}, 0, "succeeded"),
         ("reject_rows", {"lines": [3]}, 3, "completed_with_errors"),
         ("activity_failed", {}, 1, "failed"),
-        ("validation_error", {}, 1, "failed"),
+        ("validation_error", {}, 0, "succeeded"),
+        ("validation_error", {"times": -1}, 1, "failed"),
         ("not_found", {"on": "getList"}, 1, "failed"),
     ],
 )

@@ -308,6 +308,14 @@ def test_counters_can_be_null(account: Account) -> None:
     assert set(account.import_now(ONE)["status"].values()) == {None}
 
 
+def test_a_file_can_be_refused_for_what_is_in_it(account: Account) -> None:
+    account.fault("contactsCSVImport", "refuse_file", times=-1, containing=["bad@"], status=409)
+    refused = account.upload("email\nbad@example.com\na@example.com\n")
+    assert refused.status_code == 409
+    assert refused.json()[0]["error_message"] == "The file is not valid."
+    assert account.upload(ONE).status_code == 201
+
+
 def test_texts_can_come_as_objects(account: Account) -> None:
     account.fault("contactsCSVImport", "object_messages")
     done = account.import_now("email\nwrong\n")
