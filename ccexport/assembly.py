@@ -50,7 +50,7 @@ class Parts:
 
     settings: Settings
     now: Now = utc_now
-    sleep: Callable[[float], None] = time.sleep  # before something is asked again
+    sleep: Callable[[float], None] = time.sleep  # before something is asked, or asked again
     timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS  # of the API: to connect, between bytes
 
     @cached_property
@@ -195,7 +195,7 @@ class Parts:
         for _ in range(SLOT_TRIES):
             before()
             slot = time.monotonic() + self.budget.reserve_slot()
-            time.sleep(max(0.0, slot - time.monotonic()))
+            self.sleep(max(0.0, slot - time.monotonic()))
             after()
             if time.monotonic() - slot <= LATE_SECONDS:
                 return

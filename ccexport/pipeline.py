@@ -210,7 +210,8 @@ def _why(error: Exception, held: Held, tools: Tools) -> Wait:
     now, run = tools.now(), tools.runs.get(held.run_id)
     if isinstance(error, NotConnected | AccessDenied | ApplicationRefused):
         tools.connections.set_needs_sign_in(run.connection_id or 0, needed=True)
-        return Wait(WaitingFor.SIGN_IN, None, str(error))
+        detail = "" if isinstance(error, NotConnected) else error.detail
+        return Wait(WaitingFor.SIGN_IN, None, with_their_words(str(error), detail))
     if isinstance(error, RateLimited) and tools.throttled_for() >= THROTTLED_MEANS_QUOTA:
         error = QuotaExceeded(
             "Constant Contact has refused every request for minutes as one too many, so the day's requests are held "

@@ -294,12 +294,12 @@ def _plain_answer(response: requests.Response, token: Mapping[str, Any]) -> requ
 
 
 def _token_error(answer: Answer) -> CcexportError:
-    error, detail = their_words(answer.body)
-    wait = retry_after(answer)
+    error, detail = _oauth_error(answer.body), their_words(answer.body)[1]
+    wait = max(1.0, retry_after(answer) or 0.0)  # it takes one request a second
     if answer.status == 429:
         return RateLimited(
             "Constant Contact asks for fewer sign-ins a second. Wait a moment and try again.",
-            retry_after_seconds=max(1.0, wait or 0.0),
+            retry_after_seconds=wait,
         )
     if answer.status >= 500 or answer.status < 400 or answer.status in (408, 425):
         return ServiceTrouble(
@@ -337,6 +337,16 @@ def _token_error(answer: Answer) -> CcexportError:
         detail=detail,
         request_id=request_id(answer),
     )
+
+
+def _oauth_error(body: bytes) -> str:
+    """The `error` of the sign-in service's own form; "" for whatever else answers in its place."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    error = data.get("error") if isinstance(data, dict) else None
+    return re.sub(r"[^\w.-]", "", error)[:80] if isinstance(error, str) else ""
 
 
 def _lost(purpose: Request, error: Exception) -> CcexportError:

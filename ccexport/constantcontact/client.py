@@ -56,6 +56,7 @@ from ccexport.errors import (
 )
 
 TIMEOUT_SECONDS = (5.0, 60.0)  # to connect, between bytes
+RENEWAL_WAIT_SECONDS = 5.0  # after a renewal of the sign-in whose answer was lost
 MAX_PAGES = 5_000  # of one collection: 2,500,000 contacts
 MAX_EXPORT_BYTES = 1_000_000_000
 MAX_EXPORT_SECONDS = 3_600.0
@@ -316,13 +317,15 @@ class Client:
         return another if present == rejected else present
 
     def _token(self, get: Callable[[], str]) -> str:
-        """A token; a renewal whose outcome is unknown says nothing about the request, which was not sent."""
+        """A token; a renewal whose outcome is unknown says nothing about the request, which was not sent.
+
+        It was tried once more where tokens are kept, so the run waits before it is tried again.
+        """
         try:
             token = get()
         except OutcomeUnknown as error:
-            raise ServiceTrouble(
-                str(error), retry_after_seconds=error.retry_after_seconds
-            ) from None
+            wait = max(error.retry_after_seconds or 0.0, RENEWAL_WAIT_SECONDS)
+            raise ServiceTrouble(str(error), retry_after_seconds=wait) from None
         if not re.fullmatch(r"[!-~]+", token):
             raise not_connected()  # as a header it would fail in an error that quotes it
         return token

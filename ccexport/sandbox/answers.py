@@ -154,6 +154,35 @@ _NAMED = {
 }
 
 
+def _wrong_types(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _wrong_types(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_wrong_types(inner) for inner in value]
+    if isinstance(value, str):
+        return len(value)
+    return str(value)
+
+
+def _unknown_fields(value: Any) -> Any:
+    if isinstance(value, dict):
+        more = {"not_documented": {"since": None}}
+        return {key: _unknown_fields(inner) for key, inner in value.items()} | more
+    return [_unknown_fields(inner) for inner in value] if isinstance(value, list) else value
+
+
+DISTORTED = {"wrong_types": _wrong_types, "unknown_fields": _unknown_fields}
+
+
+def distorted(body: bytes, status: int, how: str) -> Response:
+    """A JSON answer with its values changed; what is not JSON stays as it is."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return Response(body, status, media_type="text/csv")
+    return JSONResponse(DISTORTED[how](document), status)
+
+
 def answer_of(fault: Fault) -> Response:
     """The answer that a fault of the groups "instead" and "lost" gives."""
     if fault.do in _NAMED:

@@ -31,6 +31,8 @@ before limits and sign-in are looked at; all others only count requests that suc
 | `drop_after` | lost | everything is processed (a token rotated, a job made), then a reset |
 | `answer_after` | lost | processed, but answered with `status`, `body`, `headers` (default 504) |
 | `cut_after` | lost | processed, but the connection closes in the middle of the answer |
+| `wrong_types` | lost | processed; in the answer texts are numbers, and numbers texts |
+| `unknown_fields` | lost | processed; each object of the answer has a field `not_documented` more |
 | `refuse_file` | its own | `status` (default 400), `messages`, for a file with one of the texts `containing` in it |
 | `no_refresh_token` | its own | an answer without `refresh_token`; the old one stays as it was |
 | `expires_in` | its own | a token that lives `seconds` |
@@ -91,6 +93,8 @@ FaultName = Literal[
     "drop_after",
     "answer_after",
     "cut_after",
+    "wrong_types",
+    "unknown_fields",
     "refuse_file",
     "no_refresh_token",
     "expires_in",
@@ -125,7 +129,7 @@ GROUPS: Final[dict[str, frozenset[str]]] = {
     "instead": frozenset(
         FAULT_NAMES[FAULT_NAMES.index("answer") : FAULT_NAMES.index("drop_before") + 1]
     ),
-    "lost": frozenset({"drop_after", "answer_after", "cut_after"}),
+    "lost": frozenset({"drop_after", "answer_after", "cut_after", "wrong_types", "unknown_fields"}),
     "end": frozenset(
         {
             "activity_failed",

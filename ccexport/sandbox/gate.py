@@ -126,6 +126,8 @@ async def _lose(call: Call, answer: Response) -> Response:
         body = await _whole_body(answer)
         headers = {**answer.headers, "content-length": str(len(body))}
         return answers.CutAnswer(body, answer.status_code, headers)
+    if fault.do in answers.DISTORTED:
+        return answers.distorted(await _whole_body(answer), answer.status_code, fault.do)
     return answers.answer_of(fault)
 
 

@@ -131,12 +131,17 @@ class Lists:
             refresh_token=lambda rejected: self._parts.tokens.renewed(connection_id, rejected),
             pace=pace,
             get_scope=lambda: self._parts.tokens.scope(connection_id),
-            timeout_seconds=TIMEOUT_SECONDS,
+            timeout_seconds=_shorter(TIMEOUT_SECONDS, self._parts.timeout_seconds),
+            sleep=self._parts.sleep,
         )
         try:
             yield client
         finally:
             client.close()
+
+
+def _shorter(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return min(one[0], other[0]), min(one[1], other[1])
 
 
 def _by_name(lists: Sequence[ContactList]) -> list[KnownList]:

@@ -311,6 +311,7 @@ ERRORS: list[tuple[int, Any, type[Exception], type[Exception]]] = [
     (400, {"error": "invalid_scope"}, ApplicationRefused, ApplicationRefused),
     (400, {"error": "unauthorized_client"}, ApplicationRefused, ApplicationRefused),
     (404, "", ServiceTrouble, ServiceTrouble),
+    (404, [{"error_key": "contacts.api.not_found"}], ServiceTrouble, ServiceTrouble),
     (400, "<html>", ServiceTrouble, ServiceTrouble),
     (403, {"message": "Forbidden"}, ServiceTrouble, ServiceTrouble),
     (429, "", RateLimited, RateLimited),

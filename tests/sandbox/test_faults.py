@@ -407,6 +407,24 @@ def test_an_empty_list_of_faults_ends_them_all(account: Account) -> None:
     assert account.get("/contact_lists").status_code == 200
 
 
+def test_an_answer_with_values_of_other_types_was_carried_out(account: Account) -> None:
+    account.fault("createList", "wrong_types")
+    made = account.post("/contact_lists", {"name": "Odd", "favorite": True}).json()
+    assert made["name"] == len("Odd")
+    assert made["favorite"] == "True"
+    names = [found["name"] for found in account.get("/contact_lists").json()["lists"]]
+    assert "Odd" in names
+
+
+def test_an_answer_with_unknown_fields_has_all_the_others_too(account: Account) -> None:
+    usual = account.get("/contact_lists").json()
+    account.fault("getLists", "unknown_fields")
+    odd = account.get("/contact_lists").json()
+    assert odd.pop("not_documented") == {"since": None}
+    assert all(found.pop("not_documented") for found in odd["lists"])
+    assert odd["lists"] == usual["lists"]
+
+
 def test_the_log_says_which_fault_a_request_met(account: Account) -> None:
     account.fault("getLists", "server_error")
     account.get("/contact_lists")
