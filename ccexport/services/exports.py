@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from ccexport.services.export_values import (
     differences,
     view_values,
 )
-from ccexport.services.permission import audited, require
+from ccexport.services.permission import audited, may, require
 from ccexport.services.roles import Action
 from ccexport.services.schedules import check_schedule, next_times
 from ccexport.states import Mode, RunState, Trigger
@@ -218,18 +219,19 @@ class Exports:
         return self._parts.runs.last_of_each_export()
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
-        """The real pipeline over the whole of the export's segments, without sending. Shows values of profiles."""
-        from ccexport.services.previews import preview_mapping  # brings Ibis along
+        """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
+        from ccexport.services.previews import as_seen, preview_mapping  # brings Ibis along
 
-        require(self._parts, by, Action.PREVIEW_EXPORT, "export", name)
-        require(self._parts, by, Action.SEE_VALUES, "export", name)
+        by = require(self._parts, by, Action.PREVIEW_EXPORT, "export", name)
+        masked = not may(self._parts, by, Action.SEE_VALUES)
         view = self._parts.exports.by_name(name)
         mapping = FieldMapping(view.mapping)
         types = self._custom_field_types(view, mapping)
         with self._parts.open_source() as source:
             check_mapping(mapping, source.attribute_names)
             source.check_segments(view.segments)
-            return preview_mapping(source, view.segments, mapping, types, samples)
+            found = preview_mapping(source, view.segments, mapping, types, samples)
+        return replace(found, samples=as_seen(found.samples, masked=masked))
 
     def remove(self, name: str, *, by: Person) -> None:
         """Remove it; the history of its runs stays."""

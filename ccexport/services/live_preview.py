@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Attribute, Segment, Source
 from ccexport.services.live_engine import KEY, LiveEngine
 from ccexport.services.live_values import Glance, How, Name, Pick, Question, Usable, Whole
-from ccexport.services.previews import ProfileSample
+from ccexport.services.previews import ProfileSample, as_seen
 
 LOOK_AGAIN_SECONDS = 600  # at a database, whose changes cannot be seen from outside
 MAX_ANSWERS = 12  # counts of whole segments, and others, that are kept
@@ -89,7 +88,7 @@ class LivePreview:
             samples = opened.near.evaluate(
                 question, keys, known.sent_instead(keys) if known else ()
             )
-        return Glance(_seen(samples, masked=masked), is_settled=known is not None)
+        return Glance(as_seen(samples, masked=masked), is_settled=known is not None)
 
     def examples(
         self, whole: Whole, keys: Sequence[str], *, masked: bool
@@ -98,7 +97,7 @@ class LivePreview:
         opened = self._now()
         with opened.near.lock:
             found = opened.near.evaluate(whole.question, keys, whole.sent_instead(keys))
-        return _seen(found, masked=masked)
+        return as_seen(found, masked=masked)
 
     def counted(self, question: Question) -> Whole | None:
         """The count of the whole segments, where it is known already."""
@@ -129,22 +128,6 @@ class LivePreview:
         if stale is not None:
             stale.close()
         return opened
-
-
-def _seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:
-    """As somebody may see them; keys stay, so that one can talk about a profile."""
-    if not masked:
-        return tuple(samples)
-    return tuple(
-        ProfileSample(
-            {name: value and mask_value(value) for name, value in each.profile.items()},
-            replace(
-                each.sample,
-                contact={name: mask_value(value) for name, value in each.sample.contact.items()},
-            ),
-        )
-        for each in samples
-    )
 
 
 def source_version(url: str) -> Hashable:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import Preview, Sample, summarise
 from ccexport.preparation.stream import prepared_rows
+from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Source
 
 CHECKS_BEFORE_SENDING = 2  # account and list; a further one for custom fields
@@ -55,6 +56,22 @@ def preview_mapping(
             ProfileSample(_as_it_is(profiles.get(sample.customer_id, {}), mapping), sample)
             for sample in counts.samples
         ),
+    )
+
+
+def as_seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:
+    """As somebody may see them; keys stay, so that one can talk about a profile."""
+    if not masked:
+        return tuple(samples)
+    return tuple(
+        ProfileSample(
+            {name: value and mask_value(value) for name, value in each.profile.items()},
+            replace(
+                each.sample,
+                contact={name: mask_value(value) for name, value in each.sample.contact.items()},
+            ),
+        )
+        for each in samples
     )
 
 

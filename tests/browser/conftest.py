@@ -98,9 +98,9 @@ def open_browser(
     opened: list[Visitor] = []
     request.node.stash[OPENED] = opened
 
-    def open_it(dashboard: Dashboard) -> Visitor:
+    def open_it(dashboard: Dashboard, *hosts: str) -> Visitor:
         context = chromium.new_context(viewport=WIDE, locale="en-GB")
-        visitor = Visitor(context, dashboard.url, [dashboard.house.sandbox.url])
+        visitor = Visitor(context, dashboard.url, [dashboard.house.sandbox.url, *hosts])
         opened.append(visitor)
         return visitor
 

@@ -40,9 +40,15 @@ class Dashboard:
     """A running `serve`; `lines` is what it and its pages have said so far."""
 
     def __init__(
-        self, house: House, *, with_worker: bool, variables: Mapping[str, str] | None = None
+        self,
+        house: House,
+        *,
+        with_worker: bool,
+        path: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.house = house
+        self._path = path
         self.port = _free_port()
         self.lines: list[str] = []
         self._ready_word = "started" if with_worker else "dashboard on"
@@ -54,14 +60,17 @@ class Dashboard:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=ROOT,
-            env=house.environment() | dict(variables or {}),
+            env=house.environment() | self._public_url() | dict(variables or {}),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"http://localhost:{self.port}{self._path}"
+
+    def _public_url(self) -> dict[str, str]:
+        return {"CCEXPORT_PUBLIC_URL": self.url} if self._path else {}
 
     def wait_until_ready(self) -> None:
         """Raises `RuntimeError` with its own words where it does not start."""
@@ -100,10 +109,14 @@ def house_beside_sandbox(folder: Path, source: Path, behaviour: Behaviour) -> It
 
 @contextmanager
 def served(
-    house: House, *, with_worker: bool = True, variables: Mapping[str, str] | None = None
+    house: House,
+    *,
+    with_worker: bool = True,
+    path: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Dashboard]:
-    """The dashboard, answering; `variables` are further ones of its environment."""
-    dashboard = Dashboard(house, with_worker=with_worker, variables=variables)
+    """The dashboard, answering, below `path`; `variables` are further ones of its environment."""
+    dashboard = Dashboard(house, with_worker=with_worker, path=path, variables=variables)
     try:
         dashboard.wait_until_ready()
         yield dashboard

@@ -1,0 +1,206 @@
+"""People sign in at a provider, each with a role, at a dashboard that lies below a path: what they see and may do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from ccexport.services.access import Person, Role
+from ccexport.services.connections import Connections
+from ccexport.services.sign_ins import SignIns
+from ccexport.services.users import Users
+from ccexport.store.audit import AuditFilter
+from ccexport.ui.shell import MENU, Screen
+from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
+from tests.browser.provider import address_of, running_provider
+from tests.browser.visitor import OpenBrowser, Visitor
+from tests.house import ANA, House, behaviour
+
+PATH = "/crm/contacts"
+NEVER_SHOWN = "https://cdn.jsdelivr.net"  # the provider's pages ask for a style sheet there
+SCREENS = [screen for screens in MENU.values() for screen in screens]
+ROLES = {"vera": Role.VIEWER, "cleo": Role.CONTRIBUTOR, "olivia": Role.ADMINISTRATOR}
+pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
+Enter = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[str]:
+    with running_provider() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def dashboard(
+    tmp_path_factory: pytest.TempPathFactory, source: Path, provider: str
+) -> Iterator[Dashboard]:
+    """One export over a connection that is shared with contributors, one over another that is not; one run."""
+    folder = tmp_path_factory.mktemp("signing-in") / "house"
+    variables = {
+        "CCEXPORT_OIDC_ISSUER": provider,
+        "CCEXPORT_OIDC_CLIENT_ID": "ccexport",
+        "CCEXPORT_OIDC_CLIENT_SECRET": "correct horse",
+        "CCEXPORT_OIDC_ROLE_CLAIM": "groups",
+        "CCEXPORT_OIDC_ROLES": "ccexport-admins=administrator,readers=viewer",
+        "CCEXPORT_ADMINS": address_of("adam"),
+    }
+    with house_beside_sandbox(folder, source, behaviour()) as house:
+        house.connect("Marketing")
+        Connections(house.parts).share("Marketing", contributors=True, by=ANA)
+        house.add_export("Newsletter", segments=("Spring buyers",))
+        house.queue("Newsletter")
+        Users(house.parts).add(address_of("cleo"), Role.CONTRIBUTOR, by=ANA)
+        with served(house, with_worker=False, path=PATH, variables=variables) as dashboard:
+            yield dashboard
+
+
+@pytest.fixture
+def house(dashboard: Dashboard) -> Iterator[House]:
+    """The installation; Cleo is a contributor again afterwards."""
+    house = dashboard.house
+    yield house
+    users, cleo = Users(house.parts), address_of("cleo")
+    if cleo in [view.user.email for view in users.views(by=ANA)]:
+        users.change(cleo, Role.CONTRIBUTOR, by=ANA)
+    else:
+        users.add(cleo, Role.CONTRIBUTOR, by=ANA)
+
+
+@pytest.fixture
+def enter(dashboard: Dashboard, provider: str, open_browser: OpenBrowser) -> Enter:
+    """Open a page in a browser of one's own and sign in: `enter("cleo", "runs", "Runs")`."""
+
+    def enter(person: str, path: str = "", heading: str | re.Pattern[str] = "Home") -> Visitor:
+        visitor = open_browser(dashboard, provider, NEVER_SHOWN)
+        visitor.page.route(f"{NEVER_SHOWN}/**", lambda route: route.abort())
+        visitor.open(path, "Sign in")
+        expect(visitor.page.get_by_test_id("stSidebarNav")).to_have_count(0)
+        visitor.press("Sign in")
+        visitor.page.get_by_role("button", name=person, exact=True).first.click()
+        visitor.sees_page(heading)
+        return visitor
+
+    return enter
+
+
+@pytest.mark.parametrize("person", ROLES)
+def test_each_role_sees_its_pages_and_no_other(enter: Enter, house: House, person: str) -> None:
+    visitor, role = enter(person), ROLES[person]
+    visitor.sees(address_of(person))
+    mine = [screen for screen in SCREENS if _reaches(role, screen)]
+    menu = visitor.page.get_by_test_id("stSidebarNav").get_by_role("link")
+    expect(menu).to_have_text([re.compile(rf"{screen.title}$") for screen in mine if screen.listed])
+    for screen in SCREENS:
+        query = {"run": "?run=1", "export": "?export=1"}.get(screen.name, "")
+        heading = re.compile(rf"^{screen.title}( 1)?$")
+        visitor.open("" if screen.name == "home" else f"{screen.name}{query}", heading)
+        refusal = visitor.page.get_by_text("This page is for people with the role")
+        expect(refusal).to_have_count(0 if screen in mine else 1)
+
+
+def test_the_page_asked_for_is_the_page_after_signing_in(enter: Enter, house: House) -> None:
+    visitor = enter("vera", "run?run=1", "Run 1")
+    assert urlsplit(visitor.page.url)._replace(scheme="", netloc="").geturl() == f"{PATH}/run?run=1"
+    expect(visitor.button("Cancel run")).to_have_count(0)
+
+
+def test_contributor_lowered_in_an_open_page_can_do_nothing_more_in_it(
+    enter: Enter, house: House
+) -> None:
+    visitor = enter("cleo", "export?export=1", "Export")
+    expect(visitor.button("Run")).to_be_enabled()
+    before = house.parts.exports.by_name("Newsletter").export.revision
+    Users(house.parts).change(address_of("cleo"), Role.VIEWER, by=ANA)
+    visitor.press("Save")
+    visitor.sees("This page is for people with the role contributor")
+    assert house.parts.exports.by_name("Newsletter").export.revision == before
+
+
+def test_person_removed_by_an_administrator_is_out_at_the_next_click(
+    enter: Enter, house: House
+) -> None:
+    cleo = enter("cleo", "exports", "Exports")
+    admin = enter("adam", "people", "People")
+    Users(house.parts).views(by=ANA)
+    admin.page.get_by_role("gridcell", include_hidden=True).first.wait_for(state="attached")
+    Users(house.parts).remove(address_of("cleo"), by=ANA)
+    cleo.page.get_by_role("textbox").first.fill("x")
+    cleo.page.keyboard.press("Enter")
+    cleo.sees_page("Sign in")
+    admin.open("audit", "Audit")
+    admin.sees("rows, the newest first")
+
+
+def test_live_page_of_a_removed_person_shows_nothing_more_by_itself(
+    enter: Enter, house: House
+) -> None:
+    visitor = enter("cleo", "run?run=1", "Run 1")  # it draws itself again every two seconds
+    visitor.sees("Newsletter")
+    Users(house.parts).remove(address_of("cleo"), by=ANA)
+    visitor.sees_page("Sign in")
+    expect(visitor.page.get_by_text("Newsletter")).to_have_count(0)
+
+
+def test_cookies_kept_from_before_signing_out_open_nothing(enter: Enter, house: House) -> None:
+    visitor = enter("cleo")
+    kept = [c for c in visitor.page.context.cookies() if c["name"].startswith("_streamlit")]
+    visitor.press("Sign out")
+    visitor.page.get_by_role("button").first.click()  # the provider asks whether he means it
+    visitor.sees_page("Sign in")
+    visitor.page.context.add_cookies(kept)  # type: ignore[arg-type]  # what Playwright itself gave
+    visitor.open("runs", "Sign in")
+    visitor.sees("Your session has ended")
+
+
+@pytest.mark.parametrize(
+    ("person", "words"), [("nobody", "has no access to ccexport"), ("unverified", "is verified")]
+)
+def test_stranger_and_unverified_address_get_no_further(
+    enter: Enter, house: House, person: str, words: str
+) -> None:
+    visitor = enter(person, "exports", "No access")
+    visitor.sees(re.compile(words))
+    expect(visitor.page.get_by_text("Newsletter")).to_have_count(0)
+
+
+def test_ticket_of_an_administrator_is_of_no_use_to_others(enter: Enter, house: House) -> None:
+    olivia = enter("olivia")
+    by = Person(address_of("olivia"), Role.ADMINISTRATOR, address_of("olivia"))
+    ticket = SignIns(house.parts).prepare("Sales", contributors=False, agreed=True, by=by)
+    cleo, adam = enter("cleo"), enter("adam")
+    assert _status(cleo, ticket) == 403
+    assert _status(adam, ticket) == 400
+    assert house.parts.connections.find("Sales") is None
+    refused = house.parts.audit.page(AuditFilter(outcome="refused", action="connection.ask"))
+    assert refused[0].who == address_of("cleo")
+    olivia.page.goto(f"{olivia.url}/oauth/start/{ticket}")  # hers alone leads on, and back
+    olivia.sees_page("Connections")
+    assert house.parts.connections.by_name("Sales").export_user == address_of("olivia")
+
+
+def test_administrator_connects_an_account_from_the_page(enter: Enter, house: House) -> None:
+    visitor = enter("adam", "connections", "Connections")
+    visitor.page.get_by_text("Add a connection").click()
+    visitor.fill("Display name", "Stores")
+    visitor.page.get_by_text("I agree").click()
+    visitor.press("Connect")
+    visitor.sees("is connected to")
+    rows = house.parts.audit.page(AuditFilter(who=address_of("adam"), action="connection.add"))
+    assert [(row.target_name, row.role, row.came_from) for row in rows] == [
+        ("Stores", "administrator", "127.0.0.1")
+    ]
+
+
+def _reaches(role: Role, screen: Screen) -> bool:
+    order = list(Role)
+    return order.index(role) >= order.index(screen.role)
+
+
+def _status(visitor: Visitor, ticket: str) -> int:
+    answer = visitor.page.request.get(f"{visitor.url}/oauth/start/{ticket}", max_redirects=0)
+    return answer.status

@@ -1,0 +1,200 @@
+"""Every action of the table of roles, performed for real at an installation that has something of each kind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import SQLModel, select
+
+from ccexport.clock import utc_now
+from ccexport.constantcontact.auth import read_callback
+from ccexport.preparation.mapping import parse_mapping
+from ccexport.sandbox.server import running_sandbox
+from ccexport.sandbox.visitor import sign_in_at_once
+from ccexport.services.access import Person, Role
+from ccexport.services.audit import Audit
+from ccexport.services.connections import Connections
+from ccexport.services.export_files import ExportFiles
+from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.lists import Lists
+from ccexport.services.progress import RunProgress
+from ccexport.services.refreshes import Refreshes
+from ccexport.services.roles import Action
+from ccexport.services.runs import Runs
+from ccexport.services.sign_ins import SignIns
+from ccexport.services.users import Users
+from ccexport.store.engine import reading, writing
+from tests.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
+
+VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions
+ISSUER = "https://login.example.com"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An installation with a connection, two exports, a finished run with a rejection and a live one."""
+
+    house: House
+    finished: int
+    live: int
+
+    @property
+    def parts(self) -> Any:
+        return self.house.parts
+
+    @property
+    def connection_id(self) -> int:
+        return int(self.house.parts.connections.by_name("Marketing").id)
+
+    def person(self, role: Role) -> Person:
+        """Somebody with the role, who has signed in."""
+        return Person(f"{role.value}@example.com", role, f"{role.value}@example.com", "10.1.2.3")
+
+
+def claims_of(email: str, **more: object) -> Mapping[str, Any]:
+    """What a provider says of somebody who signs in now."""
+    return {
+        "iss": ISSUER,
+        "sub": email,
+        "iat": utc_now().timestamp(),
+        "nonce": "n",
+        "email": email,
+        "email_verified": True,
+        **more,
+    }
+
+
+@contextmanager
+def prepared_scene(folder: Path) -> Iterator[Scene]:
+    """The one that others are copied from."""
+    profiles = people(8)
+    profiles[0]["EMail"] = "not an address"
+    with running_sandbox(behaviour()) as sandbox:
+        house = House(folder, sandbox, oidc_role_claim="groups", oidc_roles="admins=administrator")
+        write_source(house.source, profiles)
+        house.connect()
+        house.add_export()
+        house.add_export("Other")
+        finished = house.run("Other")["id"]
+        live = house.queue("Newsletter")
+        users = Users(house.parts)
+        for role in Role:
+            users.add(f"{role.value}@example.com", role, by=ANA)
+        users.add("second@example.com", Role.ADMINISTRATOR, by=ANA)
+        users.add("bob@example.com", Role.VIEWER, by=ANA)
+        house.close()
+        yield Scene(house, finished, live)
+
+
+@contextmanager
+def copy_of(scene: Scene, folder: Path, **settings: object) -> Iterator[Scene]:
+    """The same at another place, to be changed."""
+    shutil.copytree(scene.house.settings.data_dir, folder / "var")
+    shutil.copytree(scene.house.source, folder / "source")
+    house = House(folder, scene.house.sandbox, **settings)
+    yield Scene(house, scene.finished, scene.live)
+    house.close()
+
+
+def content(scene: Scene) -> dict[str, list[dict[str, Any]]]:
+    """Everything that the store holds, but what is written beside the actions; the audit has its own key."""
+    with reading(scene.parts.engine) as session:
+        return {
+            name: [dict(row._mapping) for row in session.execute(select(table))]
+            for name, table in sorted(SQLModel.metadata.tables.items())
+            if name not in VOLATILE
+        }
+
+
+def draft(name: str, **changes: object) -> ExportDraft:
+    """An export of everybody, changed as told."""
+    values = {
+        "name": name,
+        "connection": "Marketing",
+        "list_id": LIST_ID,
+        "segments": ["All"],
+        "mapping": parse_mapping(MAPPING),
+    }
+    return ExportDraft(**(values | changes))  # type: ignore[arg-type]  # a test's changes
+
+
+def sign_in(scene: Scene, name: str, by: Person) -> object:
+    """At Constant Contact, for a new connection or one that is there."""
+    connections, uri = Connections(scene.parts), scene.house.settings.redirect_uri
+    begun = connections.begin(uri)
+    code = read_callback(sign_in_at_once(begun.url), begun.state)
+    return connections.finish(name, code, begun, uri, by=by)
+
+
+def _sign_out(scene: Scene, by: Person) -> object:
+    return Users(scene.parts).leave(claims_of(by.name), by=by)
+
+
+def _apply(scene: Scene, by: Person) -> object:
+    files = ExportFiles(scene.parts)
+    text = files.dump("Other").replace("schedule: refresh", 'schedule: "off"')
+    return files.apply(text, "exports.yaml", by=by)
+
+
+def make_ready(scene: Scene, action: Action) -> None:
+    """What has to be so before somebody who may do it can."""
+    if action is Action.REMOVE_CONNECTION:  # no run may use it
+        with writing(scene.parts.engine) as session:
+            session.connection().execute(text("DELETE FROM run WHERE finished_at IS NULL"))
+
+
+Perform = Callable[[Scene, Person], object]
+PERFORM: dict[Action, Perform] = {
+    Action.SEE_EXPORTS: lambda at, by: list(Runs(at.parts).rejected(at.finished, by=by)),
+    Action.SEE_VALUES: lambda at, by: RunProgress(at.parts).rejected_csv(at.finished, by=by),
+    Action.SEE_ADMINISTRATION: lambda at, by: Users(at.parts).views(by=by),
+    Action.SEE_AUDIT: lambda at, by: list(Audit(at.parts).documents(None, by=by)),
+    Action.PREVIEW_EXPORT: lambda at, by: Exports(at.parts).preview("Other", by=by),
+    Action.ADD_EXPORT: lambda at, by: Exports(at.parts).add(draft("New"), by=by),
+    Action.CHANGE_EXPORT: lambda at, by: Exports(at.parts).update(
+        "Other", draft("Other", schedule="off"), by=by
+    ),
+    Action.DUPLICATE_EXPORT: lambda at, by: Exports(at.parts).duplicate("Other", "Twin", by=by),
+    Action.SCHEDULE_EXPORT: lambda at, by: Exports(at.parts).turn_off("Other", by=by),
+    Action.REMOVE_EXPORT: lambda at, by: Exports(at.parts).remove("Other", by=by),
+    Action.APPLY_EXPORTS: _apply,
+    Action.RUN_EXPORT: lambda at, by: RunProgress(at.parts).run_again(at.finished, by=by),
+    Action.CANCEL_RUN: lambda at, by: Runs(at.parts).request_cancel(at.live, by=by),
+    Action.SEE_LISTS: lambda at, by: Lists(at.parts, by).custom_fields(at.connection_id),
+    Action.CREATE_LIST: lambda at, by: Lists(at.parts, by).create(
+        at.connection_id, f"Made for {at.house.source.parents[1].name}"
+    ),
+    Action.ASK_FOR_CONNECTION: lambda at, by: SignIns(at.parts).prepare(
+        "Sales", contributors=False, agreed=True, by=by
+    ),
+    Action.ADD_CONNECTION: lambda at, by: sign_in(at, "Sales", by),
+    Action.SIGN_IN_AGAIN: lambda at, by: sign_in(at, "Marketing", by),
+    Action.CHECK_CONNECTION: lambda at, by: Connections(at.parts).check("Marketing", by=by),
+    Action.RENAME_CONNECTION: lambda at, by: Connections(at.parts).rename(
+        "Marketing", "Sales", by=by
+    ),
+    Action.SHARE_CONNECTION: lambda at, by: Connections(at.parts).share(
+        "Marketing", contributors=True, by=by
+    ),
+    Action.REMOVE_CONNECTION: lambda at, by: Connections(at.parts).remove("Marketing", by=by),
+    Action.ASK_FOR_REFRESH: lambda at, by: Refreshes(at.parts).ask(by=by),
+    Action.SCHEDULE_REFRESH: lambda at, by: Refreshes(at.parts).set_schedule(
+        [0, 3], ["06:00"], "UTC", by=by
+    ),
+    Action.TURN_OFF_REFRESH: lambda at, by: Refreshes(at.parts).turn_off(by=by),
+    Action.ADD_PERSON: lambda at, by: Users(at.parts).add(
+        "new@example.com", Role.CONTRIBUTOR, by=by
+    ),
+    Action.CHANGE_PERSON: lambda at, by: Users(at.parts).change(
+        "bob@example.com", Role.CONTRIBUTOR, by=by
+    ),
+    Action.REMOVE_PERSON: lambda at, by: Users(at.parts).remove("bob@example.com", by=by),
+    Action.SIGN_IN: lambda at, by: Users(at.parts).enter(claims_of(by.name), by.came_from),
+    Action.SIGN_OUT: _sign_out,
+}
