@@ -18,7 +18,17 @@ import typer
 
 from ccexport import __version__
 from ccexport.assembly import Parts
-from ccexport.commands import audit, connections, exports, keys, refresh, runs, segments, users
+from ccexport.commands import (
+    audit,
+    connections,
+    exports,
+    keys,
+    people,
+    refresh,
+    runs,
+    segments,
+    users,
+)
 from ccexport.commands.console import print_text, say
 from ccexport.errors import (
     CcexportError,
@@ -46,6 +56,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(segments.app, name="segments")
 app.add_typer(exports.app, name="exports")
 app.add_typer(runs.app, name="runs")
+app.add_typer(people.app, name="people")
 app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")

@@ -7,12 +7,14 @@ import json
 import os
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ccexport.assembly import Parts
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import read_callback
+from ccexport.pipeline import execute_run
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.behaviour import Behaviour
 from ccexport.sandbox.server import RunningSandbox
@@ -23,6 +25,7 @@ from ccexport.services.exports import ExportDraft, Exports
 from ccexport.services.runs import Runs
 from ccexport.settings import Settings
 from ccexport.states import RunState
+from ccexport.store.runs import Held
 from ccexport.worker import Worker
 
 ANA = Person("ana", Role.ADMINISTRATOR)
@@ -157,6 +160,24 @@ class House:
         run_id = self.queue(name)
         self.work()
         return self.document(run_id)
+
+    def perform_until(self, run_id: int, point: str) -> None:
+        """Perform a run up to a point (`Tools.reached`), where the worker dies."""
+
+        def die(name: str) -> None:
+            if name == point:
+                raise SystemExit
+
+        held = Held(run_id, "one that dies")
+        if self.parts.runs.claim(held.worker, run_id=run_id) is None:
+            raise AssertionError(f"run {run_id} cannot be claimed")
+        tools = replace(Worker(self.parts).tools, reached=die)
+        try:
+            execute_run(held, tools)
+        except SystemExit:
+            self.parts.runs.release(held)
+        else:
+            raise AssertionError(f"run {run_id} did not come to {point!r}")
 
     def document(self, run_id: int) -> dict[str, Any]:
         return Runs(self.parts).document(run_id)

@@ -1,4 +1,4 @@
-"""`runs …`: history, one run, its rejections, cancelling."""
+"""`runs …`: history, one run, its rejections, cancelling, retrying."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ccexport.commands.console import Json, counted, print_json, print_table, sa
 from ccexport.commands.summary import print_run
 from ccexport.errors import SetupError
 from ccexport.services.access import local_administrator
-from ccexport.services.runs import REJECTED_HEADER, Runs
+from ccexport.services.retries import Retries
+from ccexport.services.runs import REJECTED_HEADER, Runs, run_document
 
 app = typer.Typer(help="What was sent, and what became of it.")
 MAX_ID = 2**31 - 1  # what the store's column holds
@@ -67,6 +68,23 @@ def cancel(ctx: typer.Context, run_id: RunId) -> None:
     Runs(ctx.obj).request_cancel(run_id, by=local_administrator())
     say(
         f"Run {run_id} will end at its next safe point. What was sent already stays at Constant Contact."
+    )
+
+
+@app.command()
+def retry(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
+    """Queue a run of what failed in another, and only that; a worker performs it."""
+    queued = Retries(ctx.obj).retry(run_id, by=local_administrator())
+    if as_json:
+        print_json(run_document(queued.run))
+    unnamed = (
+        f" {counted(queued.unnamed, 'more row')} failed without being named and cannot be among them."
+        if queued.unnamed
+        else ""
+    )
+    say(
+        f"Run {queued.run.id} is queued: {counted(queued.rows, 'contact')} that failed in run {run_id}.{unnamed} "
+        "A worker performs it: python -m ccexport worker"
     )
 
 

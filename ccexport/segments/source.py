@@ -120,6 +120,12 @@ class Source:
         """One profile by its key, all attributes as text; None where there is none."""
         return self.profiles([customer_id]).get(customer_id)
 
+    def keys_of(self, attribute: str, text: str) -> list[str]:
+        """The keys of profiles in which an attribute, trimmed and in lower case, is this text; 1,000 at most."""
+        value = self.customers[attribute].strip().lower()
+        found = self.customers.filter(value == text).select(KEY).order_by(KEY).limit(1_000)
+        return [row[KEY] for row in self._rows(found)]
+
     def profiles(self, customer_ids: Iterable[str]) -> dict[str, dict[str, str | None]]:
         """A few profiles, by key."""
         found = self._rows(self.customers.filter(self.customers[KEY].isin(list(customer_ids))))

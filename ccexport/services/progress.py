@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from ccexport.assembly import Parts
+from ccexport.constantcontact.model import line_of
 from ccexport.errors import NotFound, SetupError
 from ccexport.redaction import redact
 from ccexport.services.access import Person
@@ -169,7 +170,7 @@ class RunProgress:
         return rows if sees_values else [replace(row, text=redact(row.text)) for row in rows]
 
     def _rows_of(self, run_id: int, batch: Batch) -> list[FailedRow]:
-        found = [read_error(text) for text in batch.errors]
+        found = self._errors_of(run_id, batch)
         rows = [line - _HEADER_LINES - 1 for line, _ in found if line is not None]
         ids = self._customer_ids(run_id, batch, [row for row in rows if 0 <= row < batch.rows])
         return [
@@ -180,6 +181,18 @@ class RunProgress:
                 text,
             )
             for line, text in found
+        ]
+
+    def _errors_of(self, run_id: int, batch: Batch) -> list[tuple[int | None, str]]:
+        """(line of the file, words): the rows that were named, and before them what was said of no row."""
+        named = [row for _, row in self._parts.batches.failed_rows(run_id, batch.number)]
+        if not named:
+            return [read_error(text) for text in batch.errors]
+        said = {row.words for row in named}
+        texts = [text for text in batch.errors if line_of(text)[0] is None and text not in said]
+        return [
+            *((None, text) for text in texts),
+            *((row.row + _HEADER_LINES + 1, row.words) for row in named),
         ]
 
     def _customer_ids(self, run_id: int, batch: Batch, rows: Sequence[int]) -> dict[int, str]:

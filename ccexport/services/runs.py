@@ -116,6 +116,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "connection": run.connection_name,
         "list_id": run.list_id,
         "trigger": run.trigger.value,
+        "retry_of": run.retry_of,
         "mode": run.mode,
         "state": run.state.value,
         "error": run.error,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -17,9 +17,9 @@ from ccexport.preparation.files import PlannedBatch, plan_batches, render_file
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
 from ccexport.preparation.stream import prepared_rows
-from ccexport.segments.source import Source
 from ccexport.states import BatchState
 from ccexport.steps.preflight import check_source, check_target
+from ccexport.steps.retrying import failed_rows, pick_rows
 from ccexport.steps.tools import Tools
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.run_files import RunFileWriter
@@ -28,6 +28,9 @@ from ccexport.store.tables import Batch, Run
 
 CONTACTS = "contacts"
 REJECTIONS = "rejections"
+Prepared = tuple[
+    pa.RecordBatch, pa.RecordBatch, int
+]  # contacts, rejections, contacts with a value cut
 
 
 def prepare_run(held: Held, run: Run, tools: Tools) -> None:
@@ -65,9 +68,26 @@ def _checked_and_written(
     mapping = mapping_of(run)
     with closing(tools.guarded_client(held, connection.id)) as client:
         types = check_target(run, connection, mapping, client)
+    if run.retry_of is not None:
+        with tools.turn_to_prepare():
+            return _write_run_files(run, _retried(run, run.retry_of, tools), tools)
     with tools.turn_to_prepare(), tools.open_source() as source:
         check_source(run, mapping, source)
-        return _write_run_files(run, mapping, types, source, tools)
+        rows = prepared_rows(source, run.segments, mapping, types)
+        return _write_run_files(run, (split(batch, mapping.fields) for batch in rows), tools)
+
+
+def _retried(run: Run, parent_id: int, tools: Tools) -> Iterator[Prepared]:
+    """The contacts of an earlier run that failed; their profiles are not read again."""
+    if not tools.run_files.exists(parent_id, CONTACTS):
+        raise SetupError(
+            f"The files of run {parent_id}, which this run retries, are not on this machine any more. "
+            "Run the export again instead."
+        )
+    failed = failed_rows(tools.batches.of_run(parent_id), tools.batches.failed_rows(parent_id))
+    contacts = pick_rows(tools.run_files.stream(parent_id, CONTACTS), failed.ranges)
+    nobody = pa.RecordBatch.from_pylist([], schema=REJECTIONS_SCHEMA)
+    return ((batch, nobody, 0) for batch in contacts)
 
 
 def _are_as_stored(run: Run, plan: Sequence[PlannedBatch], tools: Tools) -> bool:
@@ -112,16 +132,14 @@ class _Tally:
 
 
 def _write_run_files(
-    run: Run, mapping: FieldMapping, types: Mapping[str, str], source: Source, tools: Tools
+    run: Run, pieces: Iterable[Prepared], tools: Tools
 ) -> tuple[PreparedCounts, list[PlannedBatch]]:
-    rows = prepared_rows(source, run.segments, mapping, types)
     tally = _Tally()
-    fields = mapping.fields
+    fields = mapping_of(run).fields
     with (
         tools.run_files.writer(run.id, CONTACTS, contacts_schema(fields)) as contacts,
         tools.run_files.writer(run.id, REJECTIONS, REJECTIONS_SCHEMA) as rejections,
     ):
-        pieces = (split(batch, fields) for batch in rows)
         kept = _written(pieces, tally, contacts, rejections, tools.max_profiles)
         plan = list(plan_batches(kept, fields))
     counts = PreparedCounts(tally.read, tally.prepared, tally.truncated, dict(tally.rejections))
@@ -129,7 +147,7 @@ def _write_run_files(
 
 
 def _written(
-    pieces: Iterable[tuple[pa.RecordBatch, pa.RecordBatch, int]],
+    pieces: Iterable[Prepared],
     tally: _Tally,
     contacts: RunFileWriter,
     rejections: RunFileWriter,

@@ -155,8 +155,14 @@ class RunStore:
                 select(Run).where(Run.export_id == export_id, col(Run.finished_at).is_(None))
             ).first()
 
-    def latest(self, *, export_name: str | None = None, limit: int = 100) -> list[Run]:
-        """The newest first."""
+    def retries_of(self, run_id: int) -> list[Run]:
+        """Runs that sent again what failed of a run, the newest first."""
+        with reading(self._engine) as session:
+            query = select(Run).where(Run.retry_of == run_id).order_by(col(Run.id).desc())
+            return list(session.exec(query))
+
+    def latest(self, *, export_name: str | None = None, limit: int | None = 100) -> list[Run]:
+        """The newest first; all of them without a limit."""
         query = select(Run).order_by(col(Run.id).desc()).limit(limit)
         if export_name is not None:
             query = query.where(Run.export_name == export_name)

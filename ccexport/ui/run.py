@@ -24,6 +24,7 @@ from ccexport.services.progress import (
     time_taken,
 )
 from ccexport.services.refreshes import is_late
+from ccexport.services.retries import Retries
 from ccexport.services.roles import Action
 from ccexport.services.runs import Runs
 from ccexport.states import RunState, WaitingFor
@@ -67,6 +68,8 @@ def head(progress: Progress, *, by: Person) -> None:
         if progress.is_final:
             if may_somewhere(page.parts(), by, Action.RUN_EXPORT):
                 _run_again_button(run, by)
+                if Retries(page.parts()).is_offered(run):
+                    _retry_button(run, by)
         elif may_somewhere(page.parts(), by, Action.CANCEL_RUN):
             _cancel_button(run, by)
         link("runs", "All runs of this export", icon=":material/history:", export=run.export_name)
@@ -87,6 +90,18 @@ def _run_again_button(run: Run, by: Person) -> None:
         with page.errors_shown():
             new = RunProgress(page.parts()).run_again(run.id, by=by)
             go_to_run(new.id)
+
+
+def _retry_button(run: Run, by: Person) -> None:
+    clicked = st.button(
+        "Retry failed",
+        key="run_retry",
+        icon=":material/redo:",
+        help="Queues a run of the contacts that failed here, as they were sent, and of no others.",
+    )
+    if clicked:
+        with page.errors_shown():
+            go_to_run(Retries(page.parts()).retry(run.id, by=by).run.id)
 
 
 def _cancel_button(run: Run, by: Person) -> None:

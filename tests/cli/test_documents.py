@@ -296,3 +296,24 @@ def test_a_reader_that_has_had_enough_is_no_error(quiet_house: House) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+def test_people_find_and_runs_retry_print_their_documents(here: Here, house: House) -> None:
+    keys = {"on": "contactsCSVImport", "do": "reject_rows", "lines": [3]}
+    house.tell("/_sandbox/behaviour", faults=[keys])
+    house.run()
+    environment = house.environment()
+    found = here("people", "find", "Person2@example.com", "--json", environment=environment)
+    assert (found.code, found.err) == (0, "")
+    shape = {"run": int, "export": str, "at": Time, "outcome": str, "detail": str}
+    check(found.document, {"email": str, "customer_ids": [str], "runs": [shape]})
+    assert found.document["runs"][0]["outcome"] == "failed"
+    table = here("people", "find", "person2@example.com", environment=environment)
+    assert "failed" in table.out
+    retry = here("runs", "retry", "1", "--json", environment=environment)
+    assert (retry.code, retry.document["state"]) == (0, "queued")
+    assert (retry.document["trigger"], retry.document["retry_of"]) == ("retry", 1)
+    assert "1 contact that failed in run 1" in retry.err
+    again = here("runs", "retry", "1", environment=environment)
+    assert (again.code, again.out) == (1, "")
+    assert re.search(r"^Run 2 .*still live.*\n$", again.err)

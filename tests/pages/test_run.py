@@ -337,3 +337,29 @@ def test_a_link_to_a_run_that_is_gone_leads_to_the_history(
     assert not test.exception
     assert words in test.info[0].value
     assert "/runs" in texts(test)
+
+
+def test_run_of_which_some_failed_offers_to_send_that_again(
+    parts: Parts, open_page: OpenPage, export: ExportView
+) -> None:
+    rows = {**COUNTS, "failed_count": 10, "export_id": export.export.id}
+    run = add_run(
+        parts,
+        RunState.FAILED,
+        **rows,
+        connection_id=export.export.connection_id,
+        mapping=[["email", "EMail"]],
+    )
+    add_batch(parts, run, 1, BatchState.FAILED, failed_rows=10)
+    write_contacts(parts, run, 10)
+    test = open_page("run", run=run.id)
+    assert has_button(test, "run_retry")
+    test.button(key="run_retry").click().run()
+    assert not test.exception
+    (new,) = parts.runs.retries_of(run.id)
+    assert new.trigger is Trigger.RETRY
+
+
+def test_run_of_which_nothing_failed_offers_no_retry(parts: Parts, open_page: OpenPage) -> None:
+    run = add_run(parts, RunState.SUCCEEDED, **COUNTS)
+    assert not has_button(open_page("run", run=run.id), "run_retry")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -44,20 +43,6 @@ def address(number: int) -> str:
 
 def failed(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [batch for batch in document["batches"] if batch["state"] == "failed"]
-
-
-def stop_at(house: House, run_id: int, point: str) -> None:
-    """Perform a run up to a point, as if the process had died there."""
-
-    def die(name: str) -> None:
-        if name == point:
-            raise SystemExit
-
-    assert house.parts.runs.claim("w1", run_id=run_id)
-    tools = dataclasses.replace(Worker(house.parts).tools, reached=die)
-    with pytest.raises(SystemExit):
-        execute_run(Held(run_id, "w1"), tools)
-    house.parts.runs.release(Held(run_id, "w1"))
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
@@ -166,7 +151,7 @@ def test_a_run_that_dies_while_it_halves_goes_on_and_sends_nobody_twice(
 ) -> None:
     refuse(house, address(7))
     run_id = house.queue()
-    stop_at(house, run_id, point)
+    house.perform_until(run_id, point)
     house.work()
     document = house.document(run_id)
     check_sums(document)
@@ -179,7 +164,7 @@ def test_a_run_that_dies_while_it_halves_goes_on_and_sends_nobody_twice(
 def test_halves_are_proven_the_same_when_the_run_files_are_made_anew(house: House) -> None:
     refuse(house, address(7))
     run_id = house.queue()
-    stop_at(house, run_id, "refusal recorded")
+    house.perform_until(run_id, "refusal recorded")
     house.parts.run_files.delete(run_id)
     house.work()
     document = house.document(run_id)

@@ -1,0 +1,114 @@
+"""Retrying a run: what failed of it goes out again as a run of its own, and only that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ccexport.assembly import Parts
+from ccexport.errors import Conflict, NotFound
+from ccexport.services.access import Person
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
+from ccexport.services.runs import Runs
+from ccexport.states import RunState, Trigger
+from ccexport.store.tables import Run
+
+
+@dataclass(frozen=True)
+class Retry:
+    """The new run, how many rows it sends, and how many failed that are not in it since nobody named them."""
+
+    run: Run
+    rows: int
+    unnamed: int
+
+
+class Retries:
+    """What people do with runs of which something failed."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def retry(self, run_id: int, *, by: Person) -> Retry:
+        """Queue it. Raises `Conflict` or `NotFound` where there is nothing to retry, or nothing left to do it with."""
+        from ccexport.steps.retrying import failed_rows  # brings Arrow along
+
+        run = self._parts.runs.get(run_id)
+        connection = Runs(self._parts).connection_of(run)
+        by = require(
+            self._parts, by, Action.RUN_EXPORT, "export", run.export_name, connection=connection
+        )
+        self._check_may_run(run)
+        batches = self._parts.batches
+        found = failed_rows(batches.of_run(run_id), batches.failed_rows(run_id))
+        if not found.count:
+            raise Conflict(_nothing_to_retry(run, found.unnamed))
+        self._check_files(run)
+        after = {"trigger": Trigger.RETRY.value, "retry_of": run_id, "rows": found.count}
+        with audited(self._parts, by, Action.RUN_EXPORT, "export", run.export_name, after=after):
+            new = self._parts.runs.queue(self._new_run(run, by))
+        return Retry(new, found.count, found.unnamed)
+
+    def is_offered(self, run: Run) -> bool:
+        """Whether something of the run failed that a retry could send: for the page's button."""
+        is_kept = run.files_deleted_at is None and run.export_id is not None
+        return run.state.is_final and run.failed_count > 0 and is_kept
+
+    def _check_may_run(self, run: Run) -> None:
+        if not run.state.is_final:
+            raise Conflict(
+                f"Run {run.id} is still live ({run.state}). Wait for its end, or cancel it."
+            )
+        if run.export_id is None or run.connection_id is None:
+            gone = "export" if run.export_id is None else "connection"
+            raise NotFound(
+                f'Run {run.id} cannot be retried: its {gone} has been removed. Set up "{run.export_name}" anew.'
+            )
+        for later in self._parts.runs.retries_of(run.id):
+            if later.submitted_count:
+                raise Conflict(
+                    f"Run {later.id} has retried run {run.id} already. Retry run {later.id} if some of it failed too."
+                )
+
+    def _check_files(self, run: Run) -> None:
+        from ccexport.steps.preparing import CONTACTS
+
+        if run.files_deleted_at is None and self._parts.run_files.exists(run.id, CONTACTS):
+            return
+        where = (
+            "no longer kept (CCEXPORT_RETENTION_DAYS)"
+            if run.files_deleted_at
+            else "not on this machine"
+        )
+        raise NotFound(
+            f"Run {run.id} cannot be retried: its files are {where}. Run the export again instead."
+        )
+
+    def _new_run(self, run: Run, by: Person) -> Run:
+        return Run(
+            export_id=run.export_id,
+            connection_id=run.connection_id,
+            export_name=run.export_name,
+            connection_name=run.connection_name,
+            account_id=run.account_id,
+            list_id=run.list_id,
+            list_name=run.list_name,
+            segments=list(run.segments),
+            mapping=[list(pair) for pair in run.mapping],
+            mode=run.mode,
+            trigger=Trigger.RETRY,
+            retry_of=run.id,
+            requested_by=by.name,
+            state=RunState.QUEUED,
+            queued_at=self._parts.now(),
+        )
+
+
+def _nothing_to_retry(run: Run, unnamed: int) -> str:
+    if not unnamed:
+        return f"Nothing of run {run.id} failed at Constant Contact, so there is nothing to retry."
+    rows = "1 row" if unnamed == 1 else f"{unnamed:,} rows"
+    return (
+        f"{rows} of run {run.id} failed, but Constant Contact did not say which, so they cannot be sent by themselves. "
+        "Run the export again instead."
+    )

@@ -1,0 +1,157 @@
+"""`runs retry`: what failed goes out again, as it was sent, and nothing else; or one sentence says why not."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from ccexport.errors import Conflict, NotFound
+from ccexport.preparation.files import plan_batches
+from ccexport.services.connections import Connections
+from ccexport.services.exports import Exports
+from ccexport.services.retries import Retries
+from ccexport.steps.preparing import CONTACTS
+from tests.house import ANA, House, check_sums, people, write_source
+
+
+def fault(house: House, do: str, **more: object) -> None:
+    house.tell("/_sandbox/behaviour", faults=[{"on": "contactsCSVImport", "do": do, **more}])
+
+
+def addresses(*numbers: int) -> set[str]:
+    return {f"person{number}@example.com" for number in numbers}
+
+
+def retried(house: House, run_id: int) -> dict[str, object]:
+    new = Retries(house.parts).retry(run_id, by=ANA)
+    house.work()
+    document = house.document(new.run.id)
+    check_sums(document)
+    return document
+
+
+@pytest.fixture
+def three_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten people in files of four, four and two."""
+    cut = partial(plan_batches, max_rows=4)
+    monkeypatch.setattr("ccexport.steps.preparing.plan_batches", cut)
+
+
+@pytest.mark.usefixtures("three_files")
+def test_a_retry_sends_the_failed_files_and_the_named_rows_and_only_those(house: House) -> None:
+    keys = {"on": "contactsCSVImport"}
+    faults = [
+        keys | {"do": "activity_failed", "after": 1},
+        keys | {"do": "reject_rows", "lines": [2]},
+    ]
+    house.tell("/_sandbox/behaviour", faults=faults)
+    first = house.run()
+    assert first["counts"]["failed"] == 5
+    assert set(house.members()) == addresses(2, 3, 4, 9, 10)
+    sent = len(house.requests("contactsCSVImport"))
+    document = retried(house, first["id"])
+    assert document["state"] == "succeeded"
+    assert (document["trigger"], document["retry_of"]) == ("retry", first["id"])
+    assert (document["counts"]["read"], document["counts"]["accepted"]) == (5, 5)
+    rows = [each["rows"] for each in house.requests("contactsCSVImport")[sent:]]
+    assert rows == [4, 1]
+    assert set(house.members()) == addresses(*range(1, 11))
+
+
+def test_a_retry_sends_what_was_sent_then_to_the_list_of_then(house: House) -> None:
+    fault(house, "reject_rows", lines=[3])
+    first = house.run()
+    write_source(house.source, people(5, first=100))
+    Exports(house.parts).duplicate("Newsletter", "Other", by=ANA)
+    document = retried(house, first["id"])
+    assert document["list_id"] == first["list_id"]
+    assert house.members()["person2@example.com"]["first_name"] == "First2"
+    assert len(house.members()) == 10
+
+
+def test_a_retry_of_which_some_failed_again_can_be_retried_itself(house: House) -> None:
+    fault(house, "reject_rows", lines=[3, 4])
+    first = house.run()
+    fault(house, "reject_rows", lines=[3])
+    second = retried(house, first["id"])
+    assert second["counts"]["failed"] == 1
+    with pytest.raises(Conflict, match=f"Run {second['id']} has retried run {first['id']} already"):
+        Retries(house.parts).retry(first["id"], by=ANA)
+    assert retried(house, second["id"])["state"] == "succeeded"  # type: ignore[call-overload]
+    assert len(house.members()) == 10
+
+
+def test_a_retry_whose_files_are_gone_is_made_anew_from_the_run_it_retries(house: House) -> None:
+    fault(house, "reject_rows", lines=[3])
+    first = house.run()
+    new = Retries(house.parts).retry(first["id"], by=ANA).run
+    house.perform_until(new.id, "intent committed")
+    house.parts.run_files.delete(new.id)
+    house.work()
+    document = house.document(new.id)
+    assert (document["state"], document["counts"]["accepted"]) == ("succeeded", 1)
+    assert house.parts.run_files.exists(new.id, CONTACTS)
+
+
+def test_rows_that_nobody_named_are_counted_and_not_sent(house: House) -> None:
+    keys = {"on": "contactsCSVImport"}
+    house.tell("/_sandbox/behaviour", faults=[keys | {"do": "reject_rows_silently", "lines": [3]}])
+    first = house.run()
+    with pytest.raises(Conflict, match=r"1 row of run 1 failed, but .* did not say which"):
+        Retries(house.parts).retry(first["id"], by=ANA)
+
+
+def test_a_retry_is_refused_where_nothing_failed(house: House) -> None:
+    run = house.run()
+    with pytest.raises(Conflict, match="Nothing of run 1 failed"):
+        Retries(house.parts).retry(run["id"], by=ANA)
+
+
+def test_a_retry_is_refused_while_the_run_or_another_of_its_export_is_live(house: House) -> None:
+    fault(house, "reject_rows", lines=[3])
+    first = house.run()
+    live = house.queue()
+    with pytest.raises(Conflict, match=f"Run {live} is still live"):
+        Retries(house.parts).retry(live, by=ANA)
+    with pytest.raises(Conflict, match=f"Run {live} of .* is still live"):
+        Retries(house.parts).retry(first["id"], by=ANA)
+
+
+def test_a_retry_is_refused_where_the_files_are_not_kept_or_not_here(house: House) -> None:
+    fault(house, "reject_rows", lines=[3])
+    first = house.run()
+    house.parts.run_files.delete(first["id"])
+    with pytest.raises(NotFound, match="not on this machine"):
+        Retries(house.parts).retry(first["id"], by=ANA)
+    house.parts.runs.mark_files_deleted(first["id"])
+    with pytest.raises(NotFound, match="no longer kept"):
+        Retries(house.parts).retry(first["id"], by=ANA)
+
+
+@pytest.mark.parametrize("gone", ["export", "connection"])
+def test_a_retry_is_refused_where_its_export_or_connection_was_removed(
+    house: House, gone: str
+) -> None:
+    fault(house, "reject_rows", lines=[3])
+    first = house.run()
+    if gone == "export":
+        Exports(house.parts).remove("Newsletter", by=ANA)
+    else:
+        Connections(house.parts).remove("Marketing", by=ANA)
+    with pytest.raises(NotFound, match=f"its {gone} has been removed"):
+        Retries(house.parts).retry(first["id"], by=ANA)
+
+
+def test_a_retry_whose_source_file_went_meanwhile_fails_with_one_sentence(house: House) -> None:
+    fault(house, "reject_rows", lines=[3])
+    first = house.run()
+    new = Retries(house.parts).retry(first["id"], by=ANA).run
+    house.parts.run_files.delete(first["id"])
+    house.work()
+    document = house.document(new.id)
+    assert document["state"] == "failed"
+    assert document["error"] == (
+        "The files of run 1, which this run retries, are not on this machine any more. "
+        "Run the export again instead."
+    )
