@@ -92,6 +92,7 @@ class SignIns:
         somebody declined, `Conflict` where the account is another than the connection's, `NotAllowed` where he is no
         administrator any more, and what the exchange raises.
         """
+        require(self._parts, by, Action.ASK_FOR_CONNECTION, "connection")
         state = params.get("state", "")
         found = self._store.take(state, cookies.get(cookie_name(state), ""))
         if found is None or found.wish.asked_by != by.name:
