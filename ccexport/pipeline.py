@@ -57,7 +57,10 @@ LONGEST_PAUSE_SECONDS = 2.0  # between two looks at a cancel request
 
 
 def execute_run(held: Held, tools: Tools) -> None:
-    """Take one run as far as it can go now. Safe to call again after a crash at any line."""
+    """Take one run as far as it can go now. Safe to call again after a crash at any line.
+
+    Raises `StoreError` where the store takes nothing: whoever called lets the run go once it does again.
+    """
     try:
         _go(held, tools)
     except StopAsked:
@@ -65,8 +68,8 @@ def execute_run(held: Held, tools: Tools) -> None:
         log.info("run %d: let go", held.run_id)
     except LeaseLost:
         log.warning("run %d: another worker has it, or it ended", held.run_id)
-    except StoreError as error:
-        log.error("run %d: %s", held.run_id, error)  # the lease lapses; the run is tried again then
+    except StoreError as error:  # raised once more where not even the waiting can be written
+        _wait_or_cancel(held, _why(error, held, tools), tools)
     except (RetryableError, NotConnected) as error:
         _wait_or_cancel(held, _why(error, held, tools), tools)
     except (AccessDenied, ApplicationRefused) as error:

@@ -96,6 +96,8 @@ class Worker:
         self.tools: Tools = parts.tools(self.stop)
         self._threads: dict[int, threading.Thread] = {}
         self._shares = _Shares()
+        self._to_let_go: set[int] = set()  # runs that the store was not there for
+        self._said: dict[str, str] = {}  # the trouble of each tick that goes on: told once
         self._refreshing: threading.Thread | None = None
 
     def work(self, *, until_idle: bool = False) -> None:
@@ -127,10 +129,14 @@ class Worker:
         return ticks
 
     def _guarded(self, tick: Callable[[], object]) -> None:
+        name = getattr(tick, "__name__", "tick")
         try:
             tick()
+            self._said.pop(name, None)
         except CcexportError as error:
-            log.error("%s", error)
+            level = logging.DEBUG if str(error) in self._said.values() else logging.ERROR
+            log.log(level, "%s", error)
+            self._said[name] = str(error)
         except Exception:  # a tick that fails must not end the worker
             log.exception("a tick of the worker failed")
 
@@ -153,6 +159,9 @@ class Worker:
         return self._refreshing is not None and self._refreshing.is_alive()
 
     def _claim(self) -> None:
+        for run_id in list(self._to_let_go):
+            self._parts.runs.release(Held(run_id, self.id))
+            self._to_let_go.discard(run_id)
         self._threads = {n: t for n, t in self._threads.items() if t.is_alive()}
         while len(self._threads) < MAX_RUNS_AT_ONCE and not self.stop.is_set():
             not_of = self._shares.used_up(self._threads)
@@ -170,8 +179,9 @@ class Worker:
             execute_run(Held(run.id, self.id), self.tools)
             after = self._parts.runs.get(run.id)
             self._shares.ended(run.id, trouble=after.waiting_for is WaitingFor.SERVICE)
-        except CcexportError as error:  # the store went away while an end was being written
+        except CcexportError as error:  # the store takes nothing, not even that the run waits
             log.error("run %d: %s", run.id, error)
+            self._to_let_go.add(run.id)
             self._shares.ended(run.id, trouble=False)
 
     def beat(self) -> None:
@@ -200,7 +210,10 @@ class Worker:
             return False
         if any(thread.is_alive() for thread in self._threads.values()):
             return False
-        return all(self._waits_for_others(run) for run in self._parts.runs.unfinished())
+        try:
+            return all(self._waits_for_others(run) for run in self._parts.runs.unfinished())
+        except StoreError:  # the ticks have said so
+            return False
 
     def _waits_for_others(self, run: Run) -> bool:
         """Whether a run waits for a person, or for tomorrow's budget."""

@@ -7,17 +7,21 @@ is read again, renewed, and the new one is on disk before anybody uses it.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import AppCredentials, TokenPair, refresh
-from ccexport.errors import NotConnected, OutcomeUnknown, RateLimited, ServiceTrouble
+from ccexport.errors import NotConnected, OutcomeUnknown, RateLimited, ServiceTrouble, StoreError
 from ccexport.processes import is_dead, new_worker_name
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.tokens import StoredPair, TokenStore
+
+log = logging.getLogger(__name__)
 
 RENEW_BEFORE_END = timedelta(minutes=10)
 LOOK_AGAIN_SECONDS = 0.2
@@ -89,7 +93,8 @@ class TokenKeeper:
         try:
             return self._renew_alone(connection_id)
         finally:
-            self._tokens.give_lease_back(connection_id, owner)
+            with suppress(StoreError):  # it lapses
+                self._tokens.give_lease_back(connection_id, owner)
 
     def _freed_of_the_dead(self, connection_id: int) -> bool:
         """Whether the lease was held by a process of this machine that is no more; its time need not be waited for."""
@@ -107,8 +112,23 @@ class TokenKeeper:
             new = patiently(lambda: self._refresh(old), self._sleep)
         except NotConnected:
             raise self._needs_sign_in(connection_id) from None
-        self.store(connection_id, new)
+        self._store_patiently(connection_id, new)
         return new.access_token
+
+    def _store_patiently(self, connection_id: int, new: TokenPair) -> None:
+        """The old pair is worthless from here on: a disk that is full just now must not cost the sign-in."""
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        said = False
+        while True:
+            try:
+                return self.store(connection_id, new)
+            except StoreError as error:
+                if time.monotonic() > give_up_at:
+                    raise
+                if not said:
+                    log.error("a renewed sign-in is held until it can be stored: %s", error)
+                said = True
+            self._sleep(LOOK_AGAIN_SECONDS)
 
     def _refresh(self, old: TokenPair) -> TokenPair:
         try:

@@ -44,6 +44,8 @@ class PollTimer:
         self.due_at = now + timedelta(seconds=first_seconds)
 
     def seconds_left(self, now: datetime) -> float:
+        longest = timedelta(seconds=max(self._interval, self._first))
+        self.due_at = min(self.due_at, now + longest)  # further ahead: the clock was set back
         return max(0.0, (self.due_at - now).total_seconds())
 
     def all_sent(self, now: datetime) -> None:

@@ -88,7 +88,7 @@ class BudgetStore:
         now = self._now()
         with reading(self._engine) as session:
             row = session.get(ApiUsage, self._application)
-        same_day = row is not None and row.day == now.date()
+        same_day = row is not None and not _is_new_day(row.day, now)
         return DayBudget(
             used=row.used if row and same_day else 0,
             limit=self._limit,
@@ -102,7 +102,7 @@ class BudgetStore:
         self._make_row(now)
         with writing(self._engine) as session:
             row = session.get_one(ApiUsage, self._application, with_for_update=True)
-            if row.day != now.date():
+            if _is_new_day(row.day, now):
                 row.day, row.used, row.exhausted = now.date(), 0, False
             session.add(row)
             yield row
@@ -122,6 +122,11 @@ def next_reset(now: datetime) -> datetime:
     """The next 00:00 UTC, when the day's budget begins anew."""
     tomorrow: date = now.astimezone(UTC).date() + timedelta(days=1)
     return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
+
+
+def _is_new_day(counted: date, now: datetime) -> bool:
+    """A clock set back over midnight does not forget what was used: yesterday goes on counting as today."""
+    return now.date() > counted or counted - now.date() > timedelta(days=1)
 
 
 def _next_slot(stored: float, now: float, spacing: float) -> float:

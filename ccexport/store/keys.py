@@ -146,6 +146,7 @@ class _KeyFile:
             pass
         finally:
             draft.unlink()
+        _sync_folder(self._path.parent)
 
 
 def write_key_file(data_dir: Path, texts: Sequence[str]) -> None:
@@ -154,13 +155,18 @@ def write_key_file(data_dir: Path, texts: Sequence[str]) -> None:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         _draft(path, texts).replace(path)
-        folder = os.open(data_dir, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(data_dir)
     except OSError as error:
         raise _cannot_use(path, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """A file's name in its folder is durable too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _draft(path: Path, texts: Sequence[str]) -> Path:

@@ -273,7 +273,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _cannot_write(folder: Path, error: OSError) -> StoreError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreError(
             f"The disk that holds {folder} is full. Free some space; the run then goes on by itself."
         )

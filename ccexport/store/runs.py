@@ -84,7 +84,9 @@ class RunStore:
                 select(Run)
                 .where(
                     col(Run.finished_at).is_(None),
-                    col(Run.lease_owner).is_(None) | (col(Run.lease_until) < now),
+                    col(Run.lease_owner).is_(None)
+                    | (col(Run.lease_until) < now)
+                    | (col(Run.lease_until) > now + 2 * LEASE),  # the clock was set back
                     (col(Run.state) != RunState.WAITING)
                     | (col(Run.waiting_until) <= now)
                     | col(Run.cancel_requested_by).is_not(None),

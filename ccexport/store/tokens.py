@@ -70,7 +70,11 @@ class TokenStore:
                 .where(
                     col(Token.connection_id) == connection_id,
                     col(Token.version) == version,
-                    col(Token.renewed_by).is_(None) | (col(Token.renewed_until) < now),
+                    col(Token.renewed_by).is_(None)
+                    | (col(Token.renewed_until) < now)
+                    | (
+                        col(Token.renewed_until) > now + 2 * RENEWAL_LEASE
+                    ),  # the clock was set back
                 )
                 .values(renewed_by=owner, renewed_until=now + RENEWAL_LEASE)
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from ccexport.sandbox.server import running_sandbox
 from ccexport.store.tokens import TokenStore
-from tests.crash.killed_worker import Doom, WorkerProcess
+from tests.crash.killed_worker import PATIENCE_SECONDS, Doom, WorkerProcess
 from tests.house import House, behaviour, check_sums, people, write_source
 
 
@@ -39,8 +40,20 @@ class CrashHouse:
         shorten_tokens(self.house, seconds)
         self._rewritten += 1
 
-    def start(self, doom: Doom | None = None, *, until_idle: bool = True) -> WorkerProcess:
-        return WorkerProcess(self.house.environment(), self._log, doom, until_idle=until_idle)
+    def start(
+        self,
+        doom: Doom | None = None,
+        *,
+        until_idle: bool = True,
+        lease_seconds: float | None = None,
+    ) -> WorkerProcess:
+        return WorkerProcess(
+            self.house.environment(),
+            self._log,
+            doom,
+            until_idle=until_idle,
+            lease_seconds=lease_seconds,
+        )
 
     def work_in_process(self, doom: Doom | None = None) -> int:
         """A worker's exit code."""
@@ -80,6 +93,14 @@ class CrashHouse:
         assert len(set(made)) == 2, "a file was imported twice"
         spent = self.house.ask("/_sandbox/tokens")["spent_refresh_tokens_used"]
         assert spent <= self.lost_pairs(), "a token that was known to be spent was used"
+
+
+def wait_until(fact: Callable[[], bool], what: str) -> None:
+    """Look again and again, for two minutes at most."""
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not fact():
+        assert time.monotonic() < give_up_at, f"in vain: {what}"
+        time.sleep(0.02)
 
 
 def shorten_tokens(house: House, seconds: int) -> None:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from ccexport.assembly import Parts
 from ccexport.settings import load_settings
+from ccexport.store import runs
 from ccexport.worker import Worker
 
 KILLED = -signal.SIGKILL
@@ -34,11 +36,15 @@ _processes = multiprocessing.get_context("forkserver")
 
 @dataclasses.dataclass(frozen=True)
 class Doom:
-    """Where a worker dies: the `count`-th time it is `when` ("at" a point, "before" or "after" a commit) `name`."""
+    """Where a worker is met by `signal`: the `count`-th time it is `when` `name`.
+
+    `when`: "at" a named point, "before" or "after" a commit.
+    """
 
     when: str
     name: str
     count: int = 1
+    signal: signal.Signals = signal.SIGKILL
 
     def __str__(self) -> str:
         return f"{self.when} {self.name} {self.count}".removesuffix(" 1")
@@ -54,11 +60,13 @@ class WorkerProcess:
         doom: Doom | None = None,
         *,
         until_idle: bool = True,
+        lease_seconds: float | None = None,
     ) -> None:
+        """Its leases are of `lease_seconds` where given, so that a test need not wait for them to lapse."""
         _processes.set_forkserver_preload(list(_IMPORTED))
         self._log = log
         self._process = _processes.Process(
-            target=_work, args=(dict(environment), str(log), doom, until_idle)
+            target=_work, args=(dict(environment), str(log), doom, until_idle, lease_seconds)
         )
         self._process.start()
         self.pid = self._process.pid or 0
@@ -75,6 +83,11 @@ class WorkerProcess:
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    def is_stopped(self) -> bool:
+        """Whether SIGSTOP has reached it."""
+        state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "T"
 
     def kill(self) -> None:
         """SIGKILL, whatever it does just now; nothing where it has ended."""
@@ -94,15 +107,21 @@ def commits_of(work: Callable[[], object]) -> list[str]:
 
 
 def _work(
-    environment: dict[str, str], log: str, doom: Doom | None, until_idle: bool
+    environment: dict[str, str],
+    log: str,
+    doom: Doom | None,
+    until_idle: bool,
+    lease_seconds: float | None,
 ) -> None:  # runs in the new process
+    if lease_seconds is not None:
+        runs.LEASE = timedelta(seconds=lease_seconds)
     with open(log, "a", encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
     os.environ.update(environment)
-    stop = threading.Event()
+    stop = _Between()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     worker = Worker(Parts(load_settings()), stop)
-    countdown = _Countdown(doom)
+    countdown = _Countdown(doom, stop)
     worker.tools = dataclasses.replace(worker.tools, reached=countdown.seen)
     at_commits = (
         _each_commit(doom.when, countdown.seen)
@@ -113,16 +132,41 @@ def _work(
         worker.work(until_idle=until_idle)
 
 
+class _Between(threading.Event):
+    """The worker's stop; its main thread waits for it between two ticks, outside every transaction.
+
+    Only there a hanging process is stopped: one that hangs within a transaction holds the store's lock as well.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked, self._woken = threading.Event(), threading.Event()
+
+    def hang(self) -> None:
+        """Stop this process, soon; comes back once it was woken."""
+        self._asked.set()
+        self._woken.wait()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self._asked.is_set() and threading.current_thread() is threading.main_thread():
+            os.kill(os.getpid(), signal.SIGSTOP)
+            self._asked.clear()
+            self._woken.set()
+        return super().wait(timeout)
+
+
 class _Countdown:
-    def __init__(self, doom: Doom | None) -> None:
-        self._doom = doom
+    def __init__(self, doom: Doom | None, between: _Between) -> None:
+        self._doom, self._between = doom, between
         self._left = doom.count if doom else 0
 
     def seen(self, name: str) -> None:
         if self._doom and name == self._doom.name:
             self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self._left == 0 and self._doom.signal is signal.SIGSTOP:
+                self._between.hang()
+            elif self._left == 0:
+                os.kill(os.getpid(), self._doom.signal)
 
 
 @contextlib.contextmanager
