@@ -20,6 +20,7 @@ from ccexport import __version__
 from ccexport.assembly import Parts
 from ccexport.commands import (
     audit,
+    backups,
     connections,
     exports,
     keys,
@@ -61,6 +62,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.command()(refresh.refresh)
+app.command()(backups.backup)
+app.command()(backups.restore)
 
 
 def main() -> NoReturn:

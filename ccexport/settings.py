@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ccexport.errors import SettingError
 
 PREFIX = "CCEXPORT_"
+LEAST_PASSPHRASE = 12  # characters
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 ROLES = ("viewer", "contributor", "administrator")
@@ -35,6 +36,7 @@ SHOULD_HOLD: dict[str, str] = {
     "cc_requests_per_day": "a whole number from 1 to 10000000",
     "public_url": "an http:// or https:// address without a query",
     "secret_key": "44 characters of URL-safe base64 (32 bytes); several with commas between, the newest first",
+    "backup_passphrase": "a passphrase of at least 12 characters",
     "max_profiles": "a whole number from 1 to 1000000",
     "poll_seconds": "a number from 0.05 to 60",
     "retention_days": "a whole number from 1 to 3650",
@@ -73,6 +75,7 @@ class Settings(BaseSettings):
     cc_requests_per_day: int = Field(default=10_000, ge=1, le=10_000_000)
     public_url: str = "http://localhost:8501"
     secret_key: SecretStr | None = None
+    backup_passphrase: SecretStr | None = None
     max_profiles: int = Field(default=1_000_000, ge=1, le=1_000_000)
     poll_seconds: float = Field(default=5, ge=0.05, le=60)
     retention_days: int = Field(default=30, ge=1, le=3_650)
@@ -90,7 +93,7 @@ class Settings(BaseSettings):
     contributors_see_values: bool = False
     trusted_proxies: str = ""
 
-    @field_validator("cc_client_secret", "secret_key", "oidc_client_secret")
+    @field_validator("cc_client_secret", "secret_key", "backup_passphrase", "oidc_client_secret")
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value().strip() else None
@@ -101,6 +104,13 @@ class Settings(BaseSettings):
         if value is not None:
             for key in value.get_secret_value().split(","):
                 Fernet(key.strip())  # raises ValueError
+        return value
+
+    @field_validator("backup_passphrase")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < LEAST_PASSPHRASE:
+            raise ValueError("too short")
         return value
 
     @field_validator("cc_api_url", "cc_auth_url", "public_url")

@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 def print_json(document: object) -> None:
     """The document alone on standard output."""
-    print(json.dumps(document, ensure_ascii=False, indent=2))  # noqa: T201
+    print(json.dumps(document, ensure_ascii=False, indent=2))  # noqa: T201  # as `say`
 
 
 def print_file(content: str) -> None:
@@ -35,7 +35,7 @@ def print_file(content: str) -> None:
 
 def print_text(text: str) -> None:
     """A line of the answer, on standard output."""
-    print(plain(text))  # noqa: T201
+    print(plain(text))  # noqa: T201  # as `say`
 
 
 def plain(text: str) -> str:

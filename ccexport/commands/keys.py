@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ccexport.commands.console import counted, print_table, say
+from ccexport.services.access import local_administrator
 from ccexport.services.keys import KeyRotation
 
 app = typer.Typer(help="The keys that encrypt sign-ins and run files.")
@@ -42,8 +43,8 @@ def rotate(
     ] = False,
 ) -> None:
     """Make a new key; the old ones still decrypt until `--drop-old`. Nothing has to be stopped."""
-    rotation = KeyRotation(ctx.obj)
-    done = rotation.drop_old() if drop_old else rotation.rotate()
+    rotation, by = KeyRotation(ctx.obj), local_administrator()
+    done = rotation.drop_old(by=by) if drop_old else rotation.rotate(by=by)
     say(
         f"{counted(done.sign_ins, 'sign-in')} and {counted(done.run_files, 'run file')} encrypted anew."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -17,6 +17,7 @@ from ccexport.errors import SetupError
 from ccexport.services.access import local_administrator
 from ccexport.services.retries import Retries
 from ccexport.services.runs import REJECTED_HEADER, Runs, run_document
+from ccexport.services.spreadsheets import disarmed
 
 app = typer.Typer(help="What was sent, and what became of it.")
 MAX_ID = 2**31 - 1  # what the store's column holds
@@ -94,7 +95,10 @@ def rejected(
     run_id: RunId,
     output: Annotated[
         Path | None,
-        typer.Option(help="Write this CSV file (mode 0600) instead of standard output."),
+        typer.Option(
+            help="Write this CSV file (mode 0600) instead of standard output; formulas are disarmed, as spreadsheets "
+            "would run them."
+        ),
     ] = None,
 ) -> None:
     """The profiles left out, each with its reason, as CSV."""
@@ -106,7 +110,7 @@ def rejected(
         handle = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
         with open(handle, "w", encoding="utf-8", newline="") as file:
             os.fchmod(handle, 0o600)  # it may have been there before, open to others
-            count = _write(file, rows)
+            count = _write(file, map(disarmed, rows))
     except OSError as error:
         raise SetupError(f"{output} cannot be written: {error.strerror}.") from error
     say(
@@ -115,7 +119,7 @@ def rejected(
     )
 
 
-def _write(file: TextIO, rows: Iterable[tuple[str, ...]]) -> int:
+def _write(file: TextIO, rows: Iterable[Sequence[str]]) -> int:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(REJECTED_HEADER)
     count = 0

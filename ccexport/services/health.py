@@ -5,19 +5,31 @@ from __future__ import annotations
 import difflib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import SecretStr
 
 from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import CcexportError
+from ccexport.processes import is_dead
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
+from ccexport.states import RunState
+from ccexport.store.backups import BackupStore
+from ccexport.store.tables import Run
 
 MIN_FREE_BYTES = 1_000_000_000  # a run of a million profiles writes about a tenth of that
 MAX_CLOCK_OFFSET_SECONDS = 60.0
+NOBODY_TAKES_IT = timedelta(
+    minutes=5
+)  # a worker looks each second, a lease lapses after one minute
+NOTHING_HAPPENS = timedelta(hours=6)  # an activity may take hours; a file is given up after 24
+BACKUP_TAKES = timedelta(hours=1)
+BACKUP_IS_OLD = timedelta(days=8)  # once backups are made at all, a week without one is a failure
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,10 @@ def examine(parts: Parts) -> Iterator[Finding]:
         ("source", _source),
         ("Constant Contact", _application),
         ("workers", _workers),
+        ("runs", _runs),
         ("disk", _disk),
+        ("files", _files),
+        ("backups", _backups),
     )
     for subject, check in checks:
         yield _finding(subject, check, parts)
@@ -85,12 +100,44 @@ def _application(parts: Parts) -> str:
 
 
 def _workers(parts: Parts) -> str:
-    alive = parts.workers.alive()
-    if not alive and any(run.state == "queued" for run in parts.runs.unfinished()):
+    alive = [worker for worker in parts.workers.alive() if not is_dead(worker.id)]
+    if not alive and any(map(_goes_on_by_itself, parts.runs.unfinished())):
         raise _NotWell(
             "runs are queued and no worker is alive. Start one: python -m ccexport worker"
         )
     return f"{len(alive)} alive"
+
+
+def _goes_on_by_itself(run: Run) -> bool:
+    """Whether a worker is all that a run needs, now or at its time."""
+    return run.state is not RunState.WAITING or run.waiting_until is not None
+
+
+def _runs(parts: Parts) -> str:
+    """A run that nobody works on, or with which nothing happens, though it could go on."""
+    live = parts.runs.unfinished()
+    for run in live:
+        if why := _why_stuck(run, parts):
+            raise _NotWell(
+                f'run {run.id} of "{run.export_name}" is stuck: {why}. Look at the log of the worker; '
+                "when it is started anew, the run goes on."
+            )
+    return f"{len(live):,} live, none stuck"
+
+
+def _why_stuck(run: Run, parts: Parts) -> str:
+    now = parts.now()
+    begins = max(run.queued_at, run.waiting_until or run.queued_at)
+    if run.state is RunState.WAITING and (run.waiting_until is None or begins > now):
+        return ""
+    if run.lease_until is None and now - begins > NOBODY_TAKES_IT:
+        return f"no worker has taken it since {iso(begins)}"
+    if run.lease_until is not None and now - run.lease_until > NOBODY_TAKES_IT:
+        return f"its worker fell silent at {iso(run.lease_until)} and no other took it over"
+    last = max((event.at for event in parts.runs.events(run.id)), default=run.queued_at)
+    if run.lease_until is not None and now - last > NOTHING_HAPPENS:
+        return f"nothing has happened since {iso(last)}"
+    return ""
 
 
 def _disk(parts: Parts) -> str:
@@ -102,6 +149,41 @@ def _disk(parts: Parts) -> str:
     if free < MIN_FREE_BYTES:
         raise _NotWell(f"only {free / 1e9:.1f} GB are free for {folder}. Make room.")
     return f"{free / 1e9:.0f} GB free for {folder}"
+
+
+def _files(parts: Parts) -> str:
+    """Store, key and run files are for their owner alone."""
+    folder = parts.settings.data_dir
+    looked_at = 0
+    for path in (folder, *folder.rglob("*")) if folder.exists() else ():
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:  # a run's files may go while we look
+            continue
+        looked_at += 1
+        if not stat.S_ISLNK(mode) and mode & 0o077:
+            raise _NotWell(
+                f"{path} is open to other users of this machine. Run: chmod -R go= {folder}"
+            )
+    return f"{looked_at:,} below {folder}, all for their owner alone"
+
+
+def _backups(parts: Parts) -> str:
+    attempts = BackupStore(parts.engine).latest()
+    if not attempts:
+        return "none made yet (python -m ccexport backup FILE)"
+    newest, now = attempts[0], parts.now()
+    good = next((each for each in attempts if each.finished_at and not each.error), None)
+    last_good = (
+        f"the last good one is of {iso(good.started_at)}" if good else "none was good so far"
+    )
+    if newest.error:
+        raise _NotWell(f"the one of {iso(newest.started_at)} failed ({newest.error}); {last_good}")
+    if newest.finished_at is None and now - newest.started_at > BACKUP_TAKES:
+        raise _NotWell(f"the one of {iso(newest.started_at)} never ended; {last_good}")
+    if good and now - good.started_at > BACKUP_IS_OLD:
+        raise _NotWell(f"{last_good}. Make one: python -m ccexport backup FILE")
+    return last_good
 
 
 def _connections(parts: Parts) -> Iterator[Finding]:

@@ -14,6 +14,9 @@ from cryptography.fernet import Fernet
 from ccexport.assembly import Parts
 from ccexport.errors import Conflict, SetupError
 from ccexport.processes import host_name
+from ccexport.services.access import Person
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
 from ccexport.states import RunState
 from ccexport.store.keys import Key, write_key_file
 from ccexport.store.secrets import SecretStore
@@ -68,19 +71,20 @@ class KeyRotation:
         hosts = {worker.host for worker in self._parts.workers.alive()} - {host_name()}
         return sorted(hosts)
 
-    def rotate(self) -> Renewed:
+    def rotate(self, *, by: Person) -> Renewed:
         """A new key, or the first of several in the setting; sign-ins are encrypted with it. Raises `SetupError`."""
-        if not self.is_set:
-            return Renewed(self._secrets.renew(before=self._add_key), 0, 0)
-        if len(self._parts.keys.ring) == 1:
+        by = require(self._parts, by, Action.ROTATE_KEYS, "keys")
+        if self.is_set and len(self._parts.keys.ring) == 1:
             raise SetupError(
                 "CCEXPORT_SECRET_KEY holds one key. Put a new one before it, with a comma between, wherever ccexport "
                 "runs, and start this again; docs/deploy.md says how nothing is interrupted."
             )
-        return Renewed(self._secrets.renew(), 0, 0)
+        with audited(self._parts, by, Action.ROTATE_KEYS, "keys", ""):
+            return Renewed(self._secrets.renew(before=self._add_key), 0, 0)
 
-    def drop_old(self) -> Renewed:
+    def drop_old(self, *, by: Person) -> Renewed:
         """Encrypt anew what old keys made, then take them away. Raises `Conflict` while a run makes its files."""
+        by = require(self._parts, by, Action.DROP_OLD_KEYS, "keys")
         self._refuse_while_files_are_made()
         numbers = self._numbers_by_file()
         old = [file for file, number in numbers.items() if number]
@@ -88,17 +92,21 @@ class KeyRotation:
             self._parts.run_files.rewrite(run_id, name)
         lost = sum(number is None for number in numbers.values())
         newest = self._parts.keys.newest
-        sign_ins = self._secrets.renew(after=lambda: self._keep_only(newest))
+        with audited(self._parts, by, Action.DROP_OLD_KEYS, "keys", ""):
+            sign_ins = self._secrets.renew()
+        self._keep_only(newest)
         return Renewed(sign_ins, len(old), lost)
 
     def _add_key(self) -> None:
+        if self.is_set:
+            return
         kept = [key.text for key in self._parts.keys.ring]
         write_key_file(self._parts.settings.data_dir, [Fernet.generate_key().decode(), *kept])
 
     def _keep_only(self, key: Key) -> None:
         """The last look and the end of the old keys; a run that ends a file later finds that its key is gone."""
-        if any(self._numbers_by_file().values()):
-            raise Conflict("A run wrote files with an old key just now. Start this again.")
+        if any(self._numbers_by_file().values()) or set(self._secrets.by_key()) - {key.name}:
+            raise Conflict("Something was encrypted with an old key just now. Start this again.")
         if not self.is_set:
             write_key_file(self._parts.settings.data_dir, [key.text])
 

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -22,6 +20,7 @@ from ccexport.services.exports import Exports
 from ccexport.services.permission import may, require
 from ccexport.services.roles import Action
 from ccexport.services.runs import REJECTED_HEADER, Runs
+from ccexport.services.spreadsheets import to_spreadsheet_csv
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.budget import SPACING_MARGIN
 from ccexport.store.history import HistoryStore
@@ -32,7 +31,6 @@ SHOWN_REJECTIONS = 200  # rows of the table on the page; the download has all
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 _LINE = re.compile(r"^Line (\d{1,9}):\s*(.*)", re.DOTALL)  # as V2 documents it and V3 sends it
 _HEADER_LINES = 1  # line 1 is the header: line N is the file's row N - 2, counted from 0
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # spreadsheets run cells that begin so
 
 
 @dataclass(frozen=True)
@@ -459,17 +457,3 @@ def read_error(text: str) -> tuple[int | None, str]:
     """The line an error of the service names, and the rest of it."""
     match = _LINE.match(text)
     return (int(match[1]), match[2]) if match else (None, text)
-
-
-def to_spreadsheet_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """CSV that a spreadsheet shows as it is: what it would run as a formula begins with an apostrophe."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(header)
-    writer.writerows(_disarmed(rows))
-    return text.getvalue().encode("utf-8-sig")
-
-
-def _disarmed(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-    for row in rows:
-        yield [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in row]

@@ -45,6 +45,11 @@ class Action(StrEnum):
     SCHEDULE_REFRESH = "refresh.schedule"
     TURN_OFF_REFRESH = "refresh.turn_off"
 
+    MAKE_BACKUP = "backup.make"
+    RESTORE_BACKUP = "backup.restore"
+    ROTATE_KEYS = "keys.rotate"
+    DROP_OLD_KEYS = "keys.drop_old"
+
     ADD_PERSON = "person.add"
     CHANGE_PERSON = "person.change"
     REMOVE_PERSON = "person.remove"
@@ -101,6 +106,10 @@ RULES: dict[Action, Rule] = {
     Action.ASK_FOR_REFRESH: Rule("refresh the segments", _ADMINISTRATORS),
     Action.SCHEDULE_REFRESH: Rule("schedule refreshes", _ADMINISTRATORS),
     Action.TURN_OFF_REFRESH: Rule("turn refreshes off", _ADMINISTRATORS),
+    Action.MAKE_BACKUP: Rule("make backups", _ADMINISTRATORS),
+    Action.RESTORE_BACKUP: Rule("restore backups", _ADMINISTRATORS),
+    Action.ROTATE_KEYS: Rule("rotate the keys", _ADMINISTRATORS),
+    Action.DROP_OLD_KEYS: Rule("take old keys away", _ADMINISTRATORS),
     Action.ADD_PERSON: Rule("add people", _ADMINISTRATORS),
     Action.CHANGE_PERSON: Rule("change people's roles", _ADMINISTRATORS),
     Action.REMOVE_PERSON: Rule("remove people", _ADMINISTRATORS),

@@ -57,6 +57,19 @@ def writing(engine: Engine) -> Iterator[Session]:
         session.commit()
 
 
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees the store as it was at its first look, however long it reads; nobody waits for it."""
+    with _errors_translated(engine), engine.connect() as connection:
+        if (
+            connection.dialect.name == "postgresql"
+        ):  # SQLite's WAL gives every transaction a snapshot
+            connection = connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        yield connection
+
+
 def _open_sqlite(url: URL) -> Engine:
     path = Path(url.database or "")
     try:

@@ -32,29 +32,29 @@ class SecretStore:
             keys = [self._keys.key_of(secret) for _row, _name, secret in _secrets(session)]
         return Counter(key.name if key else None for key in keys)
 
-    def renew(
-        self,
-        before: Callable[[], None] = lambda: None,
-        after: Callable[[], None] = lambda: None,
-    ) -> int:
+    def renew(self, before: Callable[[], None] = lambda: None) -> int:
         """Encrypt under the newest key whatever is not; how many that were.
 
-        Nobody stores a sign-in meanwhile. `before` is called under that lock first, `after` last: if it fails,
-        nothing was changed. Raises `StoreError` for a secret that none of the keys made.
+        Nobody stores a sign-in meanwhile; `before` is called under that lock. Raises `StoreError` for a secret that
+        none of the keys made; then nothing was changed.
         """
         with writing(self._engine) as session:
             _lock(session)
             before()
-            newest, renewed = self._keys.newest, 0
-            for row, name, secret in list(_secrets(session)):
-                key = self._keys.key_of(secret)
-                if key is None or key.name != newest.name:
-                    setattr(row, name, self._keys.encrypt(self._keys.decrypt(secret)))
-                    session.add(row)
-                    renewed += 1
-            session.flush()
-            after()
-        return renewed
+            return renew_secrets(session, self._keys)
+
+
+def renew_secrets(session: Session, keys: Keys) -> int:
+    """As `SecretStore.renew`, inside the caller's transaction."""
+    newest, renewed = keys.newest, 0
+    for row, name, secret in list(_secrets(session)):
+        key = keys.key_of(secret)
+        if key is None or key.name != newest.name:
+            setattr(row, name, keys.encrypt(keys.decrypt(secret)))
+            session.add(row)
+            renewed += 1
+    session.flush()
+    return renewed
 
 
 def _lock(session: Session) -> None:

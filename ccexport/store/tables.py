@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     DateTime,
     Dialect,
@@ -422,3 +423,17 @@ class AuditEvent(SQLModel, table=True):
     came_from: str  # the person's network address; empty for commands
     before: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     after: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+
+
+class Backup(SQLModel, table=True):
+    """One attempt at a backup of the store; without `finished_at` it is under way, or was killed."""
+
+    __tablename__ = "backup"
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    started_at: datetime = Field(sa_column=_utc())
+    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    file: str  # its name, without the folder
+    rows: int = 0
+    bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    error: str | None = Field(default=None, sa_column=Column(Text))

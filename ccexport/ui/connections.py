@@ -138,7 +138,7 @@ def _badge(view: ConnectionView) -> None:
 
 def _facts(view: ConnectionView, exports: Sequence[str]) -> None:
     connection = view.connection
-    agreed = f"{plain(view.agreed_by)}, {page.when(view.agreed_at)}" if view.agreed_by else "–"  # noqa: RUF001
+    agreed = f"{plain(view.agreed_by)}, {page.when(view.agreed_at)}" if view.agreed_by else "–"  # noqa: RUF001  # the dash of an empty cell
     shared = "Administrators and contributors" if connection.contributors else "Administrators"
     facts = (
         ("Account", plain(connection.organization)),

@@ -44,6 +44,7 @@ def run_process(
         [sys.executable, "-m", "ccexport", *arguments],
         env=in_process(environment) | more,
         cwd=cwd,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
         timeout=PROCESS_SECONDS,

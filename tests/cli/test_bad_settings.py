@@ -40,6 +40,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "cc_requests_per_day": ("0", "1.5", "10000001", "many"),
     "public_url": ("localhost:8501", "ftp://h", "http://h:99999", "http://h/?a=1", "http://h/#a"),
     "secret_key": ("opensesame", "A" * 44 + "==", "A" * 43 + "=,opensesame"),
+    "backup_passphrase": ("opensesame",),
     "max_profiles": ("0", "1000001", "1e6", "-5"),
     "poll_seconds": ("0", "0.01", "61", "never", "nan"),
     "retention_days": ("0", "3651", "x"),

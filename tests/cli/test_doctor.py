@@ -9,7 +9,10 @@ from tests.cli.running import Here
 from tests.house import House
 
 SECRET = "opensesame"
-SUBJECTS = ("settings", "store", "source", "Constant Contact", "workers", "disk", "clock")
+SUBJECTS = (
+    *("settings", "store", "source", "Constant Contact", "workers", "runs", "disk", "files"),
+    *("backups", "clock"),
+)
 
 
 def findings(out: str) -> dict[str, tuple[bool, str]]:

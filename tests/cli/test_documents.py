@@ -317,3 +317,28 @@ def test_people_find_and_runs_retry_print_their_documents(here: Here, house: Hou
     again = here("runs", "retry", "1", environment=environment)
     assert (again.code, again.out) == (1, "")
     assert re.search(r"^Run 2 .*still live.*\n$", again.err)
+
+
+def test_a_downloaded_cell_is_not_run_as_a_formula_and_constant_contact_gets_it_as_it_is(
+    here: Here, house: House, tmp_path: Path
+) -> None:
+    profiles = people(1)
+    profiles[0]["FirstName"] = "=1+1"
+    left_out = [
+        {**people(1)[0], "CustomerId": f"{sign}cmd{number}", "EMail": f"{sign}x"}
+        for number, sign in enumerate("=+-@")
+    ]
+    write_source(house.source, [*profiles, *left_out])
+    house.run()
+    path = tmp_path / "rejected.csv"
+    here("runs", "rejected", "1", "--output", str(path), environment=house.environment())
+    rows = list(csv.reader(io.StringIO(path.read_text("utf-8"))))[1:]
+    assert sorted(row[0] for row in rows) == [
+        f"'{sign}cmd{n}" for sign, n in zip("+-=@", (1, 2, 0, 3), strict=True)
+    ]
+    assert all(row[1].startswith("'") for row in rows)
+    printed = here("runs", "rejected", "1", environment=house.environment()).out
+    assert {row[0] for row in csv.reader(printed.splitlines()[1:])} == {
+        row["CustomerId"] for row in left_out
+    }
+    assert house.members()["person1@example.com"]["first_name"] == "=1+1"

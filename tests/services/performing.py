@@ -19,9 +19,11 @@ from ccexport.sandbox.server import running_sandbox
 from ccexport.sandbox.visitor import sign_in_at_once
 from ccexport.services.access import Person, Role
 from ccexport.services.audit import Audit
+from ccexport.services.backups import Backups
 from ccexport.services.connections import Connections
 from ccexport.services.export_files import ExportFiles
 from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.keys import KeyRotation
 from ccexport.services.lists import Lists
 from ccexport.services.progress import RunProgress
 from ccexport.services.refreshes import Refreshes
@@ -33,6 +35,7 @@ from ccexport.store.engine import reading, writing
 from tests.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions
+PASSPHRASE = "correct horse battery"
 ISSUER = "https://login.example.com"
 
 
@@ -147,6 +150,12 @@ def make_ready(scene: Scene, action: Action) -> None:
     if action is Action.REMOVE_CONNECTION:  # no run may use it
         with writing(scene.parts.engine) as session:
             session.connection().execute(text("DELETE FROM run WHERE finished_at IS NULL"))
+    if action is Action.RESTORE_BACKUP:
+        Backups(scene.parts)._write(_backup_of(scene), PASSPHRASE)
+
+
+def _backup_of(scene: Scene) -> Path:
+    return Path(scene.house.source.parent / "store.backup")
 
 
 Perform = Callable[[Scene, Person], object]
@@ -188,6 +197,12 @@ PERFORM: dict[Action, Perform] = {
         [0, 3], ["06:00"], "UTC", by=by
     ),
     Action.TURN_OFF_REFRESH: lambda at, by: Refreshes(at.parts).turn_off(by=by),
+    Action.MAKE_BACKUP: lambda at, by: Backups(at.parts).make(_backup_of(at), PASSPHRASE, by=by),
+    Action.RESTORE_BACKUP: lambda at, by: Backups(at.parts).restore(
+        _backup_of(at), PASSPHRASE, replace=True, by=by
+    ),
+    Action.ROTATE_KEYS: lambda at, by: KeyRotation(at.parts).rotate(by=by),
+    Action.DROP_OLD_KEYS: lambda at, by: KeyRotation(at.parts).drop_old(by=by),
     Action.ADD_PERSON: lambda at, by: Users(at.parts).add(
         "new@example.com", Role.CONTRIBUTOR, by=by
     ),

@@ -19,7 +19,7 @@ from ccexport.states import RunState
 from ccexport.store.engine import reading, writing
 from ccexport.store.keys import KEY_FILE, load_keys, split_keys, write_key_file
 from ccexport.store.tables import Run, Token
-from tests.house import House, behaviour, people, write_source
+from tests.house import ANA, House, behaviour, people, write_source
 
 SCHEMA = pa.schema([("email", pa.string())])
 
@@ -48,7 +48,7 @@ def stored_pair(parts: Parts) -> bytes:
 
 def test_a_new_key_encrypts_and_the_old_one_still_decrypts(house: House) -> None:
     old, before = key_texts(house), stored_pair(house.parts)
-    done = KeyRotation(house.parts).rotate()
+    done = KeyRotation(house.parts).rotate(by=ANA)
     assert done.sign_ins == 1
     new = key_texts(house)
     assert new[1:] == old
@@ -63,10 +63,10 @@ def test_a_new_key_encrypts_and_the_old_one_still_decrypts(house: House) -> None
 def test_a_process_that_has_read_the_keys_before_goes_on(house: House) -> None:
     elsewhere = Parts(house.settings)
     token = elsewhere.tokens.access_token(1)
-    KeyRotation(house.parts).rotate()
+    KeyRotation(house.parts).rotate(by=ANA)
     assert elsewhere.tokens.access_token(1) == token
     assert elsewhere.keys.newest.text == key_texts(house)[0]
-    KeyRotation(house.parts).drop_old()
+    KeyRotation(house.parts).drop_old(by=ANA)
     assert elsewhere.tokens.access_token(1) == token
     assert len(elsewhere.keys.ring) == 1
     elsewhere.close()
@@ -75,9 +75,9 @@ def test_a_process_that_has_read_the_keys_before_goes_on(house: House) -> None:
 def test_dropping_the_old_keys_encrypts_run_files_anew_and_loses_no_row(house: House) -> None:
     files = house.parts.run_files
     before = {file: pa.Table.from_batches(files.stream(*file)) for file in files.all()}
-    KeyRotation(house.parts).rotate()
-    KeyRotation(house.parts).rotate()
-    done = KeyRotation(house.parts).drop_old()
+    KeyRotation(house.parts).rotate(by=ANA)
+    KeyRotation(house.parts).rotate(by=ANA)
+    done = KeyRotation(house.parts).drop_old(by=ANA)
     assert (done.run_files, done.unreadable_files) == (2, 0)
     assert len(key_texts(house)) == 1
     assert {file: files.key_number(*file) for file in before} == dict.fromkeys(before, 0)
@@ -89,7 +89,7 @@ def test_dropping_the_old_keys_encrypts_run_files_anew_and_loses_no_row(house: H
 
 
 def test_keys_are_listed_by_names_that_say_nothing_of_them(house: House) -> None:
-    KeyRotation(house.parts).rotate()
+    KeyRotation(house.parts).rotate(by=ANA)
     newest, old = KeyRotation(house.parts).uses()
     assert newest == KeyUse(newest.name, True, 1, 0)
     assert old == KeyUse(old.name, False, 0, 2)
@@ -103,18 +103,18 @@ def test_what_no_key_opens_is_counted_and_keeps_keys_from_being_dropped(house: H
     write_key_file(house.settings.data_dir, [Fernet.generate_key().decode()])
     assert KeyRotation(house.parts).uses()[-1] == KeyUse(None, False, 1, 2)
     with pytest.raises(StoreError, match="encrypted with another key"):
-        KeyRotation(house.parts).drop_old()
+        KeyRotation(house.parts).drop_old(by=ANA)
 
 
 def test_old_keys_stay_while_a_run_makes_its_files(house: House) -> None:
-    KeyRotation(house.parts).rotate()
+    KeyRotation(house.parts).rotate(by=ANA)
     run_id = house.queue()
     with writing(house.parts.engine) as session:
         run = session.get_one(Run, run_id)
         run.state = RunState.PREPARING
         session.add(run)
     with pytest.raises(Conflict, match=f"Run {run_id} is being prepared"):
-        KeyRotation(house.parts).drop_old()
+        KeyRotation(house.parts).drop_old(by=ANA)
     assert len(key_texts(house)) == 2
 
 
@@ -124,8 +124,8 @@ def test_a_file_whose_key_is_dropped_while_it_is_written_is_not_kept(house: Hous
     def write() -> None:
         with files.writer(9, "late", SCHEMA) as late:
             late.write(pa.record_batch([["a@example.com"]], schema=SCHEMA))
-            KeyRotation(house.parts).rotate()
-            KeyRotation(house.parts).drop_old()
+            KeyRotation(house.parts).rotate(by=ANA)
+            KeyRotation(house.parts).drop_old(by=ANA)
 
     with pytest.raises(StoreError, match="written anew"):
         write()
@@ -143,11 +143,11 @@ def test_a_key_in_the_setting_is_changed_there_without_a_stop(house: House) -> N
     old_alone, reads_both = parts(old), parts(f"{old},{new}")
     writes_new, new_alone = parts(f"{new}, {old}"), parts(new)
     with pytest.raises(SetupError, match="CCEXPORT_SECRET_KEY holds one key"):
-        KeyRotation(old_alone).rotate()
+        KeyRotation(old_alone).rotate(by=ANA)
     token = reads_both.tokens.access_token(1)
-    assert KeyRotation(writes_new).rotate().sign_ins == 1
+    assert KeyRotation(writes_new).rotate(by=ANA).sign_ins == 1
     assert reads_both.tokens.access_token(1) == token
-    assert KeyRotation(writes_new).drop_old().run_files == 2
+    assert KeyRotation(writes_new).drop_old(by=ANA).run_files == 2
     assert new_alone.tokens.access_token(1) == token
     assert {use.name: use.run_files for use in KeyRotation(new_alone).uses()} == {
         new_alone.keys.newest.name: 2

@@ -15,8 +15,8 @@ from ccexport.services.progress import (
     duration,
     headline,
     read_error,
-    to_spreadsheet_csv,
 )
+from ccexport.services.spreadsheets import to_spreadsheet_csv
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.tables import Batch, Run
 
