@@ -20,6 +20,7 @@
         ├── QuotaExceeded     the day's requests are used up; resumes after 00:00 UTC
         ├── QueueFull         the account's queue of activities is full
         ├── ServiceTrouble    5xx, gateway page, nonsense in the answer
+        │   └── InTheWay      409: beside something else that it was doing
         └── OutcomeUnknown    the request may or may not have arrived
 
 A profile that is left out is a value (`states.Rejection`), not an exception. Anything else is a bug of ours.
@@ -132,6 +133,10 @@ class QueueFull(RetryableError):
 
 class ServiceTrouble(RetryableError):
     """The service is down or answers nonsense; nothing was done by the request as far as the answer tells."""
+
+
+class InTheWay(ServiceTrouble):
+    """409: something else that the service was doing stands in the way. Where it stays so, it is a refusal."""
 
 
 class OutcomeUnknown(RetryableError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ccexport.commands.console import counted, print_text
+from ccexport.states import RunState
 
 _REASONS = {
     "missing_email": "no address",
@@ -28,6 +29,9 @@ def print_run(run: Mapping[str, Any]) -> None:
     _line("rejected", counts["rejected"], reasons(run["rejections"]))
     _line("prepared", counts["prepared"], _cut(counts["truncated"]))
     _line("submitted", counts["submitted"], f"in {counted(len(run['batches']), 'file')}")
+    if run["not_sent"]:
+        ended = RunState(run["state"]).is_final
+        _line("not sent", run["not_sent"], "the run ended before" if ended else "yet")
     _line("accepted", counts["accepted"], "by Constant Contact's counters")
     if counts["unsubscribed"]:
         _line("unsubscribed", counts["unsubscribed"], "opted out earlier: not put on the list")

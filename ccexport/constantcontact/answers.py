@@ -19,6 +19,7 @@ from ccexport.errors import (
     AccessDenied,
     CcexportError,
     ConstantContactRefused,
+    InTheWay,
     NotConnected,
     NotFoundThere,
     OutcomeUnknown,
@@ -109,7 +110,7 @@ def error_of(answer: Answer) -> CcexportError:
     if answer.status == 429:
         return _too_many(answer, key)
     if answer.status == 409 and answer.request.operation != "create_list":
-        return ServiceTrouble(
+        return InTheWay(
             f"Constant Contact could not {answer.request.purpose} beside something else that it was doing (409). "
             "It is tried again.",
             retry_after_seconds=retry_after(answer),

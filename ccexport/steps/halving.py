@@ -5,7 +5,7 @@ Halves go out breadth first, after all files that were never tried, so that one 
 
 from __future__ import annotations
 
-from ccexport.errors import ConstantContactRefused
+from ccexport.errors import ConstantContactRefused, InTheWay
 from ccexport.redaction import redact
 from ccexport.steps.preparing import file_of, new_file_name
 from ccexport.steps.tools import Tools
@@ -23,7 +23,7 @@ def sending_order(batch: Batch) -> tuple[int, int]:
 
 
 def record_refusal(
-    held: Held, run: Run, batch: Batch, error: ConstantContactRefused, tools: Tools
+    held: Held, run: Run, batch: Batch, error: ConstantContactRefused | InTheWay, tools: Tools
 ) -> None:
     """Halve a refused file, or fail it where that is not possible; stop the run where it is no use."""
     words = redact(" ".join((error.detail or str(error)).split()))

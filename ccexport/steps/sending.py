@@ -9,6 +9,7 @@ from ccexport.errors import (
     AccessDenied,
     ApplicationRefused,
     ConstantContactRefused,
+    InTheWay,
     NotConnected,
     NotFoundThere,
     OutcomeUnknown,
@@ -21,6 +22,8 @@ from ccexport.steps.preparing import file_of
 from ccexport.steps.tools import Tools
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run
+
+MAX_TIMES_IN_THE_WAY = 3  # a file that meets 409 so often is what is in the way itself
 
 
 class FilesAhead:
@@ -77,6 +80,12 @@ def send_batch(
         activity = client.import_contacts(batch.file_name, content, run.list_id)
     except OutcomeUnknown:
         raise
+    except InTheWay as error:
+        if batch.attempts < MAX_TIMES_IN_THE_WAY and not batch.halvings:
+            tools.batches.move(held, batch, BatchState.PENDING, detail=str(error))
+            raise
+        record_refusal(held, run, batch, error, tools)
+        return
     except (RetryableError, NotConnected, AccessDenied, ApplicationRefused) as error:
         tools.batches.move(held, batch, BatchState.PENDING, detail=str(error))
         raise

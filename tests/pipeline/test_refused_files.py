@@ -62,6 +62,16 @@ def test_a_refused_file_is_halved_until_the_row_is_found_and_the_others_arrive(
     assert len(names) <= 1 + 2 * 4  # a row among ten is found in four halvings
 
 
+def test_a_file_that_is_in_the_way_of_itself_is_halved_after_some_tries(house: House) -> None:
+    refuse(house, address(7), status=409)
+    document = house.run()
+    check_sums(document)
+    assert (document["state"], document["counts"]["failed"]) == ("completed_with_errors", 1)
+    assert len(house.members()) == 9
+    rows = [each["rows"] for each in house.requests("contactsCSVImport")]
+    assert rows[:4] == [10, 10, 10, 5]
+
+
 def test_the_row_that_no_file_may_hold_is_named(house: House) -> None:
     refuse(house, address(7))
     document = house.run()
@@ -183,6 +193,7 @@ def test_what_no_other_file_would_mend_is_not_halved_and_what_was_sent_is_follow
     assert document["state"] == "failed"
     assert "deleted there" in document["error"]
     assert "6 of 10 contacts were not sent" in document["error"]
+    assert document["not_sent"] == 6
     assert [batch["state"] for batch in document["batches"]] == [
         "completed",
         "canceled",

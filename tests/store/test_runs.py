@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from ccexport.errors import Conflict, NotFound
 from ccexport.states import RUN_MOVES, BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.batches import BatchStore, PreparedCounts
+from ccexport.store.batches import BatchStore, Piece, PreparedCounts
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.exports import ExportStore
 from ccexport.store.runs import Held, LeaseLost, RunStore, Wait
@@ -270,3 +270,51 @@ def test_the_newest_run_of_each_export_is_found_at_once(
     assert {key: run.id for key, run in runs.last_of_each_export().items()} == {
         export_id: second.id
     }
+
+
+def test_a_refused_batch_becomes_two_of_its_rows_in_one_transaction(
+    runs: RunStore, batches: BatchStore, clock: Clock
+) -> None:
+    held = claimed(runs, clock)
+    runs.move(held, RunState.PREPARING)
+    counts = PreparedCounts(200, 200, 0, {})
+    stored = [new_batch(held.run_id, 1), new_batch(held.run_id, 2)]
+    batches.store_prepared(held, counts, stored)
+    sending = batches.move(held, stored[0], BatchState.SENDING, attempts=1, sending_at=clock())
+    halves = (Piece(0, 50, 500, "a", "half-1.csv"), Piece(50, 50, 500, "b", "half-2.csv"))
+    run = batches.refused(held, sending, "no", halves)
+    assert (run.halvings, run.refused_in_row, run.submitted_count) == (1, 0, 0)
+    found = batches.of_run(held.run_id)
+    shapes = [(b.number, b.first_row, b.rows, b.halvings, b.file_name) for b in found]
+    assert shapes == [
+        (1, 0, 50, 1, "half-1.csv"),
+        (2, 100, 100, 0, stored[1].file_name),
+        (3, 50, 50, 1, "half-2.csv"),
+    ]
+    assert {batch.state for batch in found} == {BatchState.PENDING}
+    with pytest.raises(LeaseLost):
+        batches.refused(held, sending, "no", halves)  # as a worker would that knows an old state
+    assert len(batches.of_run(held.run_id)) == 3
+
+
+def test_refused_halves_are_counted_until_a_file_is_taken_and_a_named_row_is_kept(
+    runs: RunStore, batches: BatchStore, clock: Clock
+) -> None:
+    held = claimed(runs, clock)
+    runs.move(held, RunState.PREPARING)
+    stored = [new_batch(held.run_id, number, rows=1) for number in (1, 2, 3)]
+    for batch in stored:
+        batch.halvings = 1
+    batches.store_prepared(held, PreparedCounts(3, 3, 0, {}), stored)
+    for batch, in_row in ((stored[0], 1), (stored[1], 2)):
+        sending = batches.move(held, batch, BatchState.SENDING)
+        run = batches.refused(held, sending, "no such row", None)
+        assert (run.refused_in_row, run.failed_count) == (in_row, in_row)
+    sending = batches.move(held, stored[2], BatchState.SENDING)
+    batches.move(held, sending, BatchState.SUBMITTED, activity_id="a", submitted_at=clock())
+    assert runs.get(held.run_id).refused_in_row == 0
+    named = batches.failed_rows(held.run_id)
+    assert [(batch.number, row.row, row.words) for batch, row in named] == [
+        (1, 0, "no such row"),
+        (2, 0, "no such row"),
+    ]
