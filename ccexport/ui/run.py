@@ -268,7 +268,7 @@ def left_out(run: Run, by: Person) -> None:
         return
     st.subheader(f"Left out: {run.rejected_count:,}", anchor=False)
     ordered = sorted(run.rejections.items(), key=lambda item: -item[1])
-    st.markdown("\n".join(f"- **{count:,}** {_reason(reason)}" for reason, count in ordered))
+    st.markdown("\n".join(f"- **{count:,}** {plain(_reason(reason))}" for reason, count in ordered))
     progress = RunProgress(page.parts())
     with page.errors_shown():
         if not progress.has_rejections(run.id):
