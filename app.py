@@ -11,6 +11,7 @@ import streamlit as st
 from starlette.requests import Request
 
 from ccexport.errors import CcexportError
+from ccexport.processes import keep_memory_private
 from ccexport.redaction import configure_logging
 from ccexport.services.access import Person
 from ccexport.settings import load_settings
@@ -30,6 +31,7 @@ try:
 except CcexportError as error:
     sys.exit(str(error))
 configure_logging(settings.log_level, settings.log_format)
+keep_memory_private()
 log_once()
 os.environ["FORWARDED_ALLOW_IPS"] = settings.trusted_proxies or "none"  # whom uvicorn believes
 

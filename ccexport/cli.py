@@ -39,6 +39,7 @@ from ccexport.errors import (
     SetupError,
     UsageError,
 )
+from ccexport.processes import keep_memory_private
 from ccexport.redaction import configure_logging, redact, with_their_words
 from ccexport.settings import load_settings
 
@@ -145,6 +146,7 @@ def start(
     configure_logging(
         "warning" if is_quiet else settings.log_level, settings.log_format, sys.stderr
     )
+    keep_memory_private()
     ctx.obj = Parts(settings)
     ctx.call_on_close(ctx.obj.close)
 

@@ -166,7 +166,7 @@ class _Guard:
         if not self._open_to_others:
             return (client is None or is_loopback(client[0])) and is_loopback(name)
         is_public = name == urlsplit(self._public_origin).hostname
-        return is_public or is_loopback(name) or scope["path"] == HEALTH_PATH
+        return is_public or is_loopback(name) or scope["path"].endswith(HEALTH_PATH)
 
     def _is_origin_of_ours(self, headers: Headers) -> bool:
         """A page of another site, or of another port of this machine, may not speak for the person in front of it.

@@ -16,6 +16,8 @@ from ccexport.ui.failures import log_once
 from ccexport.ui.shell import LOOKS, MENU
 from tests.pages.conftest import ROOT
 
+NO_WIDTH = "\N{WORD JOINER}"
+
 
 def test_menu_has_every_page_file() -> None:
     listed = {screen.name for screens in MENU.values() for screen in screens}
@@ -80,11 +82,19 @@ def test_exception_is_logged_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<b>x</b>", "*x* _y_", "$x$ :red[x]", "[a](http://x)", "# no", "`"]
+    "text",
+    ["<b>x</b>", "*x* _y_", "$x$ :red[x]", "[a](http://x)", "https://x.y www.x.y", "# no", "`"],
 )
 def test_plain_text_is_shown_as_it_is(text: str) -> None:
     test = AppTest.from_function(_page_with, args=(page.plain(text),)).run()
-    assert test.markdown[0].value.replace("\\", "") == text
+    shown = test.markdown[0].value
+    assert shown.replace("\\", "").replace(NO_WIDTH, "") == text
+
+
+def test_addresses_within_shown_text_are_no_links() -> None:
+    """Streamlit makes links of what looks like an address, after the backslashes are gone."""
+    shown = page.plain("see https://x.y, HTTP://x.y and www.x.y").replace("\\", "")
+    assert shown == f"see https{NO_WIDTH}://x.y, HTTP{NO_WIDTH}://x.y and www{NO_WIDTH}.x.y"
 
 
 def test_no_time_is_a_dash() -> None:
