@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -68,7 +69,8 @@ class WorkerProcess:
         self._process = _processes.Process(
             target=_work, args=(dict(environment), str(log), doom, until_idle, lease_seconds)
         )
-        self._process.start()
+        with _no_main_module():
+            self._process.start()
         self.pid = self._process.pid or 0
 
     def end(self) -> int:
@@ -96,6 +98,17 @@ class WorkerProcess:
 
     def said(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """A new process would run our main module again; tests of pages leave a page's script behind as that."""
+    ours = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = ours
 
 
 def commits_of(work: Callable[[], object]) -> list[str]:
