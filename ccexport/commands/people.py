@@ -1,4 +1,4 @@
-"""`people …`: what became of a person in every run."""
+"""`people …`: what became of a person in every run, and forgetting one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from typing import Annotated
 
 import typer
 
-from ccexport.commands.console import Json, print_json, print_table, say, shown_time
+from ccexport.commands.console import Json, counted, print_json, print_table, say, shown_time
 from ccexport.services.access import local_administrator
+from ccexport.services.forgetting import Forgetting
 from ccexport.services.people import People
 
 app = typer.Typer(help="What became of a person in every export and run.")
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
-
-
-@app.callback()
-def people() -> None:
-    """Keep `find` a command of its own though it is the only one."""
 
 
 @app.command()
@@ -43,4 +39,21 @@ def find(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
             for each in document["runs"]
         ],
         empty="No run whose files are kept had this address.",
+    )
+
+
+@app.command()
+def forget(ctx: typer.Context, email: Email) -> None:
+    """Take a person out of the files of ended runs; history keeps its counts. Refuses while he is in a live run."""
+    done = Forgetting(ctx.obj).forget(email, by=local_administrator())
+    say(f"{counted(done.rows, 'row')} of {counted(done.runs, 'run')} are blank now.")
+    if done.unreadable_runs:
+        say(
+            f"{counted(done.unreadable_runs, 'file')} of runs could not be read with any key; they go with their runs' "
+            "other files (CCEXPORT_RETENTION_DAYS)."
+        )
+    if done.is_in_source:
+        say("The person is in the source still: remove him there, or the next run sends him again.")
+    say(
+        "What Constant Contact holds is removed there. Files on other machines: start this there too."
     )

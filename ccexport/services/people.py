@@ -47,7 +47,7 @@ class People:
         wanted = email.strip().lower()
         if "@" not in wanted:
             raise UsageError("That is no email address; write for example ana@example.com.")
-        ids, remarks = self._ids_now(wanted)
+        ids, remarks = self.ids_now(wanted)
         entries: list[dict[str, Any]] = []
         not_searched = 0
         for run in self._parts.runs.latest(limit=None):
@@ -63,7 +63,7 @@ class People:
         document = {"email": wanted, "customer_ids": sorted(known), "runs": entries}
         return Found(document, tuple(remarks))
 
-    def _ids_now(self, email: str) -> tuple[list[str], list[str]]:
+    def ids_now(self, email: str) -> tuple[list[str], list[str]]:
         """Whose address it is in the source at present, in any attribute that an export takes addresses from."""
         try:
             with self._parts.open_source() as source:

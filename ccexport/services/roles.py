@@ -45,6 +45,7 @@ class Action(StrEnum):
     SCHEDULE_REFRESH = "refresh.schedule"
     TURN_OFF_REFRESH = "refresh.turn_off"
 
+    FORGET_PERSON = "profile.forget"
     MAKE_BACKUP = "backup.make"
     RESTORE_BACKUP = "backup.restore"
     ROTATE_KEYS = "keys.rotate"
@@ -106,6 +107,7 @@ RULES: dict[Action, Rule] = {
     Action.ASK_FOR_REFRESH: Rule("refresh the segments", _ADMINISTRATORS),
     Action.SCHEDULE_REFRESH: Rule("schedule refreshes", _ADMINISTRATORS),
     Action.TURN_OFF_REFRESH: Rule("turn refreshes off", _ADMINISTRATORS),
+    Action.FORGET_PERSON: Rule("take a person out of the runs' files", _ADMINISTRATORS),
     Action.MAKE_BACKUP: Rule("make backups", _ADMINISTRATORS),
     Action.RESTORE_BACKUP: Rule("restore backups", _ADMINISTRATORS),
     Action.ROTATE_KEYS: Rule("rotate the keys", _ADMINISTRATORS),

@@ -48,7 +48,7 @@ def failed_rows(batches: Iterable[Batch], named: Iterable[tuple[Batch, FailedRow
 def pick_rows(
     contacts: Iterable[pa.RecordBatch], ranges: Sequence[tuple[int, int]]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of the ranges, in their order, of contacts that stream by."""
+    """The rows of the ranges, in their order, of contacts that stream by; without those that are blank."""
     wanted = np.zeros(max((first + count for first, count in ranges), default=0), dtype=bool)
     for first, count in ranges:
         wanted[first : first + count] = True
@@ -57,6 +57,9 @@ def pick_rows(
         mask = np.zeros(batch.num_rows, dtype=bool)
         part = wanted[start : start + batch.num_rows]
         mask[: len(part)] = part
+        mask &= np.asarray(
+            batch.column("email").is_valid()
+        )  # rows of people who were forgotten are blank
         start += batch.num_rows
         if mask.any():
             yield rows_where(batch, mask)

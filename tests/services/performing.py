@@ -23,6 +23,7 @@ from ccexport.services.backups import Backups
 from ccexport.services.connections import Connections
 from ccexport.services.export_files import ExportFiles
 from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.forgetting import Forgetting
 from ccexport.services.keys import KeyRotation
 from ccexport.services.lists import Lists
 from ccexport.services.progress import RunProgress
@@ -197,6 +198,7 @@ PERFORM: dict[Action, Perform] = {
         [0, 3], ["06:00"], "UTC", by=by
     ),
     Action.TURN_OFF_REFRESH: lambda at, by: Refreshes(at.parts).turn_off(by=by),
+    Action.FORGET_PERSON: lambda at, by: Forgetting(at.parts).forget("nobody@example.com", by=by),
     Action.MAKE_BACKUP: lambda at, by: Backups(at.parts).make(_backup_of(at), PASSPHRASE, by=by),
     Action.RESTORE_BACKUP: lambda at, by: Backups(at.parts).restore(
         _backup_of(at), PASSPHRASE, replace=True, by=by

@@ -1,0 +1,96 @@
+"""Forgetting a person: his rows in the files of ended runs become blank. Counts, reasons and row numbers stay.
+
+What Constant Contact holds of him, and the source itself, are not ours to change: a person who stays in a segment of
+the source is sent again by the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ccexport.assembly import Parts
+from ccexport.errors import Conflict, StoreError, UsageError
+from ccexport.services.access import Person
+from ccexport.services.people import People
+from ccexport.services.permission import audited, require
+from ccexport.services.roles import Action
+from ccexport.store.tables import Run
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many rows of how many runs are blank now; runs whose files cannot be read; whether the source has him."""
+
+    rows: int
+    runs: int
+    unreadable_runs: int
+    is_in_source: bool
+
+
+class Forgetting:
+    """Takes one person out of what the runs kept."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def forget(self, email: str, *, by: Person) -> Forgotten:
+        """By address, in whatever case; and by the profiles that had it. The address itself is nowhere noted.
+
+        Raises `Conflict`, before anything is changed, while he is in a run that has not ended.
+        """
+        by = require(self._parts, by, Action.FORGET_PERSON, "person")
+        wanted = email.strip().lower()
+        if "@" not in wanted:
+            raise UsageError("That is no email address; write for example ana@example.com.")
+        found = People(self._parts)
+        in_source = found.ids_now(wanted)[0]
+        runs = self._parts.runs.latest(limit=None)
+        ids, unreadable = self._ids(runs, wanted, set(in_source))
+        affected = [run for run in runs if self._is_in(run, wanted, ids)]
+        if live := [str(run.id) for run in affected if not run.state.is_final]:
+            raise Conflict(
+                f"This person is in a run that has not ended ({', '.join(live)}). Wait for its end, or cancel it; "
+                "then start this again. Nothing was changed."
+            )
+        with audited(
+            self._parts, by, Action.FORGET_PERSON, "person", "", after={"runs": len(affected)}
+        ):
+            rows = sum(self._blank(run, wanted, ids) for run in affected)
+        return Forgotten(rows, len(affected), unreadable, bool(in_source))
+
+    def _ids(self, runs: Iterable[Run], email: str, ids: set[str]) -> tuple[set[str], int]:
+        """The keys of all profiles that ever had the address here; how many runs cannot be read."""
+        unreadable = 0
+        for run in runs:
+            for name in self._files(run):
+                try:
+                    rows = self._parts.run_files.find(run.id, name, {"email": [email]})
+                except StoreError:
+                    unreadable += 1
+                    continue
+                ids |= {row["customer_id"] for _, row in rows}
+        return ids - {""}, unreadable
+
+    def _is_in(self, run: Run, email: str, ids: set[str]) -> bool:
+        wanted = {"email": [email], "customer_id": sorted(ids)}
+        try:
+            return any(self._parts.run_files.find(run.id, n, wanted) for n in self._files(run))
+        except StoreError:
+            return False
+
+    def _blank(self, run: Run, email: str, ids: set[str]) -> int:
+        from ccexport.steps.forgetting import Blanking  # brings Arrow along
+
+        blanking = Blanking(email, ids)
+        for name in self._files(run):
+            self._parts.run_files.rewrite(run.id, name, blanking)
+        if self._parts.runs.get(run.id).files_deleted_at is not None:
+            self._parts.run_files.delete(run.id)  # their time was over while they were rewritten
+        return blanking.rows
+
+    def _files(self, run: Run) -> list[str]:
+        from ccexport.steps.preparing import CONTACTS, REJECTIONS
+
+        files = self._parts.run_files
+        return [name for name in (CONTACTS, REJECTIONS) if files.exists(run.id, name)]
