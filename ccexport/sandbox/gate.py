@@ -64,10 +64,11 @@ async def pass_through(
         answer = await _answer(call, handler)
     except Refused as refused:
         answer = refused.answer
+    finally:  # whoever asked may be gone by now
+        entry.seconds = round(state.clock() - entry.at, 6)
     if not isinstance(answer, answers.DroppedConnection):
         entry.status = answer.status_code
         answer.headers["x-amzn-requestid"] = str(uuid.uuid4())
-    entry.seconds = round(state.clock() - entry.at, 6)
     return answer
 
 
