@@ -43,7 +43,7 @@ class People:
 
     def find(self, email: str, *, by: Person) -> Found:
         """By address, in whatever case. Reads the files of every run that are kept on this machine, newest first."""
-        require(self._parts, by, Action.SEE_VALUES, "person")
+        require(self._parts, by, Action.FIND_PERSON, "person")
         wanted = email.strip().lower()
         if "@" not in wanted:
             raise UsageError("That is no email address; write for example ana@example.com.")

@@ -35,17 +35,15 @@ class Retries:
 
         run = self._parts.runs.get(run_id)
         connection = Runs(self._parts).connection_of(run)
-        by = require(
-            self._parts, by, Action.RUN_EXPORT, "export", run.export_name, connection=connection
-        )
+        by = require(self._parts, by, Action.RETRY_RUN, "run", str(run_id), connection=connection)
         self._check_may_run(run)
         batches = self._parts.batches
         found = failed_rows(batches.of_run(run_id), batches.failed_rows(run_id))
         if not found.count:
             raise Conflict(_nothing_to_retry(run, found.unnamed))
         self._check_files(run)
-        after = {"trigger": Trigger.RETRY.value, "retry_of": run_id, "rows": found.count}
-        with audited(self._parts, by, Action.RUN_EXPORT, "export", run.export_name, after=after):
+        after = {"export": run.export_name, "rows": found.count}
+        with audited(self._parts, by, Action.RETRY_RUN, "run", str(run_id), after=after):
             new = self._parts.runs.queue(self._new_run(run, by))
         return Retry(new, found.count, found.unnamed)
 

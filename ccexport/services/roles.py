@@ -17,6 +17,7 @@ class Action(StrEnum):
 
     SEE_EXPORTS = "see.exports"
     SEE_VALUES = "see.values"
+    FIND_PERSON = "see.person"
     SEE_ADMINISTRATION = "see.administration"
     SEE_AUDIT = "see.audit"
 
@@ -29,6 +30,7 @@ class Action(StrEnum):
     APPLY_EXPORTS = "export.apply"
     RUN_EXPORT = "export.run"
     CANCEL_RUN = "run.cancel"
+    RETRY_RUN = "run.retry"
 
     SEE_LISTS = "list.see"
     CREATE_LIST = "list.create"
@@ -80,6 +82,9 @@ RULES: dict[Action, Rule] = {
         _CONTRIBUTORS,
         by_setting=True,
     ),
+    Action.FIND_PERSON: _looks(
+        "find what became of a person in every run", _CONTRIBUTORS, by_setting=True
+    ),
     Action.SEE_ADMINISTRATION: _looks(
         "see connections, refreshes, people and system", _ADMINISTRATORS
     ),
@@ -93,6 +98,7 @@ RULES: dict[Action, Rule] = {
     Action.APPLY_EXPORTS: Rule("apply a file of exports", _CONTRIBUTORS, shared=True),
     Action.RUN_EXPORT: Rule("run exports", _CONTRIBUTORS, shared=True),
     Action.CANCEL_RUN: Rule("cancel runs", _CONTRIBUTORS, shared=True),
+    Action.RETRY_RUN: Rule("send again what failed in a run", _CONTRIBUTORS, shared=True),
     Action.SEE_LISTS: Rule(
         "ask for an account's lists and custom fields", _CONTRIBUTORS, shared=True, writes=False
     ),

@@ -119,5 +119,5 @@ def test_what_is_no_address_is_refused(house: House) -> None:
 
 
 def test_whoever_may_not_see_values_may_not_look_for_people(house: House) -> None:
-    with pytest.raises(Exception, match=r"may see values"):
+    with pytest.raises(Exception, match=r"may find what became of a person"):
         People(house.parts).find("a@example.com", by=Person("vera", Role.VIEWER))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from ccexport.services.exports import ExportDraft, Exports
 from ccexport.services.forgetting import Forgetting
 from ccexport.services.keys import KeyRotation
 from ccexport.services.lists import Lists
+from ccexport.services.people import People
 from ccexport.services.progress import RunProgress
 from ccexport.services.refreshes import Refreshes
+from ccexport.services.retries import Retries
 from ccexport.services.roles import Action
 from ccexport.services.runs import Runs
 from ccexport.services.sign_ins import SignIns
@@ -42,10 +44,11 @@ ISSUER = "https://login.example.com"
 
 @dataclass(frozen=True)
 class Scene:
-    """An installation with a connection, two exports, a finished run with a rejection and a live one."""
+    """An installation with a connection, two exports, two finished runs (with a rejection, with errors), a live one."""
 
     house: House
     finished: int
+    failed: int
     live: int
 
     @property
@@ -86,6 +89,10 @@ def prepared_scene(folder: Path) -> Iterator[Scene]:
         house.add_export()
         house.add_export("Other")
         finished = house.run("Other")["id"]
+        faults = [{"on": "contactsCSVImport", "do": "reject_rows", "lines": [2, 3]}]
+        house.tell("/_sandbox/behaviour", faults=faults)
+        failed = house.run("Other")["id"]
+        house.tell("/_sandbox/behaviour", faults=[])
         live = house.queue("Newsletter")
         users = Users(house.parts)
         for role in Role:
@@ -93,7 +100,7 @@ def prepared_scene(folder: Path) -> Iterator[Scene]:
         users.add("second@example.com", Role.ADMINISTRATOR, by=ANA)
         users.add("bob@example.com", Role.VIEWER, by=ANA)
         house.close()
-        yield Scene(house, finished, live)
+        yield Scene(house, finished, failed, live)
 
 
 @contextmanager
@@ -102,7 +109,7 @@ def copy_of(scene: Scene, folder: Path, **settings: object) -> Iterator[Scene]:
     shutil.copytree(scene.house.settings.data_dir, folder / "var")
     shutil.copytree(scene.house.source, folder / "source")
     house = House(folder, scene.house.sandbox, **settings)
-    yield Scene(house, scene.finished, scene.live)
+    yield replace(scene, house=house)
     house.close()
 
 
@@ -176,6 +183,8 @@ PERFORM: dict[Action, Perform] = {
     Action.APPLY_EXPORTS: _apply,
     Action.RUN_EXPORT: lambda at, by: RunProgress(at.parts).run_again(at.finished, by=by),
     Action.CANCEL_RUN: lambda at, by: Runs(at.parts).request_cancel(at.live, by=by),
+    Action.RETRY_RUN: lambda at, by: Retries(at.parts).retry(at.failed, by=by),
+    Action.FIND_PERSON: lambda at, by: People(at.parts).find("person2@example.com", by=by),
     Action.SEE_LISTS: lambda at, by: Lists(at.parts, by).custom_fields(at.connection_id),
     Action.CREATE_LIST: lambda at, by: Lists(at.parts, by).create(
         at.connection_id, f"Made for {at.house.source.parents[1].name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,9 @@ from tests.services.performing import (
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITES = [action for action in Action if RULES[action].writes]
+ASKING = {"require", "for_change", "_require", "audited"}
+# a worker queues what is due or part of a refresh that was asked for; what becomes of a checked draft is no action
+BY_THE_MACHINE = {"exports.as_new", "exports.queue_due", "exports.queue_view"}
 ELSEWHERE = {Action.CREATE_LIST}  # the change is at Constant Contact, not in the store
 
 
@@ -182,6 +186,37 @@ def test_roles_addresses_of_profiles_are_masked_for_viewers(
         [whole] = Runs(scene.parts).rejected(scene.finished, by=scene.person(Role.ADMINISTRATOR))
     assert whole[1] == "not an address"
     assert seen == (whole[0], "n•• a• a••••••", *whole[2:])
+
+
+def test_roles_every_method_that_knows_who_asks_also_asks_the_table() -> None:
+    silent = {
+        f"{path.stem}.{method.name}"
+        for path in sorted((ROOT / "ccexport" / "services").glob("*.py"))
+        for owner in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(owner, ast.ClassDef)
+        for method in owner.body
+        if isinstance(method, ast.FunctionDef)
+        and not method.name.startswith("_")
+        and "by" in {each.arg for each in (*method.args.args, *method.args.kwonlyargs)}
+        and not (_calls(method) & ASKING or _hands_on(method))
+    }
+    assert silent == BY_THE_MACHINE
+
+
+def _calls(method: ast.FunctionDef) -> set[str]:
+    functions = [node.func for node in ast.walk(method) if isinstance(node, ast.Call)]
+    return {getattr(each, "id", getattr(each, "attr", "")) for each in functions}
+
+
+def _hands_on(method: ast.FunctionDef) -> bool:
+    """Whether it gives the person to another method, which then asks."""
+    calls = [node for node in ast.walk(method) if isinstance(node, ast.Call)]
+    return any(
+        word.arg == "by" and getattr(word.value, "id", "") == "by"
+        for call in calls
+        for word in call.keywords
+        if getattr(call.func, "attr", "") not in ("as_new", "_new_run")
+    )
 
 
 def test_roles_the_document_is_made_from_the_table() -> None:
