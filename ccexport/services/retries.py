@@ -8,10 +8,14 @@ from ccexport.assembly import Parts
 from ccexport.errors import Conflict, NotFound
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, require
+from ccexport.services.progress import RunProgress
 from ccexport.services.roles import Action
 from ccexport.services.runs import Runs
+from ccexport.services.spreadsheets import to_spreadsheet_csv
 from ccexport.states import RunState, Trigger
 from ccexport.store.tables import Run
+
+FAILED_HEADER = ("customer_id", "file", "line", "words")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,18 @@ class Retries:
         with audited(self._parts, by, Action.RETRY_RUN, "run", str(run_id), after=after):
             new = self._parts.runs.queue(self._new_run(run, by))
         return Retry(new, found.count, found.unnamed)
+
+    def failed_csv(self, run_id: int, *, by: Person) -> bytes:
+        """What Constant Contact said of a run's files, as CSV for a spreadsheet, with whose row it is about."""
+        require(self._parts, by, Action.SEE_VALUES, "run", str(run_id))
+        rows = RunProgress(self._parts).failed_rows(run_id, by=by)
+        return to_spreadsheet_csv(
+            FAILED_HEADER,
+            (
+                (row.customer_id or "", str(row.batch_number), str(row.line or ""), row.text)
+                for row in rows
+            ),
+        )
 
     def is_offered(self, run: Run) -> bool:
         """Whether something of the run failed that a retry could send: for the page's button."""

@@ -14,7 +14,6 @@ from ccexport.services.permission import may, may_somewhere
 from ccexport.services.progress import (
     REASONS,
     SHOWN_REJECTIONS,
-    FailedRow,
     Funnel,
     Progress,
     RunProgress,
@@ -29,9 +28,9 @@ from ccexport.services.roles import Action
 from ccexport.services.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent
-from ccexport.ui import charts, page
+from ccexport.ui import charts, failed, page
 from ccexport.ui import live as live_parts
-from ccexport.ui.format import counted, moment
+from ccexport.ui.format import moment
 from ccexport.ui.page import plain
 from ccexport.ui.runs import (
     BATCH_WORDS,
@@ -45,7 +44,6 @@ from ccexport.ui.runs import (
 )
 
 LIVE_SECONDS, DETAILS_SECONDS = 2, 5
-SHOWN_ERROR_FILES = 20
 ALL_REASONS = "All reasons"
 
 
@@ -346,7 +344,7 @@ def details(first: Progress, *, by: Person) -> None:
             if batches:
                 st.subheader(f"Files: {len(batches):,}", anchor=False)
                 _files(batches)
-                _errors(batches, progress, by)
+                failed.errors(batches, progress, by)
             _timeline(live_parts.recent(("events", run_id), lambda: progress.events(run_id)))
 
     draw()
@@ -396,37 +394,6 @@ def _file(batch: Batch) -> dict[str, Any]:
         "Activity": batch.activity_id or "",
         "Name": batch.file_name,
     }
-
-
-def _errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
-    bad = [batch for batch in batches if batch.errors]
-    for batch in bad[:SHOWN_ERROR_FILES]:
-        count = len(batch.errors)
-        label = f"File {batch.number}: {counted(count, 'error')}"
-        shown = st.expander(
-            label, key=f"run_errors_{batch.number}", icon=":material/report:", on_change="rerun"
-        )
-        if shown.open:
-            with shown:
-                found = progress.failed_rows(batch.run_id, batch.number, by=by)
-                _error_table(found, batch.number)
-    if len(bad) > SHOWN_ERROR_FILES:
-        more = len(bad) - SHOWN_ERROR_FILES
-        st.caption(f"{more:,} more files have errors: `runs show {bad[0].run_id} --json`")
-
-
-def _error_table(rows: Sequence[FailedRow], number: int) -> None:
-    st.dataframe(
-        pd.DataFrame(
-            [(row.customer_id or "", row.line, row.text) for row in rows],
-            columns=["Customer id", "Line", "What Constant Contact said"],
-        ),
-        key=f"run_error_rows_{number}",
-        hide_index=True,
-        placeholder="",
-        alt=f"Errors of file {number}",
-        column_config={"What Constant Contact said": st.column_config.TextColumn(width="large")},
-    )
 
 
 def _timeline(events: Sequence[RunEvent]) -> None:

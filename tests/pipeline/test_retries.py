@@ -155,3 +155,14 @@ def test_a_retry_whose_source_file_went_meanwhile_fails_with_one_sentence(house:
         "The files of run 1, which this run retries, are not on this machine any more. "
         "Run the export again instead."
     )
+
+
+def test_what_failed_can_be_downloaded_with_whose_row_it_was(house: House) -> None:
+    fault(house, "reject_rows", lines=[3, 5], messages=["no such street"])
+    first = house.run()
+    lines = Retries(house.parts).failed_csv(first["id"], by=ANA).decode("utf-8-sig").splitlines()
+    assert lines == [
+        "customer_id,file,line,words",
+        "0000002,1,3,no such street",
+        "0000004,1,5,no such street",
+    ]
