@@ -212,6 +212,7 @@ class Parts:
             connections=self.connections,
             budget=self.budget,
             run_files=self.run_files,
+            keys=self.keys,
             open_source=self.open_source,
             client_for=self.client_for,
             activities=ActivityBoard(self.now),

@@ -34,7 +34,8 @@ from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.steps.following import PollTimer, follow_batches
 from ccexport.steps.halving import sending_order
 from ccexport.steps.outcomes import RunTotals, judge_run, repeated_failure
-from ccexport.steps.preparing import prepare_run, restore_run_files
+from ccexport.steps.preparing import prepare_run
+from ccexport.steps.restoring import restore_run_files
 from ccexport.steps.sending import FilesAhead, send_batch
 from ccexport.steps.tools import MAX_IN_FLIGHT, StopAsked, Tools
 from ccexport.store.budget import next_reset
@@ -101,7 +102,7 @@ def _upload_and_confirm(held: Held, tools: Tools) -> None:
     run = tools.runs.check_lease(held)
     if run.state not in (RunState.UPLOADING, RunState.CONFIRMING):
         return
-    restore_run_files(held, run, tools)
+    has_files = restore_run_files(held, run, tools)
     timer = PollTimer(tools.poll_seconds, tools.now())
     with (
         closing(tools.guarded_client(held, run.connection_id or 0)) as client,
@@ -109,7 +110,13 @@ def _upload_and_confirm(held: Held, tools: Tools) -> None:
     ):
         while batches := _open_batches(held, tools):
             with _timed(held, run.state, tools):
-                _one_step(held, run, batches, files, client, timer, tools)
+                if has_files:
+                    _one_step(held, run, batches, files, client, timer, tools)
+                elif any(batch.state is BatchState.SENDING for batch in batches):
+                    sent = [batch for batch in batches if batch.state is not BatchState.PENDING]
+                    _one_step(held, run, sent, files, client, timer, tools)
+                else:
+                    has_files = restore_run_files(held, run, tools)
             run = _stage(held, timer, tools)
 
 

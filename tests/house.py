@@ -126,6 +126,8 @@ class House:
             "CCEXPORT_CC_REQUESTS_PER_SECOND": settings.cc_requests_per_second,
             "CCEXPORT_POLL_SECONDS": settings.poll_seconds,
         }
+        if settings.secret_key:
+            ours["CCEXPORT_SECRET_KEY"] = settings.secret_key.get_secret_value()
         inherited = {key: value for key, value in os.environ.items() if "CCEXPORT" not in key}
         return inherited | {key: str(value) for key, value in ours.items()}
 

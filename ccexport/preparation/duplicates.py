@@ -64,7 +64,7 @@ class DuplicateFinder:
         is_suspect[1:] |= repeats
         is_suspect[:-1] |= repeats
         if self._earlier:
-            is_known = _is_among(hashes, self._hashes)
+            is_known = is_among(hashes, self._hashes)
             is_suspect |= is_known
             self._learn_earlier(np.unique(hashes[is_known]))
         suspects = np.sort(order[is_suspect])
@@ -111,7 +111,7 @@ def _picked(rows: Pieces, numbers: np.ndarray) -> Iterator[pa.RecordBatch]:
         yield rows.take(numbers[start : start + _ROWS_COPIED_AT_ONCE], (_KEY, _EMAIL))
 
 
-def _is_among(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:
+def is_among(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:
     """For each value whether it is one of others that are sorted."""
     if len(ascending) == 0:
         return np.zeros(len(values), dtype=bool)

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ccexport.errors import SetupError
+from ccexport.preparation.columns import rows_where
+from ccexport.preparation.duplicates import is_among, text_hashes
 from ccexport.preparation.files import PlannedBatch, plan_batches, render_file
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
@@ -28,6 +31,7 @@ from ccexport.store.tables import Batch, Run
 
 CONTACTS = "contacts"
 REJECTIONS = "rejections"
+NOBODY = np.empty(0, dtype=np.uint64)
 Prepared = tuple[
     pa.RecordBatch, pa.RecordBatch, int
 ]  # contacts, rejections, contacts with a value cut
@@ -35,32 +39,25 @@ Prepared = tuple[
 
 def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     """Check, read, write the run's files, and record counts and batches in one transaction."""
-    counts, plan = _checked_and_written(held, run, tools)
+    found = write_run_files(held, run, tools)
     tools.reached("files written")
-    tools.batches.store_prepared(held, counts, [_batch(run, planned) for planned in plan])
+    tools.batches.store_prepared(
+        held, found.counts, [new_batch(run, planned) for planned in found.plan], found.addresses
+    )
     tools.reached("batches stored")
 
 
-def restore_run_files(held: Held, run: Run, tools: Tools) -> None:
-    """Prepare again what this machine does not have; each batch's digest proves that it is the same.
+@dataclass(frozen=True)
+class Found:
+    """What preparing found: counts, the files to be, and an encrypted hash of each contact's address, in file order."""
 
-    Raises `SetupError` when the source has changed meanwhile.
-    """
-    if tools.run_files.exists(run.id, CONTACTS):
-        return
-    _, plan = _checked_and_written(held, run, tools)
-    if not _are_as_stored(run, plan, tools):
-        tools.run_files.delete(run.id)
-        raise SetupError(
-            "The run's files are gone and the source has changed since they were made. What was sent stays as it is; "
-            "run the export again for the rest."
-        )
+    counts: PreparedCounts
+    plan: Sequence[PlannedBatch]
+    addresses: bytes
 
 
-def _checked_and_written(
-    held: Held, run: Run, tools: Tools
-) -> tuple[PreparedCounts, list[PlannedBatch]]:
-    """Check what the run relies on, and write its files.
+def write_run_files(held: Held, run: Run, tools: Tools, *, without: np.ndarray = NOBODY) -> Found:
+    """Check what the run relies on, and write its files; `without`: hashes of addresses that are left out, ascending.
 
     Constant Contact is asked before the run's turn to prepare: one that does not answer holds up no other run.
     """
@@ -70,11 +67,12 @@ def _checked_and_written(
         types = check_target(run, connection, mapping, client)
     if run.retry_of is not None:
         with tools.turn_to_prepare():
-            return _write_run_files(run, _retried(run, run.retry_of, tools), tools)
+            return _write(run, _but(without, _retried(run, run.retry_of, tools)), tools)
     with tools.turn_to_prepare(), tools.open_source() as source:
         check_source(run, mapping, source)
         rows = prepared_rows(source, run.segments, mapping, types)
-        return _write_run_files(run, (split(batch, mapping.fields) for batch in rows), tools)
+        pieces = (split(batch, mapping.fields) for batch in rows)
+        return _write(run, _but(without, pieces), tools)
 
 
 def _retried(run: Run, parent_id: int, tools: Tools) -> Iterator[Prepared]:
@@ -90,18 +88,13 @@ def _retried(run: Run, parent_id: int, tools: Tools) -> Iterator[Prepared]:
     return ((batch, nobody, 0) for batch in contacts)
 
 
-def _are_as_stored(run: Run, plan: Sequence[PlannedBatch], tools: Tools) -> bool:
-    """Whether the run's files, just made anew, hold what each of its batches says.
-
-    A batch that is not as planned, as those that were halved, is made from its rows and compared.
-    """
-    planned = {(batch.first_row, batch.rows): batch.digest for batch in plan}
-    batches = tools.batches.of_run(run.id)
-    return sum(batch.rows for batch in batches) == sum(batch.rows for batch in plan) and all(
-        batch.digest == planned.get((batch.first_row, batch.rows), "")
-        or batch.digest == file_of(run, batch.first_row, batch.rows, tools)[1]
-        for batch in batches
-    )
+def _but(without: np.ndarray, pieces: Iterable[Prepared]) -> Iterator[Prepared]:
+    """The pieces without the contacts of these addresses."""
+    for contacts, rejected, truncated in pieces:
+        if len(without) and contacts.num_rows:
+            stays = ~is_among(text_hashes(contacts.column("email")), without)
+            contacts = rows_where(contacts, stays)
+        yield contacts, rejected, truncated
 
 
 def file_of(run: Run, first_row: int, rows: int, tools: Tools) -> tuple[bytes, str]:
@@ -122,6 +115,7 @@ class _Tally:
     prepared: int = 0
     truncated: int = 0
     rejections: Counter[str] = field(default_factory=Counter)
+    addresses: list[bytes] = field(default_factory=list)
 
     def add(self, contacts: pa.RecordBatch, rejected: pa.RecordBatch, truncated: int) -> None:
         self.read += contacts.num_rows + rejected.num_rows
@@ -131,9 +125,7 @@ class _Tally:
             self.rejections[row["values"]] += row["counts"]
 
 
-def _write_run_files(
-    run: Run, pieces: Iterable[Prepared], tools: Tools
-) -> tuple[PreparedCounts, list[PlannedBatch]]:
+def _write(run: Run, pieces: Iterable[Prepared], tools: Tools) -> Found:
     tally = _Tally()
     fields = mapping_of(run).fields
     with (
@@ -143,7 +135,7 @@ def _write_run_files(
         kept = _written(pieces, tally, contacts, rejections, tools.max_profiles)
         plan = list(plan_batches(kept, fields))
     counts = PreparedCounts(tally.read, tally.prepared, tally.truncated, dict(tally.rejections))
-    return counts, plan
+    return Found(counts, plan, tools.keys.encrypt(b"".join(tally.addresses)))
 
 
 def _written(
@@ -163,6 +155,7 @@ def _written(
             )
         contacts.write(kept)
         rejections.write(rejected)
+        tally.addresses.append(text_hashes(kept.column("email")).tobytes())
         yield kept
 
 
@@ -171,14 +164,16 @@ def new_file_name(run: Run, number: int) -> str:
     return f"ccexport-run{run.id}-{number:04}-{uuid.uuid4().hex[:12]}.csv"
 
 
-def _batch(run: Run, planned: PlannedBatch) -> Batch:
+def new_batch(run: Run, planned: PlannedBatch, *, after: int = 0) -> Batch:
+    """A planned file as it is stored; `after`: the highest number the run has given so far."""
+    number = after + planned.number
     return Batch(
         run_id=run.id,
-        number=planned.number,
+        number=number,
         first_row=planned.first_row,
         rows=planned.rows,
         bytes=planned.bytes,
         digest=planned.digest,
-        file_name=new_file_name(run, planned.number),
+        file_name=new_file_name(run, number),
         state=BatchState.PENDING,
     )

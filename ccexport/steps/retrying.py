@@ -33,14 +33,16 @@ def failed_rows(batches: Iterable[Batch], named: Iterable[tuple[Batch, FailedRow
     named = list(named)
     found = Counter(batch.number for batch, _ in named)
     for batch in batches:
-        if batch.state is BatchState.FAILED:
+        if batch.first_row < 0:  # the run was prepared again without its rows
+            unnamed += batch.failed_rows
+        elif batch.state is BatchState.FAILED:
             ranges.append((batch.first_row, batch.rows))
         elif batch.state is BatchState.COMPLETED:
             unnamed += max(0, batch.failed_rows - found[batch.number])
     ranges += [
         (batch.first_row + row.row, 1)
         for batch, row in named
-        if batch.state is BatchState.COMPLETED
+        if batch.state is BatchState.COMPLETED and batch.first_row >= 0
     ]
     return FailedRows(tuple(sorted(ranges)), unnamed)
 

@@ -16,6 +16,7 @@ from ccexport.segments.source import Source
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
+from ccexport.store.keys import Keys
 from ccexport.store.run_files import RunFiles
 from ccexport.store.runs import Held, RunStore
 
@@ -40,6 +41,7 @@ class Tools:
     connections: ConnectionStore
     budget: BudgetStore
     run_files: RunFiles
+    keys: Keys
     open_source: Callable[[], Source]
     client_for: Callable[
         [int, Callable[[], None]], Client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from ccexport.clock import Now, utc_now
 from ccexport.states import BATCH_MOVES, BatchState, RunState
 from ccexport.store.engine import reading, writing
 from ccexport.store.runs import Held, LeaseLost
-from ccexport.store.tables import Batch, FailedRow, Run, RunEvent
+from ccexport.store.tables import Batch, FailedRow, Run, RunAddresses, RunEvent
 
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 
@@ -71,22 +71,67 @@ class BatchStore:
                 )
             )
 
-    def store_prepared(self, held: Held, counts: PreparedCounts, batches: Sequence[Batch]) -> None:
-        """The outcome of preparing, in one transaction: counts, batches, and the run in `uploading`."""
+    def store_prepared(
+        self, held: Held, counts: PreparedCounts, batches: Sequence[Batch], addresses: bytes = b""
+    ) -> None:
+        """The outcome of preparing, in one transaction: counts, batches, and the run in `uploading`.
+
+        `addresses`: encrypted hashes of the contacts' addresses, in the order of the rows.
+        """
         with writing(self._engine) as session:
             run = _locked(session, held)
             if run.state is not RunState.PREPARING:
                 raise LeaseLost(f"run {held.run_id}")
             session.exec(delete(Batch).where(col(Batch.run_id) == held.run_id))
             session.add_all(batches)
-            run.read_count, run.prepared_count = counts.read, counts.prepared
-            run.rejected_count = counts.read - counts.prepared
-            run.truncated_count, run.rejections = counts.truncated, dict(counts.rejections)
+            session.merge(RunAddresses(run_id=held.run_id, rows=addresses, staying=b""))
+            _count(run, counts)
             run.state = RunState.UPLOADING
             session.add(run)
-            files = "1 file" if len(batches) == 1 else f"{len(batches):,} files"
-            detail = f"{counts.prepared:,} contacts in {files}"
+            detail = f"{counts.prepared:,} contacts in {_files(len(batches))}"
             session.add(self._event(held, RunState.UPLOADING.value, detail, None))
+
+    def store_prepared_again(
+        self,
+        held: Held,
+        counts: PreparedCounts,
+        batches: Sequence[Batch],
+        addresses: bytes,
+        *,
+        staying: bytes,
+        given_up: Collection[int],
+    ) -> None:
+        """The outcome of preparing the rest of a run anew: new batches instead of those that are given up.
+
+        `staying`: encrypted hashes of all addresses in the batches that stay; these lose their rows.
+        """
+        with writing(self._engine) as session:
+            run = _locked(session, held)
+            found = session.exec(select(Batch).where(Batch.run_id == held.run_id)).all()
+            pending = {batch.id for batch in found if batch.state is BatchState.PENDING}
+            if pending != set(given_up):
+                raise LeaseLost(f"run {held.run_id}")
+            stay = [batch for batch in found if batch.id not in pending]
+            for batch in stay:
+                batch.first_row = -batch.rows
+                session.add(batch)
+            session.exec(delete(Batch).where(col(Batch.id).in_(pending)))
+            session.add_all(batches)
+            session.merge(RunAddresses(run_id=held.run_id, rows=addresses, staying=staying))
+            _count(run, counts, sent_before=sum(batch.rows for batch in stay))
+            session.add(run)
+            detail = (
+                f"its files were gone and the source has changed since: {_files(len(stay))} stay as sent, "
+                f"{counts.prepared:,} contacts in {_files(len(batches))} are prepared anew"
+            )
+            session.add(self._event(held, "prepared again", detail, None))
+
+    def addresses(self, run_id: int) -> RunAddresses:
+        """What is kept of the addresses of a live run, encrypted."""
+        with reading(self._engine) as session:
+            return session.get(RunAddresses, run_id) or RunAddresses(
+                run_id=run_id, rows=b"", staying=b""
+            )
 
     def move(self, held: Held, batch: Batch, to: BatchState, **values: Any) -> Batch:
         """One legal move of a batch by the run's worker; the run's totals follow in the same transaction.
@@ -226,6 +271,17 @@ def _failed_as_refused(batch: Batch, words: str, now: datetime) -> dict[str, Any
         "failed_rows": batch.rows,
         "finished_at": now,
     }
+
+
+def _count(run: Run, counts: PreparedCounts, *, sent_before: int = 0) -> None:
+    run.read_count = counts.read + sent_before
+    run.prepared_count = counts.prepared + sent_before
+    run.rejected_count = counts.read - counts.prepared
+    run.truncated_count, run.rejections = counts.truncated, dict(counts.rejections)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _locked(session: Session, held: Held) -> Run:

@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Engine, func
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, select, update
+from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import CcexportError, Conflict, NotFound
 from ccexport.states import RUN_MOVES, RunState, WaitingFor
 from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Run, RunEvent
+from ccexport.store.tables import Run, RunAddresses, RunEvent
 
 LEASE = timedelta(
     seconds=60
@@ -346,6 +346,8 @@ class RunStore:
             )
             if not changed.rowcount:
                 raise LeaseLost(f"run {held.run_id}")
+            if to.is_final:
+                session.exec(delete(RunAddresses).where(col(RunAddresses.run_id) == held.run_id))
             _add_event(session, held.run_id, self._now(), held.worker, to.value, detail)
         return self.get(held.run_id)
 

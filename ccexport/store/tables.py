@@ -259,7 +259,7 @@ class Batch(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True)  # given by the database
     run_id: int = Field(sa_column=_parent("run", on_delete="CASCADE"))
     number: int
-    first_row: int
+    first_row: int  # below 0: of an earlier preparation, its rows are in no file
     rows: int
     bytes: int
     digest: str  # SHA-256 of the file: prepared again, it must be the same
@@ -277,6 +277,18 @@ class Batch(SQLModel, table=True):
     unsubscribed_count: int | None = None
     failed_rows: int = 0  # by our judgement of the counters
     errors: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+
+
+class RunAddresses(SQLModel, table=True):
+    """Encrypted hashes of the addresses a live run sends: without its files they tell who was sent already."""
+
+    __tablename__ = "run_addresses"
+
+    run_id: int = Field(sa_column=_parent("run", on_delete="CASCADE", primary=True))
+    rows: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # in the order of the rows
+    staying: bytes = Field(
+        sa_column=Column(LargeBinary, nullable=False)
+    )  # of batches of an earlier preparation
 
 
 class FailedRow(SQLModel, table=True):
