@@ -34,9 +34,11 @@ with page.errors_shown():
         st.info(
             "There is no export yet. Add one: choose a list and segments, and see what it would send."
         )
-        widgets.add_button()
+        if may_change:
+            widgets.add_button()
     else:
         st.info(
             "There is no connection yet. Add one first: sign in at Constant Contact; then add an export over it."
         )
-        link("connections", "Go to Connections", icon=":material/link:")
+        if user.role is Role.ADMINISTRATOR:
+            link("connections", "Go to Connections", icon=":material/link:")
