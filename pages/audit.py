@@ -12,8 +12,8 @@ from ccexport.ui.format import counted
 
 user = page.begin("Audit", role=Role.ADMINISTRATOR)
 st.caption(
-    f"Every change, refusal and sign-in, kept for {page.parts().settings.audit_days:,} days. As JSON lines: "
-    "`python -m ccexport audit export`"
+    f"Every change, refusal and sign-in, kept for {page.parts().settings.audit_days:,} days. "
+    "The command audit export prints it as JSON lines."
 )
 
 with page.errors_shown():
