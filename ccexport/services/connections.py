@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ccexport.assembly import Parts
@@ -24,6 +25,9 @@ from ccexport.store.tables import Connection
 NEEDED_PRIVILEGES = ("contacts:read", "contacts:write", "contacts:lists:read")
 MAX_NAME_CHARACTERS = 200
 
+SIGN_IN_DAYS = 180  # that a sign-in lives unused (vendor support)
+IDLE_DAYS = 150  # after which somebody is told
+
 
 @dataclass(frozen=True)
 class CheckedConnection:
@@ -32,6 +36,11 @@ class CheckedConnection:
     organization: str
     lists: int
     missing_privileges: tuple[str, ...]
+
+
+def is_idle(view: ConnectionView, now: datetime) -> bool:
+    """Whether a sign-in that still works has been unused for so long that it will end unless it is used."""
+    return not view.connection.needs_sign_in and view.unused_days(now) >= IDLE_DAYS
 
 
 class Connections:

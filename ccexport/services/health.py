@@ -6,7 +6,7 @@ import difflib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,9 +17,11 @@ from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import CcexportError
 from ccexport.processes import is_dead
+from ccexport.services.connections import SIGN_IN_DAYS, is_idle
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 from ccexport.states import RunState
 from ccexport.store.backups import BackupStore
+from ccexport.store.connections import ConnectionView
 from ccexport.store.tables import Run
 
 MIN_FREE_BYTES = 1_000_000_000  # a run of a million profiles writes about a tenth of that
@@ -189,11 +191,11 @@ def _backups(parts: Parts) -> str:
 def _connections(parts: Parts) -> Iterator[Finding]:
     """Ask Constant Contact about each sign-in, and compare clocks with the first answer."""
     try:
-        connections = [view.connection for view in parts.connections.views()]
+        views = parts.connections.views()
     except CcexportError:
-        connections = []  # the store's own finding says it
+        views = []  # the store's own finding says it
     offset: float | None = None
-    for connection in connections:
+    for connection in (view.connection for view in views):
         subject = f'connection "{connection.name}"'
         try:
             with closing(parts.client_for(connection.id)) as client:
@@ -203,7 +205,19 @@ def _connections(parts: Parts) -> Iterator[Finding]:
             yield Finding(subject, False, str(error))
         else:
             yield Finding(subject, True, f"signed in to {organization}")
+    yield from _idle(parts, [view for view in views if is_idle(view, parts.now())])
     yield _clock(parts, offset)
+
+
+def _idle(parts: Parts, idle: Sequence[ConnectionView]) -> Iterator[Finding]:
+    """Sign-ins that were about to end for want of use, as they were before they were asked about."""
+    for view in idle:
+        days, name = view.unused_days(parts.now()), view.connection.name
+        text = (
+            f"had not been used for {days} days; unused for {SIGN_IN_DAYS} it ends. Asking about it just now renews it "
+            "where Constant Contact answers; run an export over it, or remove it"
+        )
+        yield Finding(f'sign-in of "{name}"', False, text)
 
 
 def _clock(parts: Parts, offset: float | None) -> Finding:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ccexport.assembly import Parts
+from ccexport.services.connections import is_idle
 from ccexport.services.progress import Progress, RunProgress
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.budget import DayBudget
@@ -31,6 +32,7 @@ class ToDo:
     """What goes on only after a person did something."""
 
     sign_ins: tuple[ConnectionView, ...]
+    idle: tuple[ConnectionView, ...]  # sign-ins that will end for want of use
     waiting_for_sign_in: int  # runs
     approvals: tuple[Run, ...]
     failing: tuple[Run, ...]  # the last run of each of these exports did not end well
@@ -41,7 +43,12 @@ class ToDo:
     @property
     def is_empty(self) -> bool:
         return not (
-            self.sign_ins or self.approvals or self.failing or self.detached or self.refresh_error
+            self.sign_ins
+            or self.idle
+            or self.approvals
+            or self.failing
+            or self.detached
+            or self.refresh_error
         )
 
 
@@ -100,6 +107,7 @@ class Overview:
         last = self._parts.refreshes.latest(1)
         return ToDo(
             sign_ins=tuple(view for view in views if view.connection.needs_sign_in),
+            idle=tuple(view for view in views if is_idle(view, self._parts.now())),
             waiting_for_sign_in=sum(run.waiting_for is WaitingFor.SIGN_IN for run in waiting),
             approvals=tuple(run for run in waiting if run.waiting_for is WaitingFor.APPROVAL),
             failing=tuple(failing),

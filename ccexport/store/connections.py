@@ -12,7 +12,7 @@ from sqlmodel import Session, col, delete, func, select
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Connection, Consent, Export, Run
+from ccexport.store.tables import Connection, Consent, Export, Run, Token
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,11 @@ class ConnectionView:
     agreed_by: str | None
     agreed_at: datetime | None
     exports: int
+    renewed_at: datetime | None = None  # since when its present refresh token lives
+
+    def unused_days(self, now: datetime) -> int:
+        """Days since its sign-in was last renewed, which every use after a day does."""
+        return 0 if self.renewed_at is None else max(0, (now - self.renewed_at).days)
 
 
 class ConnectionStore:
@@ -67,8 +72,12 @@ class ConnectionStore:
                 consent.connection_id: consent
                 for consent in session.exec(select(Consent).order_by(col(Consent.id)))
             }
+            renewed = dict(session.exec(select(Token.connection_id, Token.issued_at)).all())
             rows = session.exec(select(Connection).order_by(col(Connection.name_key))).all()
-        return [_view(row, consents.get(row.id), counts.get(row.id, 0)) for row in rows]
+        return [
+            _view(row, consents.get(row.id), counts.get(row.id, 0), renewed.get(row.id))
+            for row in rows
+        ]
 
     def add(self, connection: Connection, *, agreed_by: str, text_version: str) -> Connection:
         """Store a connection with its consent. Raises `Conflict` when the name is taken."""
@@ -158,10 +167,12 @@ class ConnectionStore:
         )
 
 
-def _view(row: Connection, consent: Consent | None, exports: int) -> ConnectionView:
+def _view(
+    row: Connection, consent: Consent | None, exports: int, renewed_at: datetime | None
+) -> ConnectionView:
     if consent is None:
-        return ConnectionView(row, None, None, exports)
-    return ConnectionView(row, consent.agreed_by, consent.agreed_at, exports)
+        return ConnectionView(row, None, None, exports, renewed_at)
+    return ConnectionView(row, consent.agreed_by, consent.agreed_at, exports, renewed_at)
 
 
 def _set_needs_sign_in(session: Session, connection_id: int | None, *, needed: bool) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ccexport.clock import utc_now
 from ccexport.services.access import Person
+from ccexport.services.connections import SIGN_IN_DAYS
 from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
 from ccexport.services.permission import may_somewhere
 from ccexport.services.progress import RunProgress, headline
@@ -88,6 +89,15 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
                 width="stretch",
             )
             link("connections", "Sign in again", icon=":material/login:")
+    for view in todo.idle:
+        name, days = plain(short(view.connection.name)), view.unused_days(utc_now())
+        with _item():
+            st.markdown(
+                f":material/key: The sign-in of “{name}” has not been used for {days} days; unused for "
+                f"{SIGN_IN_DAYS} it ends. Run an export over it, or test it.",
+                width="stretch",
+            )
+            link("connections", "Test it", icon=":material/login:")
     for run in todo.approvals:
         with _item():
             st.markdown(_about(run, "waits for an approval"), width="stretch")

@@ -13,6 +13,7 @@ from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.engine import writing
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
+from ccexport.store.tokens import TokenStore
 from tests.pages.conftest import OpenPage, texts
 from tests.pages.test_run import HOSTILE, add_batch, add_run, has_button
 
@@ -94,6 +95,16 @@ def test_a_lost_sign_in_leads_to_connections(
     shown = texts(open_page("home"))
     assert "no longer accepts the sign-in of “Marketing”. 1 run waits for it." in shown
     assert "[Sign in again](/connections)" in shown
+
+
+def test_a_sign_in_that_will_end_for_want_of_use_is_shown(
+    parts: Parts, open_page: OpenPage, connection: Connection
+) -> None:
+    tokens = TokenStore(parts.engine, parts.keys, lambda: parts.now() - timedelta(days=155))
+    tokens.write(connection.id, b"{}", parts.now())
+    shown = texts(open_page("home"))
+    assert "sign-in of “Marketing” has not been used for 155 days; unused for 180 it ends" in shown
+    assert "[Test it](/connections)" in shown
 
 
 def test_a_failed_run_says_why_and_can_be_run_again(
