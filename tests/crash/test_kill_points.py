@@ -8,6 +8,7 @@ import pytest
 
 from tests.crash.conftest import CrashHouse
 from tests.crash.killed_worker import KILLED, Doom, commits_of
+from tests.house import check_sums
 
 POINTS = [
     Doom("at", name, count)
@@ -27,6 +28,7 @@ POINTS = [
 # every commit of a run from its claim to its end, with a sign-in that has to be renewed and a file that is lost once
 COMMITS = [
     "WorkerStore.started",
+    "AuditStore.delete_older_than",
     "RunStore.claim",
     "RunStore.move preparing",
     "TokenStore.take_lease",
@@ -42,7 +44,7 @@ COMMITS = [
     "BatchStore.move pending",
     "RunStore.move confirming",
     "RunStore.move uploading",
-    "BatchStore.move completed",
+    "BatchStore.end",
     "RunStore.made_progress",
     "RunStore.finish succeeded",
     "WorkerStore.stopped",
@@ -85,3 +87,30 @@ def test_every_commit_of_a_run_has_its_kill(crash_house: Callable[..., CrashHous
     made = commits_of(crash.house.work)
     crash.check(run_id, crash.house.document(run_id))
     assert set(made) - ON_A_SLOW_MACHINE == set(COMMITS)
+
+
+@pytest.mark.parametrize(
+    "doom",
+    [
+        Doom("before", "BatchStore.refused"),
+        Doom("after", "BatchStore.refused"),
+        Doom("before", "BatchStore.refused", 2),
+        Doom("before", "BatchStore.end"),
+    ],
+    ids=str,
+)
+def test_a_run_killed_while_it_halves_a_refused_file_finds_the_row_and_sends_nobody_twice(
+    crash_house: Callable[..., CrashHouse], doom: Doom
+) -> None:
+    bad = "person3@example.com"
+    refuse = {"on": "contactsCSVImport", "do": "refuse_file", "times": -1, "containing": [bad]}
+    crash = crash_house(faults=[refuse])
+    run_id = crash.house.queue()
+    assert crash.work_in_process(doom) == KILLED, crash.said()
+    document = crash.finish(run_id)
+    check_sums(document)
+    assert (document["state"], document["counts"]["failed"]) == ("completed_with_errors", 1)
+    everybody = {profile["EMail"] for profile in crash.profiles}
+    assert set(crash.house.members()) == everybody - {bad}
+    taken = [each for each in crash.house.requests("contactsCSVImport") if each["activity_id"]]
+    assert sum(each["rows"] for each in taken) == len(everybody) - 1
