@@ -10,6 +10,7 @@
     │   ├── NotFound          nothing of that name
     │   ├── Conflict          the name is taken, or somebody was faster
     │   ├── NotAllowed        the person's role does not reach; the message says who may
+    │   ├── NeedsAdministrator   an administrator has to act for a connection; its runs wait until then
     │   └── ConstantContactRefused   a request was refused for good (most 4xx)
     │       ├── NotConnected         the sign-in is no longer accepted
     │       ├── AccessDenied         privilege or scope missing, or the application deactivated
@@ -70,6 +71,10 @@ class Conflict(SetupError):
 
 class NotAllowed(SetupError):
     """The person's role does not reach. The message says who may."""
+
+
+class NeedsAdministrator(SetupError):
+    """An administrator has to act for a connection. Its runs wait and go on by themselves afterwards."""
 
 
 class ConstantContactRefused(SetupError):

@@ -21,6 +21,7 @@ from ccexport.constantcontact.client import Client
 from ccexport.errors import (
     AccessDenied,
     ApplicationRefused,
+    NeedsAdministrator,
     NotConnected,
     QueueFull,
     QuotaExceeded,
@@ -31,13 +32,14 @@ from ccexport.errors import (
 )
 from ccexport.redaction import with_their_words
 from ccexport.states import BatchState, RunState, WaitingFor
+from ccexport.steps.clearance import missing_consent, missing_export_user
 from ccexport.steps.following import PollTimer, follow_batches
 from ccexport.steps.halving import sending_order
 from ccexport.steps.outcomes import RunTotals, judge_run, repeated_failure
 from ccexport.steps.preparing import prepare_run
 from ccexport.steps.restoring import restore_run_files
 from ccexport.steps.sending import FilesAhead, send_batch
-from ccexport.steps.tools import MAX_IN_FLIGHT, StopAsked, Tools
+from ccexport.steps.tools import MAX_IN_FLIGHT, ConnectionRemoved, StopAsked, Tools
 from ccexport.store.budget import next_reset
 from ccexport.store.runs import Held, LeaseLost, Wait
 from ccexport.store.tables import Batch, Run
@@ -63,7 +65,11 @@ def execute_run(held: Held, tools: Tools) -> None:
     Raises `StoreError` where the store takes nothing: whoever called lets the run go once it does again.
     """
     try:
-        _go(held, tools)
+        with _removal_recognized(held, tools):
+            _go(held, tools)
+    except ConnectionRemoved:
+        tools.runs.end_without_connection(held)
+        log.info("run %d: its connection was removed", held.run_id)
     except StopAsked:
         tools.runs.release(held)
         log.info("run %d: let go", held.run_id)
@@ -71,6 +77,9 @@ def execute_run(held: Held, tools: Tools) -> None:
         log.warning("run %d: another worker has it, or it ended", held.run_id)
     except StoreError as error:  # raised once more where not even the waiting can be written
         _wait_or_cancel(held, _why(error, held, tools), tools)
+    except NeedsAdministrator as error:
+        _wait_or_cancel(held, Wait(WaitingFor.APPROVAL, None, str(error)), tools)
+        _wake_if_cleared(held, tools)
     except (RetryableError, NotConnected) as error:
         _wait_or_cancel(held, _why(error, held, tools), tools)
     except (AccessDenied, ApplicationRefused) as error:
@@ -84,7 +93,7 @@ def execute_run(held: Held, tools: Tools) -> None:
 
 
 def _go(held: Held, tools: Tools) -> None:
-    run = tools.runs.check_lease(held)
+    run = tools.check_connected(held)
     if run.state is RunState.WAITING:
         run = tools.runs.resume(held)
     if run.state is RunState.QUEUED and not run.cancel_requested_by:
@@ -121,11 +130,11 @@ def _upload_and_confirm(held: Held, tools: Tools) -> None:
 
 
 def _open_batches(held: Held, tools: Tools) -> list[Batch]:
-    run = tools.runs.check_lease(held)
+    run = tools.check_connected(held)
     batches = tools.batches.of_run(held.run_id)
     if (words := repeated_failure(batches)) and run.stop_reason is None:
         tools.runs.stop(held, words)
-        run = tools.runs.check_lease(held)
+        run = tools.check_connected(held)
     if run.cancel_requested_by or run.stop_reason:
         _give_up_pending(held, run, tools)
         batches = tools.batches.of_run(held.run_id)
@@ -152,7 +161,7 @@ def _one_step(
     pending = [batch for batch in batches if batch.state is BatchState.PENDING]
     pending.sort(key=sending_order)
     in_flight = len(batches) - len(pending)
-    may_send = bool(pending) and in_flight < MAX_IN_FLIGHT
+    may_send = in_flight < MAX_IN_FLIGHT and _may_send(run, pending, in_flight, tools)
     if may_send and (not in_flight or timer.seconds_left(tools.now()) > 0):
         content = files.content(pending[0], pending[1] if len(pending) > 1 else None)
         send_batch(held, run, pending[0], content, client, tools)
@@ -164,6 +173,16 @@ def _one_step(
     timer.looked(tools.now(), ended_after_seconds)
     if ended_after_seconds is not None and run.waits:
         tools.runs.made_progress(held)
+
+
+def _may_send(run: Run, pending: list[Batch], in_flight: int, tools: Tools) -> bool:
+    """Whether the next file may go. Without an export user none does; the run waits once nothing is under way."""
+    if not pending:
+        return False
+    words = missing_export_user(tools.connections.view(run.connection_id or 0))
+    if words and not in_flight:
+        raise NeedsAdministrator(words)
+    return not words
 
 
 def _stage(held: Held, timer: PollTimer, tools: Tools) -> Run:
@@ -179,7 +198,7 @@ def _stage(held: Held, timer: PollTimer, tools: Tools) -> Run:
 
 
 def _finish(held: Held, tools: Tools) -> None:
-    run = tools.runs.check_lease(held)
+    run = tools.check_connected(held)
     if run.cancel_requested_by or run.stop_reason:
         _give_up_pending(held, run, tools)
     batches = tools.batches.of_run(held.run_id)
@@ -262,11 +281,34 @@ def _wait_or_cancel(held: Held, wait: Wait, tools: Tools) -> None:
     log.info("run %d waits for %s: %s", held.run_id, wait.reason, wait.detail)
 
 
+def _wake_if_cleared(held: Held, tools: Tools) -> None:
+    """Whoever stepped in before the waiting was written found no run to wake."""
+    run = tools.runs.get(held.run_id)
+    if run.connection_id is None:
+        return
+    view = tools.connections.view(run.connection_id)
+    if not (missing_export_user(view) or missing_consent(view, tools.consent_version)):
+        tools.runs.wake(held.run_id)
+
+
 def _our_fault(number: str) -> str:
     return (
         f"ccexport made an error of its own (number {number}). The worker's log has the details; "
         "what was sent is kept. Run the export again."
     )
+
+
+@contextmanager
+def _removal_recognized(held: Held, tools: Tools) -> Iterator[None]:
+    """Whatever a step fails with once its connection is gone, that is why. Raises `ConnectionRemoved` then."""
+    try:
+        yield
+    except (ConnectionRemoved, StopAsked, LeaseLost, StoreError):
+        raise
+    except Exception as error:
+        if tools.runs.get(held.run_id).connection_id is None:
+            raise ConnectionRemoved(f"run {held.run_id}") from error
+        raise
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class WaitingFor(StrEnum):
 
     QUOTA = "quota"  # the day's API budget; resets at 00:00 UTC
     SIGN_IN = "sign_in"  # a person has to sign in at Constant Contact again
-    APPROVAL = "approval"  # a person has to approve an unusually large change
+    APPROVAL = "approval"  # an administrator has to agree, or to lend his right, before it goes on
     QUEUE = "queue"  # the account's queue of 1,000 activities is full
     SERVICE = "service"  # Constant Contact does not answer, or answers with its own errors
 

@@ -17,6 +17,7 @@ may_change = user.role is not Role.VIEWER
 with page.errors_shown():
     exports = widgets.all_exports()
     widgets.say_what_happened()
+    widgets.say_what_waits()
     if exports:
         if may_change:
             widgets.add_button()

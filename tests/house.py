@@ -146,8 +146,9 @@ class House:
         segments: Sequence[str] = ("All",),
         mapping: Sequence[str] = MAPPING,
         list_id: str = LIST_ID,
+        connection: str = "Marketing",
     ) -> None:
-        draft = ExportDraft(name, "Marketing", list_id, segments, parse_mapping(mapping))
+        draft = ExportDraft(name, connection, list_id, segments, parse_mapping(mapping))
         Exports(self.parts).add(draft, by=ANA)
 
     def queue(self, name: str = "Newsletter") -> int:

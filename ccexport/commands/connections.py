@@ -1,12 +1,12 @@
-"""`connections …`: sign in at Constant Contact, list, check, remove."""
+"""`connections …`: sign in at Constant Contact, list, check, share, agree, lend one's right, remove."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
-from ccexport.assembly import Parts
 from ccexport.commands.callback import CallbackServer
 from ccexport.commands.console import (
     Json,
@@ -20,10 +20,21 @@ from ccexport.commands.console import (
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
 from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections, check_name, connection_document
+from ccexport.services.connections import (
+    GRANT_REMAINS,
+    Connections,
+    check_name,
+    connection_document,
+)
 from ccexport.services.consent import CONSENT_TEXT
 
 app = typer.Typer(help="Constant Contact accounts that exports may use.")
+Agree = Annotated[
+    bool,
+    typer.Option(
+        "--agree", help="You agree to the transfer of data; without it the text is printed."
+    ),
+]
 ConnectionName = Annotated[str, typer.Argument(metavar="NAME", help="The connection's name.")]
 
 
@@ -31,12 +42,7 @@ ConnectionName = Annotated[str, typer.Argument(metavar="NAME", help="The connect
 def add(
     ctx: typer.Context,
     name: ConnectionName,
-    agree: Annotated[
-        bool,
-        typer.Option(
-            "--agree", help="You agree to the transfer of data; without it the text is printed."
-        ),
-    ] = False,
+    agree: Agree = False,
     contributors: Annotated[
         bool,
         typer.Option("--contributors", help="Let contributors use it, not administrators alone."),
@@ -53,8 +59,7 @@ def add(
 
     Register http://localhost:PORT/callback as a redirect address of the application at Constant Contact first.
     """
-    if not agree:
-        raise UsageError(f"{CONSENT_TEXT} To agree, repeat the command with --agree.")
+    _check_agreed(agree)
     connections = Connections(ctx.obj)
     name = check_name(name, "connection")
     with CallbackServer(callback_port) as server:
@@ -81,15 +86,25 @@ def list_connections(ctx: typer.Context, as_json: Json = False) -> None:
         print_json(documents)
         return
     print_table(
-        ["name", "organization", "state", "contributors", "agreed by", "agreed at", "exports"],
+        [
+            "name",
+            "organization",
+            "state",
+            "contributors",
+            "agreed by",
+            "agreed at",
+            "export user",
+            "exports",
+        ],
         [
             [
                 each["name"],
                 each["organization"],
-                each["state"].replace("_", " "),
+                _state(each),
                 each["contributors"],
                 each["agreed_by"],
                 shown_time(each["agreed_at"]),
+                each["export_user"],
                 each["exports"],
             ]
             for each in documents
@@ -128,13 +143,59 @@ def check(ctx: typer.Context, name: ConnectionName) -> None:
 
 
 @app.command()
-def remove(ctx: typer.Context, name: ConnectionName) -> None:
-    """Remove it with its sign-in; its exports stay, detached, until given another connection."""
-    parts: Parts = ctx.obj
-    exports = Connections(parts).remove(name, by=local_administrator())
-    verb = "is" if exports == 1 else "are"
-    kept = f" {counted(exports, 'export')} {verb} detached now." if exports else ""
-    say(
-        f'"{name}" is removed and its sign-in destroyed.{kept} Also remove the application\'s access in your '
-        "Constant Contact account: only that ends the grant itself."
-    )
+def share(
+    ctx: typer.Context,
+    name: ConnectionName,
+    administrators: Annotated[
+        bool, typer.Option("--administrators", help="Administrators alone again.")
+    ] = False,
+) -> None:
+    """Let contributors set up and run exports over it; nobody is shown its sign-in."""
+    Connections(ctx.obj).share(name, contributors=not administrators, by=local_administrator())
+    who = "Administrators alone" if administrators else "Contributors and administrators"
+    say(f'{who} may use "{name}" from now on.')
+
+
+@app.command()
+def agree(ctx: typer.Context, name: ConnectionName, agree: Agree = False) -> None:
+    """Agree again after the text has changed; runs that waited for it go on. Nobody has to sign in for it."""
+    _check_agreed(agree)
+    Connections(ctx.obj).agree(name, by=local_administrator())
+    say(f'You agreed for "{name}". Runs that waited for it go on.')
+
+
+@app.command("export-user")
+def export_user(ctx: typer.Context, name: ConnectionName) -> None:
+    """Have its runs read the source by your right from now on; those that waited for that go on."""
+    by = local_administrator()
+    Connections(ctx.obj).become_export_user(name, by=by)
+    say(f'{by.name} is the export user of "{name}" now. Runs that waited for one go on.')
+
+
+@app.command()
+def remove(
+    ctx: typer.Context,
+    name: ConnectionName,
+    exports_too: Annotated[
+        bool,
+        typer.Option(
+            "--exports-too", help="Remove its exports with it; otherwise they stay, detached."
+        ),
+    ] = False,
+) -> None:
+    """Remove it with its sign-in, at any time: live runs are stopped. Its exports stay, detached."""
+    removed = Connections(ctx.obj).remove(name, by=local_administrator(), exports_too=exports_too)
+    words = (f'"{name}" is removed and its sign-in destroyed.', removed.in_words(), GRANT_REMAINS)
+    say(" ".join(filter(None, words)))
+
+
+def _check_agreed(agreed: bool) -> None:
+    if not agreed:
+        raise UsageError(f"{CONSENT_TEXT} To agree, repeat the command with --agree.")
+
+
+def _state(document: Mapping[str, Any]) -> str:
+    """As the table says it: "connected, waits for consent"."""
+    state = str(document["state"]).replace("_", " ")
+    missing = " and ".join(what.replace("_", " ") for what in document["waits_for"])
+    return f"{state}, waits for {missing}" if missing else state

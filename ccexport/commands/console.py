@@ -126,6 +126,8 @@ def describe(run: Mapping[str, Any]) -> str:
     if run["state"] == "waiting":
         until = f" until {run['waiting_until'][:19]}Z" if run["waiting_until"] else ""
         line += f" for {run['waiting_for'].replace('_', ' ')}{until}"
+        if run["waiting_for"] == "approval" and run.get("waiting_why"):
+            line += f": {run['waiting_why']}"
     if run.get("batches"):
         ended = sum(batch["state"] in ENDED for batch in run["batches"])
         line += f", {ended} of {counted(len(run['batches']), 'file')} done"

@@ -56,11 +56,12 @@ def list_runs(
 @app.command()
 def show(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     """One run: counts, reasons, files."""
-    document = Runs(ctx.obj).document(run_id)
+    runs = Runs(ctx.obj)
+    document = runs.document(run_id)
     if as_json:
         print_json(document)
     else:
-        print_run(document)
+        print_run(document, why_waiting=runs.why_waiting(runs.get(run_id)))
 
 
 @app.command()

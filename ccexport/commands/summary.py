@@ -19,12 +19,12 @@ _REASONS = {
 _SHOWN_ERRORS = 5
 
 
-def print_run(run: Mapping[str, Any]) -> None:
+def print_run(run: Mapping[str, Any], *, why_waiting: str | None = None) -> None:
     """Headline, counts, reasons, files and their errors."""
     counts = run["counts"]
     print_text(f'Run {run["id"]} of "{run["export"]}": {run["state"].replace("_", " ")}')
-    if run["error"]:
-        print_text(f"  {run['error']}")
+    for words in filter(None, (run["error"], why_waiting)):
+        print_text(f"  {words}")
     _line("read", counts["read"])
     _line("rejected", counts["rejected"], reasons(run["rejections"]))
     _line("prepared", counts["prepared"], _cut(counts["truncated"]))

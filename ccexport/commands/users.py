@@ -9,6 +9,7 @@ import typer
 from ccexport.clock import iso
 from ccexport.commands.console import Json, print_json, print_table, say, shown_time
 from ccexport.services.access import Role, local_administrator
+from ccexport.services.connections import Connections
 from ccexport.services.users import Users
 
 app = typer.Typer(help="People who may sign in to the dashboard, and their roles.")
@@ -62,6 +63,7 @@ def set_role(ctx: typer.Context, email: Email, role: RoleOption) -> None:
     """Give somebody another role; it counts from the next click on."""
     view = Users(ctx.obj).change(email, role, by=local_administrator())
     say(f"{view.user.email} is {role.value} now.")
+    _say_what_waits(ctx, view.user.email)
 
 
 @app.command()
@@ -69,3 +71,13 @@ def remove(ctx: typer.Context, email: Email) -> None:
     """Take somebody's access away, in open sessions too."""
     Users(ctx.obj).remove(email, by=local_administrator())
     say(f"{email} has no access any more.")
+    _say_what_waits(ctx, email)
+
+
+def _say_what_waits(ctx: typer.Context, email: str) -> None:
+    """Exports that ran by the right of one who has just lost it."""
+    for name in Connections(ctx.obj).without_export_user(email):
+        say(
+            f'The exports over "{name}" wait until another administrator steps in: '
+            f'connections export-user "{name}"'
+        )

@@ -18,12 +18,17 @@ from ccexport.services.consent import CONSENT_VERSION
 from ccexport.services.permission import audited, require
 from ccexport.services.roles import Action
 from ccexport.services.tokens import patiently
+from ccexport.steps.clearance import missing_consent, missing_export_user
 from ccexport.steps.preflight import check_account
 from ccexport.store.connections import ConnectionView
 from ccexport.store.tables import Connection
 
 NEEDED_PRIVILEGES = ("contacts:read", "contacts:write", "contacts:lists:read")
 MAX_NAME_CHARACTERS = 200
+GRANT_REMAINS = (
+    "Also remove the application's access in your Constant Contact account: "
+    "only that ends the grant itself."
+)
 
 SIGN_IN_DAYS = 180  # that a sign-in lives unused (vendor support)
 IDLE_DAYS = 150  # after which somebody is told
@@ -41,6 +46,28 @@ class CheckedConnection:
 def is_idle(view: ConnectionView, now: datetime) -> bool:
     """Whether a sign-in that still works has been unused for so long that it will end unless it is used."""
     return not view.connection.needs_sign_in and view.unused_days(now) >= IDLE_DAYS
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What went with a connection."""
+
+    exports: int
+    exports_too: bool  # else they stay, detached
+    runs_stopped: int
+
+    def in_words(self) -> str:
+        """As sentences; "" where nothing went with it."""
+        verb = "is" if self.exports == 1 else "are"
+        became = "removed too" if self.exports_too else "detached now"
+        exports = f"{_counted(self.exports, 'export')} {verb} {became}." if self.exports else ""
+        verb = "is" if self.runs_stopped == 1 else "are"
+        stopped = f"{_counted(self.runs_stopped, 'live run')} {verb} stopped; nothing more is sent."
+        return " ".join(filter(None, (exports, stopped if self.runs_stopped else "")))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 class Connections:
@@ -149,20 +176,68 @@ class Connections:
         ):
             self._parts.connections.share(connection.id, contributors=contributors)
 
+    def agree(self, name: str, *, by: Person) -> None:
+        """Agree to the text of today for it; runs that waited for that go on."""
+        action = Action.AGREE_AGAIN
+        by = require(self._parts, by, action, "connection", name)
+        connection = self._parts.connections.by_name(name)
+        before = {"agreed_to": self._parts.connections.view(connection.id).text_version}
+        after = {"agreed_to": CONSENT_VERSION}
+        with audited(
+            self._parts, by, action, "connection", connection.name, before=before, after=after
+        ):
+            self._parts.connections.agree(
+                connection.id, agreed_by=by.name, text_version=CONSENT_VERSION
+            )
+
+    def become_export_user(self, name: str, *, by: Person) -> None:
+        """Runs read the source by this person's right from now on; those that waited go on."""
+        action = Action.BECOME_EXPORT_USER
+        by = require(self._parts, by, action, "connection", name)
+        connection = self._parts.connections.by_name(name)
+        before, after = {"export_user": connection.export_user}, {"export_user": by.name}
+        with audited(
+            self._parts, by, action, "connection", connection.name, before=before, after=after
+        ):
+            self._parts.connections.set_export_user(connection.id, by.name)
+
+    def without_export_user(self, name: str) -> list[str]:
+        """The connections whose exports wait since this person lost the right; by name."""
+        return [
+            view.connection.name
+            for view in self.views()
+            if not view.has_export_user
+            and view.connection.export_user.casefold() == name.strip().casefold()
+        ]
+
     def export_names(self) -> dict[int, list[str]]:
         """The exports over each connection, by the connection's id."""
         return self._parts.connections.export_names()
 
-    def remove(self, name: str, *, by: Person, exports_too: bool = False) -> int:
-        """Remove it and destroy its tokens. Its exports stay, detached, or go with it; returns how many they were."""
+    def live_runs(self, connection_id: int) -> list[int]:
+        """Runs over it that have not ended."""
+        return [
+            run.id for run in self._parts.runs.unfinished() if run.connection_id == connection_id
+        ]
+
+    def remove(self, name: str, *, by: Person, exports_too: bool = False) -> Removed:
+        """Remove it and destroy its tokens, whatever runs: live runs are stopped and send nothing more.
+
+        Its exports stay, detached, or go with it.
+        """
         action = Action.REMOVE_CONNECTION
         by = require(self._parts, by, action, "connection", name)
         connection = self._parts.connections.by_name(name)
-        exports = next(view.exports for view in self.views() if view.connection.id == connection.id)
-        before = _values(connection) | {"exports": exports, "exports_too": exports_too}
+        exports = self._parts.connections.view(connection.id).exports
+        stopped = self.live_runs(connection.id)
+        before = _values(connection) | {
+            "exports": exports,
+            "exports_too": exports_too,
+            "runs_stopped": stopped,
+        }
         with audited(self._parts, by, action, "connection", connection.name, before=before):
-            self._parts.connections.remove(connection.id, exports_too=exports_too)
-        return exports
+            self._parts.connections.remove(connection.id, by=by.name, exports_too=exports_too)
+        return Removed(exports, exports_too, len(stopped))
 
     def _sign_in_again(
         self,
@@ -211,6 +286,21 @@ def check_name(name: str, kind: str) -> str:
     return name
 
 
+def waits_for(view: ConnectionView) -> list[str]:
+    """What its exports wait for: `consent`, `export_user`."""
+    missing = {
+        "consent": missing_consent(view, CONSENT_VERSION),
+        "export_user": missing_export_user(view),
+    }
+    return [what for what, words in missing.items() if words]
+
+
+def what_waits(view: ConnectionView) -> list[str]:
+    """The same in sentences that say what to do."""
+    words = (missing_consent(view, CONSENT_VERSION), missing_export_user(view))
+    return [each for each in words if each]
+
+
 def connection_document(view: ConnectionView) -> Mapping[str, Any]:
     """A connection as `connections list --json` prints it."""
     connection = view.connection
@@ -223,5 +313,7 @@ def connection_document(view: ConnectionView) -> Mapping[str, Any]:
         "export_user": connection.export_user,
         "agreed_by": view.agreed_by,
         "agreed_at": iso(view.agreed_at),
+        "agreed_to": view.text_version,
+        "waits_for": waits_for(view),
         "exports": view.exports,
     }

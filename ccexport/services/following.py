@@ -28,7 +28,7 @@ def follow_run(parts: Parts, run_id: int, show: Callable[[dict[str, Any]], None]
     try:
         while True:
             document = runs.document(run_id)
-            show(document)
+            show(document | {"waiting_why": runs.why_waiting(runs.get(run_id))})
             if RunState(document["state"]).is_final:
                 return document
             time.sleep(min(LOOK_SECONDS, parts.settings.poll_seconds))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ccexport.assembly import Parts
-from ccexport.services.connections import is_idle
+from ccexport.services.connections import is_idle, what_waits
 from ccexport.services.progress import Progress, RunProgress
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.budget import DayBudget
@@ -35,6 +35,9 @@ class ToDo:
     idle: tuple[ConnectionView, ...]  # sign-ins that will end for want of use
     waiting_for_sign_in: int  # runs
     approvals: tuple[Run, ...]
+    waiting_connections: tuple[
+        str, ...
+    ]  # a sentence for each thing that an administrator has to do
     failing: tuple[Run, ...]  # the last run of each of these exports did not end well
     failing_total: int
     detached: int  # exports without a connection
@@ -46,6 +49,7 @@ class ToDo:
             self.sign_ins
             or self.idle
             or self.approvals
+            or self.waiting_connections
             or self.failing
             or self.detached
             or self.refresh_error
@@ -110,6 +114,7 @@ class Overview:
             idle=tuple(view for view in views if is_idle(view, self._parts.now())),
             waiting_for_sign_in=sum(run.waiting_for is WaitingFor.SIGN_IN for run in waiting),
             approvals=tuple(run for run in waiting if run.waiting_for is WaitingFor.APPROVAL),
+            waiting_connections=tuple(words for view in views for words in what_waits(view)),
             failing=tuple(failing),
             failing_total=failing_total,
             detached=self._history.export_counts()["detached"],

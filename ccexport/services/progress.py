@@ -371,7 +371,7 @@ REASONS = {
 WAITING_WORDS = {
     WaitingFor.QUOTA: "Today's requests to Constant Contact are used up",
     WaitingFor.SIGN_IN: "Somebody has to sign in at Constant Contact again",
-    WaitingFor.APPROVAL: "Somebody has to approve an unusually large change",
+    WaitingFor.APPROVAL: "An administrator has to act first",
     WaitingFor.QUEUE: "The account's queue at Constant Contact is full",
     WaitingFor.SERVICE: "Constant Contact does not answer as it should",
 }

@@ -41,6 +41,8 @@ class Action(StrEnum):
     CHECK_CONNECTION = "connection.check"
     RENAME_CONNECTION = "connection.rename"
     SHARE_CONNECTION = "connection.share"
+    AGREE_AGAIN = "connection.agree"
+    BECOME_EXPORT_USER = "connection.export_user"
     REMOVE_CONNECTION = "connection.remove"
 
     ASK_FOR_REFRESH = "refresh.ask"
@@ -109,6 +111,10 @@ RULES: dict[Action, Rule] = {
     Action.CHECK_CONNECTION: _looks("test connections", _ADMINISTRATORS),
     Action.RENAME_CONNECTION: Rule("rename connections", _ADMINISTRATORS),
     Action.SHARE_CONNECTION: Rule("share connections with contributors", _ADMINISTRATORS),
+    Action.AGREE_AGAIN: Rule("agree to a changed text for connections", _ADMINISTRATORS),
+    Action.BECOME_EXPORT_USER: Rule(
+        "add themselves as export user of connections", _ADMINISTRATORS
+    ),
     Action.REMOVE_CONNECTION: Rule("remove connections", _ADMINISTRATORS),
     Action.ASK_FOR_REFRESH: Rule("refresh the segments", _ADMINISTRATORS),
     Action.SCHEDULE_REFRESH: Rule("schedule refreshes", _ADMINISTRATORS),

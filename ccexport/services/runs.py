@@ -28,8 +28,9 @@ class Runs:
     def document(self, run_id: int) -> dict[str, Any]:
         """A run with its batches, as `runs show --json` prints it. Raises `NotFound`."""
         batches = self._parts.batches.of_run(run_id)
+        run = self._parts.runs.get(run_id)
         return {
-            **run_document(self._parts.runs.get(run_id)),
+            **run_document(run),
             "batches": [batch_document(batch) for batch in batches],
         }
 
@@ -51,6 +52,10 @@ class Runs:
 
     def get(self, run_id: int) -> Run:
         return self._parts.runs.get(run_id)
+
+    def why_waiting(self, run: Run) -> str | None:
+        """The sentence that says why a run waits and what to do; None for one that does not wait."""
+        return self._parts.runs.why_waiting(run)
 
     def events(self, run_id: int) -> list[RunEvent]:
         return self._parts.runs.events(run_id)

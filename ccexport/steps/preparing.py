@@ -21,6 +21,7 @@ from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
 from ccexport.preparation.stream import prepared_rows
 from ccexport.states import BatchState
+from ccexport.steps.clearance import check_clearance, check_export_user
 from ccexport.steps.preflight import check_source, check_target
 from ccexport.steps.retrying import failed_rows, pick_rows
 from ccexport.steps.tools import Tools
@@ -39,6 +40,7 @@ Prepared = tuple[
 
 def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     """Check, read, write the run's files, and record counts and batches in one transaction."""
+    check_clearance(tools.connections.view(run.connection_id or 0), tools.consent_version)
     found = write_run_files(held, run, tools)
     tools.reached("files written")
     tools.batches.store_prepared(
@@ -61,7 +63,9 @@ def write_run_files(held: Held, run: Run, tools: Tools, *, without: np.ndarray =
 
     Constant Contact is asked before the run's turn to prepare: one that does not answer holds up no other run.
     """
-    connection = tools.connections.get(run.connection_id or 0)
+    view = tools.connections.view(run.connection_id or 0)
+    check_export_user(view)
+    connection = view.connection
     mapping = mapping_of(run)
     with closing(tools.guarded_client(held, connection.id)) as client:
         types = check_target(run, connection, mapping, client)

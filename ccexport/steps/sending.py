@@ -19,7 +19,7 @@ from ccexport.errors import (
 from ccexport.states import BatchState
 from ccexport.steps.halving import record_refusal
 from ccexport.steps.preparing import file_of
-from ccexport.steps.tools import Tools
+from ccexport.steps.tools import ConnectionRemoved, Tools
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run
 
@@ -79,6 +79,9 @@ def send_batch(
     try:
         activity = client.import_contacts(batch.file_name, content, run.list_id)
     except OutcomeUnknown:
+        raise
+    except ConnectionRemoved:  # before it was sent
+        tools.batches.move(held, batch, BatchState.PENDING)
         raise
     except InTheWay as error:
         if batch.attempts < MAX_TIMES_IN_THE_WAY and not batch.halvings:

@@ -19,6 +19,7 @@ from ccexport.store.connections import ConnectionStore
 from ccexport.store.keys import Keys
 from ccexport.store.run_files import RunFiles
 from ccexport.store.runs import Held, RunStore
+from ccexport.store.tables import Run
 
 MAX_IN_FLIGHT = 20  # of our batches in an account's queue of 1,000 activities
 ACTIVITY_DEADLINE = timedelta(hours=24)  # no processing time is documented: hours, not minutes
@@ -26,6 +27,10 @@ LOOKUP_GRACE_POLLS = (
     12  # an unanswered POST is held to be lost when still unseen after so many first waits
 )
 TURN_SECONDS = 0.2  # between two looks at a stop while waiting for the turn to prepare
+
+
+class ConnectionRemoved(CcexportError):
+    """The run's connection was removed: nothing more is sent, and the run ends."""
 
 
 class StopAsked(CcexportError):
@@ -50,6 +55,7 @@ class Tools:
     throttled_for: Callable[[], timedelta]  # how long every answer of the API has been a 429
     max_profiles: int
     poll_seconds: float
+    consent_version: str  # of the text that somebody must have agreed to
     sleep: Callable[[float], bool]  # True: the process was asked to end meanwhile
     now: Now = utc_now
     preparing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
@@ -75,11 +81,18 @@ class Tools:
             self.preparing.release()
 
     def guarded_client(self, held: Held, connection_id: int) -> Client:
-        """A client that sends nothing more once the run's lease is lost."""
+        """A client that sends nothing more once the run's lease is lost, or its connection removed."""
         return self.client_for(connection_id, lambda: self._check(held))
 
     def _check(self, held: Held) -> None:
-        self.runs.check_lease(held)
+        self.check_connected(held)
+
+    def check_connected(self, held: Held) -> Run:
+        """The run as it is now. Raises `LeaseLost`, `ConnectionRemoved`."""
+        run = self.runs.check_lease(held)
+        if run.connection_id is None:
+            raise ConnectionRemoved(f"run {held.run_id}")
+        return run
 
 
 class ActivityBoard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,12 @@ from sqlmodel import Session, col, delete, func, select
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Connection, Consent, Export, Run, Token
+from ccexport.store.stopping import stop_runs_of
+from ccexport.store.tables import Connection, Consent, Export, Token, User
+from ccexport.store.users import ADMINISTRATOR, role_of
+from ccexport.store.waking import wake_runs_over
+
+_GONE = "This connection has been removed."
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class ConnectionView:
     agreed_by: str | None
     agreed_at: datetime | None
     exports: int
+    text_version: str | None = None  # of the text that was agreed to
+    has_export_user: bool = True  # whether its export user is an administrator still
     renewed_at: datetime | None = None  # since when its present refresh token lives
 
     def unused_days(self, now: datetime) -> int:
@@ -57,27 +65,22 @@ class ConnectionStore:
         with reading(self._engine) as session:
             connection = session.get(Connection, connection_id)
         if connection is None:
-            raise NotFound("This connection has been removed.")
+            raise NotFound(_GONE)
         return connection
 
     def views(self) -> list[ConnectionView]:
         """All connections by name, each with its latest consent and how many exports use it."""
         with reading(self._engine) as session:
-            counts = dict(
-                session.exec(
-                    select(Export.connection_id, func.count()).group_by(col(Export.connection_id))
-                ).all()
-            )
-            consents = {
-                consent.connection_id: consent
-                for consent in session.exec(select(Consent).order_by(col(Consent.id)))
-            }
-            renewed = dict(session.exec(select(Token.connection_id, Token.issued_at)).all())
             rows = session.exec(select(Connection).order_by(col(Connection.name_key))).all()
-        return [
-            _view(row, consents.get(row.id), counts.get(row.id, 0), renewed.get(row.id))
-            for row in rows
-        ]
+            return _views(session, rows)
+
+    def view(self, connection_id: int) -> ConnectionView:
+        """One of them. Raises `NotFound`."""
+        with reading(self._engine) as session:
+            row = session.get(Connection, connection_id)
+            if row is None:
+                raise NotFound(_GONE)
+            return _views(session, [row])[0]
 
     def add(self, connection: Connection, *, agreed_by: str, text_version: str) -> Connection:
         """Store a connection with its consent. Raises `Conflict` when the name is taken."""
@@ -95,8 +98,21 @@ class ConnectionStore:
     def agree_again(self, connection: Connection, *, agreed_by: str, text_version: str) -> None:
         """Record a further consent, and that the sign-in is accepted again."""
         with writing(self._engine) as session:
-            session.add(self._consent(connection, agreed_by, text_version))
+            self._agree(session, connection.id, agreed_by, text_version)
             _set_needs_sign_in(session, connection.id, needed=False)
+
+    def agree(self, connection_id: int, *, agreed_by: str, text_version: str) -> None:
+        """Record a further consent; runs that waited for it go on. Raises `NotFound`."""
+        with writing(self._engine) as session:
+            self._agree(session, connection_id, agreed_by, text_version)
+
+    def set_export_user(self, connection_id: int, name: str) -> None:
+        """By whose right runs read the source from now on; those that waited go on. Raises `NotFound`."""
+        with writing(self._engine) as session:
+            row = _locked(session, connection_id)
+            row.export_user = name
+            session.add(row)
+            wake_runs_over(session, col(Connection.id) == connection_id, self._now())
 
     def set_needs_sign_in(self, connection_id: int, *, needed: bool) -> None:
         with writing(self._engine) as session:
@@ -116,7 +132,7 @@ class ConnectionStore:
             with writing(self._engine) as session:
                 row = session.get(Connection, connection_id)
                 if row is None:
-                    raise NotFound("This connection has been removed.")
+                    raise NotFound(_GONE)
                 row.name, row.name_key = name, name.casefold()
                 session.add(row)
         except IntegrityError:
@@ -138,24 +154,24 @@ class ConnectionStore:
                 found.setdefault(connection_id, []).append(name)
         return found
 
-    def remove(self, connection_id: int, *, exports_too: bool = False) -> None:
+    def remove(self, connection_id: int, *, by: str, exports_too: bool = False) -> None:
         """Remove it with its tokens; runs stay, without it, and so do its exports unless `exports_too`.
 
-        Raises `Conflict` while a run is live.
+        Live runs are stopped. Raises `NotFound`.
         """
         with writing(self._engine) as session:
-            live = session.exec(
-                select(Run.id).where(
-                    Run.connection_id == connection_id, col(Run.finished_at).is_(None)
-                )
-            ).first()
-            if live is not None:
-                raise Conflict(
-                    f"Run {live} still uses this connection. Cancel it (`runs cancel {live}`) or wait for its end."
-                )
+            row = _locked(session, connection_id)
+            stop_runs_of(session, row, by, self._now())
             if exports_too:
                 session.exec(delete(Export).where(col(Export.connection_id) == connection_id))
             session.exec(delete(Connection).where(col(Connection.id) == connection_id))
+
+    def _agree(
+        self, session: Session, connection_id: int, agreed_by: str, text_version: str
+    ) -> None:
+        row = _locked(session, connection_id)
+        session.add(self._consent(row, agreed_by, text_version))
+        wake_runs_over(session, col(Connection.id) == connection_id, self._now())
 
     def _consent(self, connection: Connection, agreed_by: str, text_version: str) -> Consent:
         return Consent(
@@ -167,12 +183,54 @@ class ConnectionStore:
         )
 
 
-def _view(
-    row: Connection, consent: Consent | None, exports: int, renewed_at: datetime | None
-) -> ConnectionView:
-    if consent is None:
-        return ConnectionView(row, None, None, exports, renewed_at)
-    return ConnectionView(row, consent.agreed_by, consent.agreed_at, exports, renewed_at)
+def _views(session: Session, rows: Sequence[Connection]) -> list[ConnectionView]:
+    ids = [row.id for row in rows]
+    counts = dict(
+        session.exec(
+            select(Export.connection_id, func.count())
+            .where(col(Export.connection_id).in_(ids))
+            .group_by(col(Export.connection_id))
+        ).all()
+    )
+    consents = {
+        consent.connection_id: consent
+        for consent in session.exec(
+            select(Consent).where(col(Consent.connection_id).in_(ids)).order_by(col(Consent.id))
+        )
+    }
+    renewed = dict(
+        session.exec(
+            select(Token.connection_id, Token.issued_at).where(col(Token.connection_id).in_(ids))
+        ).all()
+    )
+    names = {row.export_user.casefold() for row in rows}
+    people = {
+        user.email: user for user in session.exec(select(User).where(col(User.email).in_(names)))
+    }
+    return [
+        ConnectionView(
+            connection=row,
+            agreed_by=consent.agreed_by if consent else None,
+            agreed_at=consent.agreed_at if consent else None,
+            exports=counts.get(row.id, 0),
+            text_version=consent.text_version if consent else None,
+            has_export_user=_may_lend_his_right(people.get(row.export_user.casefold())),
+            renewed_at=renewed.get(row.id),
+        )
+        for row, consent in ((row, consents.get(row.id)) for row in rows)
+    ]
+
+
+def _may_lend_his_right(user: User | None) -> bool:
+    """Who is not among the people has the machine, and keeps what it allows."""
+    return user is None or role_of(user) == ADMINISTRATOR
+
+
+def _locked(session: Session, connection_id: int) -> Connection:
+    row = session.get(Connection, connection_id, with_for_update=True)
+    if row is None:
+        raise NotFound(_GONE)
+    return row
 
 
 def _set_needs_sign_in(session: Session, connection_id: int | None, *, needed: bool) -> None:

@@ -19,7 +19,8 @@ from ccexport.clock import Now, utc_now
 from ccexport.errors import CcexportError, Conflict, NotFound
 from ccexport.states import RUN_MOVES, RunState, WaitingFor
 from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Run, RunAddresses, RunEvent
+from ccexport.store.stopping import end_without_connection
+from ccexport.store.tables import Connection, Run, RunAddresses, RunEvent
 
 LEASE = timedelta(
     seconds=60
@@ -65,11 +66,18 @@ class RunStore:
                 _add_event(session, run.id, self._now(), run.requested_by, "queued", run.trigger)
         except IntegrityError:
             live = self.live_of(run.export_id)
+            if live is None and run.connection_id is not None:
+                self._check_connection(run.connection_id)
             number = f"Run {live.id}" if live else "A run"
             raise Conflict(
                 f'{number} of "{run.export_name}" is still live. Wait for its end, or cancel it.'
             ) from None
         return run
+
+    def _check_connection(self, connection_id: int) -> None:
+        with reading(self._engine) as session:
+            if session.get(Connection, connection_id) is None:
+                raise NotFound("Its connection has been removed meanwhile; nothing was queued.")
 
     def claim(
         self, worker: str, *, run_id: int | None = None, not_of: Collection[int] = ()
@@ -198,6 +206,19 @@ class RunStore:
                 )
             )
 
+    def why_waiting(self, run: Run) -> str | None:
+        """The sentence with which a run began to wait; None for one that does not wait."""
+        if run.state is not RunState.WAITING:
+            return None
+        query = (
+            select(RunEvent.detail)
+            .where(RunEvent.run_id == run.id, RunEvent.what == RunState.WAITING.value)
+            .order_by(col(RunEvent.id).desc())
+        )
+        with reading(self._engine) as session:
+            detail = session.exec(query).first() or ""
+        return detail.removeprefix(f"{run.waiting_for}: ")
+
     def with_old_files(self, older_than: timedelta) -> list[int]:
         """Finished runs whose files are due for deletion."""
         with reading(self._engine) as session:
@@ -267,6 +288,14 @@ class RunStore:
                 session.add(run)
                 _add_event(session, held.run_id, self._now(), held.worker, "stopped", reason)
 
+    def end_without_connection(self, held: Held) -> Run:
+        """The end of a run whose connection was removed. Raises `LeaseLost`."""
+        with writing(self._engine) as session:
+            run = session.get(Run, held.run_id, with_for_update=True)
+            run = _still_held(run, held, self._now())
+            end_without_connection(session, run, held.worker, self._now())
+        return run
+
     def made_progress(self, held: Held) -> None:
         """The next wait begins small again."""
         self._update(held, {"waits": 0})
@@ -312,6 +341,15 @@ class RunStore:
                 .values(waiting_until=self._now())
             )
             return int(result.rowcount)
+
+    def wake(self, run_id: int) -> None:
+        """What a run has waited for is there: let it go on."""
+        with writing(self._engine) as session:
+            session.exec(
+                update(Run)
+                .where(col(Run.id) == run_id, col(Run.state) == RunState.WAITING)
+                .values(waiting_until=self._now())
+            )
 
     def mark_files_deleted(self, run_id: int) -> None:
         with writing(self._engine) as session:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, update
 
 from ccexport.clock import Now, utc_now
+from ccexport.errors import NotFound
 from ccexport.store.engine import reading, writing
 from ccexport.store.keys import Keys
 from ccexport.store.tables import Token
@@ -45,7 +47,16 @@ class TokenStore:
         return StoredPair(self._keys.decrypt(row.pair), row.version, row.expires_at, row.issued_at)
 
     def write(self, connection_id: int, content: bytes, expires_at: datetime) -> None:
-        """Replace the pair and end any lease; when this returns, the new pair is on disk."""
+        """Replace the pair and end any lease; when this returns, the new pair is on disk.
+
+        Raises `NotFound` where the connection was removed meanwhile: then no pair is kept.
+        """
+        try:
+            self._write(connection_id, content, expires_at)
+        except IntegrityError:
+            raise NotFound("This connection has been removed.") from None
+
+    def _write(self, connection_id: int, content: bytes, expires_at: datetime) -> None:
         with writing(self._engine) as session:
             row = session.get(Token, connection_id, with_for_update=True)
             secret = self._keys.encrypt(content)  # under the lock: a key is not dropped meanwhile

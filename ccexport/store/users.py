@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, delete, or_, select, update
+from sqlmodel import Session, col, delete, func, or_, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.store.engine import reading, writing
-from ccexport.store.tables import User, UserSession
+from ccexport.store.tables import Connection, User, UserSession
+from ccexport.store.waking import wake_runs_over
 
 ADMINISTRATOR = "administrator"
 SEEN_EVERY = timedelta(minutes=1)  # how often a session's last use is written
@@ -69,6 +70,7 @@ class UserStore:
                 user = User(email=email, name="", added_by=by, created_at=self._now())
             user.given_role, user.removed_at, user.added_by = role, None, by
             session.add(user)
+            _wake_exports_of(session, user, self._now())
         return user
 
     def set_role(self, email: str, role: str) -> User:
@@ -79,6 +81,7 @@ class UserStore:
                 _check_not_the_last(session, user)
             user.given_role = role
             session.add(user)
+            _wake_exports_of(session, user, self._now())
         return user
 
     def remove(self, email: str) -> User:
@@ -117,6 +120,7 @@ class UserStore:
                     row.given_role = first_role
                 row.name, row.claimed_role, row.seen_at = seen.name, seen.claimed_role, now
                 session.add(row)
+                _wake_exports_of(session, row, now)
                 old = col(UserSession.seen_at) < now - SESSIONS_KEPT
                 session.exec(delete(UserSession).where(old))
                 session.add(
@@ -155,6 +159,12 @@ class UserStore:
         if user is None or user.removed_at is not None:
             raise NotFound(f"{email} is not among the people. Somebody may have removed them.")
         return user
+
+
+def _wake_exports_of(session: Session, user: User, now: datetime) -> None:
+    """Who is an administrator again may be the export user of connections whose exports waited."""
+    if role_of(user) == ADMINISTRATOR:
+        wake_runs_over(session, func.lower(col(Connection.export_user)) == user.email, now)
 
 
 def _check_not_the_last(session: Session, user: User) -> None:

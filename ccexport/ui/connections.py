@@ -8,7 +8,13 @@ from typing import Any
 import streamlit as st
 
 from ccexport.services.access import Person
-from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections
+from ccexport.services.connections import (
+    GRANT_REMAINS,
+    MAX_NAME_CHARACTERS,
+    Connections,
+    waits_for,
+    what_waits,
+)
 from ccexport.services.consent import CONSENT_TEXT
 from ccexport.services.sign_ins import SignIns
 from ccexport.settings import Settings
@@ -76,6 +82,7 @@ def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: boo
             st.subheader(plain(connection.name), anchor=False, width="content")
             _badge(view)
         _facts(view, exports)
+        _what_waits(view, by)
         with st.container(horizontal=True, vertical_alignment="center"):
             _opener(
                 "Authenticate",
@@ -86,6 +93,8 @@ def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: boo
                 help="Sign in at Constant Contact again, with the same account.",
             )
             tested = st.button("Test", key=key("test"), icon=":material/network_check:")
+            if connection.export_user != by.name:
+                _export_user(view, by)
             _opener("Rename", key("rename"), ":material/edit:")
             _opener("Remove", key("remove"), ":material/delete:")
             st.toggle(
@@ -129,9 +138,51 @@ def add_form(*, by: Person, first: bool) -> None:
         st.code(page.parts().settings.redirect_uri, language=None)
 
 
+def _what_waits(view: ConnectionView, by: Person) -> None:
+    """What an administrator has to do before its exports go on."""
+    for words in what_waits(view):
+        st.warning(plain(words), icon=":material/front_hand:")
+    if "consent" in waits_for(view):
+        with st.container(border=True):
+            st.markdown(plain(CONSENT_TEXT))
+            st.button(
+                "I agree",
+                key=f"connections_agree_{view.connection.id}",
+                type="primary",
+                on_click=_agree,
+                args=(view.connection.name, by),
+            )
+
+
+def _agree(name: str, by: Person) -> None:
+    with page.errors_shown():
+        Connections(page.parts()).agree(name, by=by)
+        _say(f"You agreed for “{plain(name)}”. Runs that waited for it go on.")
+
+
+def _export_user(view: ConnectionView, by: Person) -> None:
+    st.button(
+        "Add yourself as export user",
+        key=f"connections_export_user_{view.connection.id}",
+        icon=":material/badge:",
+        type="primary" if "export_user" in waits_for(view) else "secondary",
+        help="Its runs then read the source by your right.",
+        on_click=_become_export_user,
+        args=(view.connection.name, by),
+    )
+
+
+def _become_export_user(name: str, by: Person) -> None:
+    with page.errors_shown():
+        Connections(page.parts()).become_export_user(name, by=by)
+        _say(f"You are the export user of “{plain(name)}” now. Runs that waited for one go on.")
+
+
 def _badge(view: ConnectionView) -> None:
     if view.connection.needs_sign_in:
         st.badge("Sign-in needed", color="orange", icon=":material/warning:")
+    elif waits_for(view):
+        st.badge("Waits for an administrator", color="orange", icon=":material/front_hand:")
     else:
         st.badge("Connected", color="green", icon=":material/check_circle:")
 
@@ -256,6 +307,11 @@ def _remove(view: ConnectionView, exports: Sequence[str], by: Person) -> None:
         f"“{plain(name)}” ({organization}) is removed and its sign-in destroyed. This cannot be undone; the history "
         "of its runs stays."
     )
+    if live := Connections(page.parts()).live_runs(view.connection.id):
+        runs = (
+            "1 run is live: it is" if len(live) == 1 else f"{len(live):,} runs are live: they are"
+        )
+        st.warning(f"{runs} stopped, and nothing more is sent.", icon=":material/stop_circle:")
     exports_too = False
     if exports:
         st.markdown(f"**Exports that use it:** {_listed(exports)}")
@@ -269,23 +325,15 @@ def _remove(view: ConnectionView, exports: Sequence[str], by: Person) -> None:
             ),
         )
         exports_too = choice == "Remove them too"
-    st.caption(
-        "Also remove the application's access in your Constant Contact account: only that ends the grant itself."
-    )
+    st.caption(GRANT_REMAINS)
     label = "Remove connection and exports" if exports_too else "Remove connection"
     if st.button(label, key="connections_remove_confirm", type="primary"):
         with page.errors_shown():
-            count = Connections(page.parts()).remove(name, by=by, exports_too=exports_too)
+            removed = Connections(page.parts()).remove(name, by=by, exports_too=exports_too)
             _close()
-            _say(_what_was_removed(name, count, exports_too=exports_too))
+            words = (f"“{plain(name)}” is removed.", removed.in_words(), GRANT_REMAINS)
+            _say(" ".join(filter(None, words)))
             st.rerun()
-
-
-def _what_was_removed(name: str, exports: int, *, exports_too: bool) -> str:
-    kinds = "1 export" if exports == 1 else f"{exports:,} exports"
-    became = "removed too" if exports_too else "detached now"
-    verb = "is" if exports == 1 else "are"
-    return f"“{plain(name)}” is removed." + (f" {kinds} {verb} {became}." if exports else "")
 
 
 def _say(text: str) -> None:

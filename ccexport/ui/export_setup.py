@@ -13,7 +13,7 @@ from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
 from ccexport.services.access import Person, Role
-from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections
+from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections, what_waits
 from ccexport.services.exports import ExportDraft, Exports
 from ccexport.services.refreshes import Refreshes
 from ccexport.services.schedules import daily_recurrence, next_times, zone_names
@@ -158,6 +158,9 @@ def _connection(by: Person) -> Connection | None:
     if connection is not None and connection.needs_sign_in:
         st.warning("Constant Contact no longer accepts its sign-in. Sign in again there first.")
         link("connections", "Go to Connections", icon=":material/link:")
+    if connection is not None:
+        for words in what_waits(next(v for v in views if v.connection.id == connection.id)):
+            st.warning(plain(words))
     return connection
 
 

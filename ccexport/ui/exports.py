@@ -14,7 +14,7 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.errors import CcexportError
 from ccexport.services.access import Person
-from ccexport.services.connections import MAX_NAME_CHARACTERS
+from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections, what_waits
 from ccexport.services.exports import Exports
 from ccexport.services.refreshes import Refreshes
 from ccexport.services.schedules import describe_schedule, zone_names
@@ -64,6 +64,13 @@ def _next_at(view: ExportView, next_refresh: datetime | None) -> datetime | None
     if view.state != "active":
         return None
     return next_refresh if view.export.schedule == "refresh" else view.export.next_run_at
+
+
+def say_what_waits() -> None:
+    """Connections whose exports wait for an administrator."""
+    for view in Connections(page.parts()).views():
+        for words in what_waits(view):
+            st.warning(plain(words), icon=":material/front_hand:")
 
 
 # --- search, filter, sort ------------------------------------------------------------------------

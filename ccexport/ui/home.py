@@ -98,6 +98,10 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
                 width="stretch",
             )
             link("connections", "Test it", icon=":material/login:")
+    for words in todo.waiting_connections:
+        with _item():
+            st.markdown(f":material/front_hand: {plain(words)}", width="stretch")
+            link("connections", "Go to Connections")
     for run in todo.approvals:
         with _item():
             st.markdown(_about(run, "waits for an approval"), width="stretch")

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from ccexport.services.access import Person, Role
+from ccexport.services.connections import Connections
 from ccexport.services.users import MAX_ADDRESS, Users, UserView
 from ccexport.settings import Settings
 from ccexport.ui import page
@@ -104,7 +105,8 @@ def _change(users: Users, view: UserView, by: Person) -> None:
     if clicked and role is not None:
         with page.errors_shown():
             users.change(view.user.email, role, by=by)
-            _say(f"{plain(view.user.email)} is {ROLE_WORDS[role].lower()} from the next click on.")
+            is_now = f"is {ROLE_WORDS[role].lower()} from the next click on."
+            _say(f"{plain(view.user.email)} {is_now}{_what_waits(view.user.email)}")
 
 
 def add_form(users: Users, *, by: Person) -> None:
@@ -138,7 +140,16 @@ def _remove(users: Users, email: str, by: Person) -> None:
         with page.errors_shown():
             users.remove(email, by=by)
             _close()
-            _say(f"{plain(email)} has no access any more.")
+            _say(f"{plain(email)} has no access any more.{_what_waits(email)}")
+
+
+def _what_waits(email: str) -> str:
+    """Exports that ran by the right of one who has just lost it."""
+    names = Connections(page.parts()).without_export_user(email)
+    if not names:
+        return ""
+    over = ", ".join(f"“{plain(name)}”" for name in names)
+    return f" Exports over {over} wait until another administrator adds himself under Connections."
 
 
 def _say(text: str) -> None:

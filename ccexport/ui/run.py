@@ -182,6 +182,9 @@ def _trouble(progress: Progress) -> None:
         st.warning(plain(waiting_words(run) or ""), icon=":material/hourglass_empty:")
         if run.waiting_for is WaitingFor.SIGN_IN:
             link("connections", "Sign in again", icon=":material/login:")
+        elif run.waiting_for is WaitingFor.APPROVAL:
+            st.markdown(plain(Runs(page.parts()).why_waiting(run) or ""))
+            link("connections", "Go to Connections", icon=":material/link:")
     if not progress.is_final and not progress.workers:
         st.warning(
             "No worker is running, so this run does not go on. Start one: `python -m ccexport worker`",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -11,13 +12,18 @@ from streamlit.testing.v1 import AppTest
 from ccexport.assembly import Parts
 from ccexport.errors import UsageError
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.services.access import local_administrator
-from ccexport.services.consent import CONSENT_TEXT
+from ccexport.services.access import Person, Role, local_administrator
+from ccexport.services.connections import Connections, connection_document
+from ccexport.services.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.services.exports import Exports
 from ccexport.services.sign_ins import SignIns
+from ccexport.states import RunState
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
+from ccexport.store.tokens import TokenStore
+from ccexport.ui import identity
 from ccexport.ui.page import plain
+from ccexport.worker import Worker
 from tests.pages.conftest import OpenPage, connect, texts
 
 
@@ -171,14 +177,77 @@ def test_connections_remove_names_the_exports_and_does_with_them_as_chosen(
     assert [view.state for view in parts.exports.views()] == ["detached"] * left
 
 
-def test_connections_remove_while_a_run_is_live_says_why_not(
+def test_connections_remove_while_a_run_is_live_says_so_and_stops_it(
     open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
 ) -> None:
-    Exports(parts).queue("Newsletter", by=local_administrator())
+    run = Exports(parts).queue("Newsletter", by=local_administrator())
     test = open_page("connections").button(key=f"connections_remove_{connection.id}").click().run()
+    assert "1 run is live: it is stopped" in test.warning[0].value
     test.button(key="connections_remove_confirm").click().run()
-    assert "still uses this connection" in test.error[0].value
-    assert parts.connections.find("Marketing") is not None
+    assert "1 live run is stopped; nothing more is sent." in test.success[0].value
+    assert "only that ends the grant itself" in test.success[0].value
+    assert parts.runs.get(run.id).state is RunState.CANCELED
+    assert "The connection" in texts(open_page("run", run=run.id))
+
+
+def test_connections_consent_to_an_older_text_is_asked_for_again(
+    open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
+) -> None:
+    parts.connections.agree(connection.id, agreed_by="ana", text_version="0")
+    assert "select I agree" in texts(open_page("home"))
+    assert "select I agree" in texts(open_page("exports"))
+    test = open_page("connections")
+    assert plain(CONSENT_TEXT) in [each.value for each in test.markdown]
+    assert "Waits for an administrator" in texts(test)
+    test.button(key=f"connections_agree_{connection.id}").click().run()
+    assert "You agreed" in test.success[0].value
+    assert "Waits for an administrator" not in texts(test)
+    view = parts.connections.view(connection.id)
+    assert (view.agreed_by, view.text_version) == (local_administrator().name, CONSENT_VERSION)
+
+
+def test_connections_whose_export_user_was_removed_wait_until_somebody_adds_himself(
+    open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
+) -> None:
+    parts.connections.set_export_user(connection.id, "olivia@example.com")
+    for email in ("olivia@example.com", "oscar@example.com"):
+        parts.users.add(email, Role.ADMINISTRATOR.value, by="ana")
+    add = f"connections_export_user_{connection.id}"
+    assert open_page("connections").button(key=add)  # offered, not asked for
+    parts.users.remove("olivia@example.com")
+    run = Exports(parts).queue("Newsletter", by=local_administrator())
+    Worker(parts).work(until_idle=True)
+    for shown in (open_page("home"), open_page("exports"), open_page("run", run=run.id)):
+        assert "Add yourself as export user" in texts(shown)
+    test = open_page("connections")
+    assert "is no administrator any more" in test.warning[0].value
+    test.button(key=add).click().run()
+    assert "You are the export user" in test.success[0].value
+    assert add not in [button.key for button in test.button]
+    Worker(parts).work(until_idle=True)
+    assert parts.runs.get(run.id).state is RunState.SUCCEEDED
+
+
+def test_connections_that_are_shared_show_their_secrets_to_nobody(
+    open_page: OpenPage, parts: Parts, export: ExportView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Connections(parts).share("Marketing", contributors=True, by=local_administrator())
+    stored = TokenStore(parts.engine, parts.keys).read(export.export.connection_id or 0)
+    assert stored is not None
+    pair = json.loads(stored.content)
+    secrets = {
+        pair["access_token"],
+        pair["refresh_token"],
+        "gAAAAA",
+    }  # how all that is encrypted begins
+    monkeypatch.setattr(identity, "local_administrator", lambda: Person("cleo", Role.CONTRIBUTOR))
+    for name in ("export", "exports", "home", "runs", "segments"):
+        shown = "".join(str(element.proto) for element in open_page(name).main)
+        assert name in ("home", "segments", "runs") or "Marketing" in shown
+        assert not [secret for secret in secrets if secret in shown], name
+    [view] = Connections(parts).views()
+    said = f"{view} {connection_document(view)}"
+    assert not [secret for secret in secrets if secret in said]
 
 
 def test_connections_a_store_that_cannot_be_read_is_a_sentence(

@@ -126,7 +126,10 @@ def test_export_may_use_shared_connections_alone_when_a_contributor_asks(
     test = open_page("export")
     assert "Ask an administrator" in test.info[0].value
     Connections(parts).share("Marketing", contributors=True, by=BY)
-    assert test.run().selectbox(key="export_connection").value == connection.id
+    connect(parts, "Board")
+    test.run()
+    assert test.selectbox(key="export_connection").value == connection.id
+    assert test.selectbox(key="export_connection").options == ["Marketing · Sandbox Traders"]
 
 
 # --- lists ---------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ def test_a_detached_export_is_shown(
     parts: Parts, open_page: OpenPage, connection: Connection, export: ExportView
 ) -> None:
     assert export.connection_name == connection.name
-    parts.connections.remove(connection.id, exports_too=False)
+    parts.connections.remove(connection.id, by="ana", exports_too=False)
     assert "1 export has no connection" in texts(open_page("home"))
 
 

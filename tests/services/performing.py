@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
 from sqlmodel import SQLModel, select
 
 from ccexport.clock import utc_now
@@ -34,7 +33,7 @@ from ccexport.services.roles import Action
 from ccexport.services.runs import Runs
 from ccexport.services.sign_ins import SignIns
 from ccexport.services.users import Users
-from ccexport.store.engine import reading, writing
+from ccexport.store.engine import reading
 from tests.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions
@@ -155,9 +154,6 @@ def _apply(scene: Scene, by: Person) -> object:
 
 def make_ready(scene: Scene, action: Action) -> None:
     """What has to be so before somebody who may do it can."""
-    if action is Action.REMOVE_CONNECTION:  # no run may use it
-        with writing(scene.parts.engine) as session:
-            session.connection().execute(text("DELETE FROM run WHERE finished_at IS NULL"))
     if action is Action.RESTORE_BACKUP:
         Backups(scene.parts)._write(_backup_of(scene), PASSPHRASE)
 
@@ -200,6 +196,10 @@ PERFORM: dict[Action, Perform] = {
     ),
     Action.SHARE_CONNECTION: lambda at, by: Connections(at.parts).share(
         "Marketing", contributors=True, by=by
+    ),
+    Action.AGREE_AGAIN: lambda at, by: Connections(at.parts).agree("Marketing", by=by),
+    Action.BECOME_EXPORT_USER: lambda at, by: Connections(at.parts).become_export_user(
+        "Marketing", by=by
     ),
     Action.REMOVE_CONNECTION: lambda at, by: Connections(at.parts).remove("Marketing", by=by),
     Action.ASK_FOR_REFRESH: lambda at, by: Refreshes(at.parts).ask(by=by),

@@ -154,7 +154,7 @@ def test_a_detached_export_is_not_queued_by_a_refresh(
     refreshes: Refreshes, exports: Exports, parts: OfflineParts
 ) -> None:
     exports.add(draft(schedule="refresh"), by=ANA)
-    parts.connections.remove(parts.connections.by_name("Marketing").id)
+    parts.connections.remove(parts.connections.by_name("Marketing").id, by="ana")
     assert refreshes.refresh(by=ANA).runs == []
     assert refreshes.exports() == []
 

@@ -172,7 +172,7 @@ def test_a_detached_export_is_not_queued_and_starts_anew_with_another_connection
     exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(), by=ANA)
-    parts.connections.remove(parts.connections.by_name("Marketing").id)
+    parts.connections.remove(parts.connections.by_name("Marketing").id, by="ana")
     clock.at = utc("2026-01-10T12:00")
     assert refreshes.queue_due_exports() == []
     connect(parts, "Sales")

@@ -171,7 +171,7 @@ def test_a_detached_export_is_dumped_and_stays_as_it_is(
     exports: Exports, files: ExportFiles, parts: OfflineParts
 ) -> None:
     exports.add(draft(), by=ANA)
-    parts.connections.remove(parts.connections.by_name("Marketing").id)
+    parts.connections.remove(parts.connections.by_name("Marketing").id, by="ana")
     text = files.dump()
     assert "connection: null" in text
     assert [each.change for each in apply(files, text)] == ["unchanged"]

@@ -155,5 +155,5 @@ def test_kept_lists_are_replaced_and_go_with_their_connection(engine: Engine, cl
     assert store.read(connection.id) == (clock(), [KnownList("2", "Two", None)])
     store.write(connection.id, [])
     assert store.read(connection.id) == (clock(), [])
-    connections.remove(connection.id)
+    connections.remove(connection.id, by="ana")
     assert store.read(connection.id) is None
