@@ -56,6 +56,7 @@ NEW_DAY_SETTLES = timedelta(
 )  # clocks differ, and so may the moment when a day's count begins anew
 THROTTLED_MEANS_QUOTA = timedelta(minutes=5)
 NOT_SENT = (BatchState.PENDING, BatchState.CANCELED)
+SENT_AND_OPEN = (BatchState.SENDING, BatchState.SUBMITTED)
 LONGEST_PAUSE_SECONDS = 2.0  # between two looks at a cancel request
 
 
@@ -113,6 +114,8 @@ def _upload_and_confirm(held: Held, tools: Tools) -> None:
         return
     has_files = restore_run_files(held, run, tools)
     timer = PollTimer(tools.poll_seconds, tools.now())
+    if any(batch.state in SENT_AND_OPEN for batch in tools.batches.of_run(held.run_id)):
+        timer.taken_over()
     with (
         closing(tools.guarded_client(held, run.connection_id or 0)) as client,
         FilesAhead(run, tools) as files,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ccexport.constantcontact.client import Client
 from ccexport.constantcontact.model import Activity
@@ -47,6 +47,10 @@ class PollTimer:
         longest = timedelta(seconds=max(self._interval, self._first))
         self.due_at = min(self.due_at, now + longest)  # further ahead: the clock was set back
         return max(0.0, (self.due_at - now).total_seconds())
+
+    def taken_over(self) -> None:
+        """What was sent before may have ended long ago: look at once."""
+        self.due_at = datetime.min.replace(tzinfo=UTC)
 
     def all_sent(self, now: datetime) -> None:
         """Nothing more is sent: look a first interval from now, unless that was to be later."""

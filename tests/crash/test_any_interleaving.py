@@ -1,0 +1,135 @@
+"""Whatever two workers, a faulty service, kills and sleeps do to each other: the run's promises hold."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ccexport.states import RUN_MOVES, RunState, WaitingFor
+from tests.crash.world import ERRORS, PEOPLE, World
+from tests.house import check_sums
+
+MOST_HOURS = 60
+ANSWERS = st.sampled_from(["ok", "ok", "ok", "ok", "ok", *ERRORS])
+RENEWALS = st.sampled_from(["ok", "ok", "ok", "lost before", "lost after", "killed after"])
+FATES = st.lists(
+    st.tuples(st.integers(1, 16), st.sampled_from(["kill", "hang"])), min_size=1, max_size=2
+)
+
+
+class TwoWorkers(RuleBasedStateMachine):
+    """Steps of two workers in any order, with any trouble; at the end all trouble ends, and so must every run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._closing = ExitStack()
+        folder = self._closing.enter_context(tempfile.TemporaryDirectory())
+        self.world = World(Path(folder))
+        self._closing.enter_context(self.world.in_place())
+        self.runs: list[int] = []
+
+    @precondition(lambda self: not self.world.office.runs.unfinished())
+    @rule()
+    def somebody_runs_the_export(self) -> None:
+        self.runs.append(self.world.queue().id)
+
+    @rule(host=st.sampled_from("ab"), fates=FATES)
+    def a_worker_meets_its_fate(self, host: str, fates: list[tuple[int, str]]) -> None:
+        self.world.work(host, fates)
+
+    @rule(
+        host=st.sampled_from("ab"),
+        answers=st.lists(ANSWERS, max_size=8),
+        imports=st.lists(ANSWERS, max_size=3),
+        fates=st.just([]) | FATES,
+    )
+    def a_worker_meets_a_faulty_service(
+        self, host: str, answers: list[str], imports: list[str], fates: list[tuple[int, str]]
+    ) -> None:
+        service = self.world.service
+        service.answers.extend(answers)
+        service.imports.extend(imports)
+        self.world.work(host, fates)
+        service.answers.clear()
+        service.imports.clear()
+
+    @rule(answers=st.lists(RENEWALS, min_size=1, max_size=3))
+    def renewals_go_wrong(self, answers: list[str]) -> None:
+        self.world.service.renewals.extend(answers)
+
+    @rule(seconds=st.sampled_from([1, 20, 61, 1_000, 40_000]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.clock.move(seconds=seconds)
+
+    @rule()
+    def a_person_signs_in_again(self) -> None:
+        self.world.sign_in()
+
+    @invariant()
+    def nothing_is_sent_twice_unless_it_was_proven_absent(self) -> None:
+        assert self.world.service.twice == []
+        for run_id in self.runs:
+            assert set(self.world.arrivals(run_id).values()) <= {1}
+
+    @invariant()
+    def no_refresh_token_is_used_again_that_was_known_to_be_spent(self) -> None:
+        assert self.world.service.spent_used <= self.world.service.lost_pairs
+
+    @invariant()
+    def every_move_was_legal(self) -> None:
+        for run_id in self.runs:
+            assert illegal(event.what for event in self.world.office.runs.events(run_id)) == []
+            run = self.world.office.runs.get(run_id)
+            assert "error of its own" not in (run.error or "")
+
+    def teardown(self) -> None:
+        try:
+            self._all_trouble_ends()
+        finally:
+            self._closing.close()
+
+    def _all_trouble_ends(self) -> None:
+        self.world.service.renewals.clear()
+        for _ in range(MOST_HOURS):
+            live = self.world.office.runs.unfinished()
+            if not live:
+                break
+            if any(run.waiting_for is WaitingFor.SIGN_IN for run in live):
+                self.world.sign_in()
+            self.world.clock.move(hours=1)
+            self.world.work("a")
+        for run_id in self.runs:
+            document = self.world.document(run_id)
+            check_sums(document)
+            assert document["state"] == "succeeded", document["error"]
+            everybody = {person["EMail"]: 1 for person in PEOPLE}
+            assert self.world.arrivals(run_id) == everybody, "somebody is unaccounted for"
+
+
+def illegal(words: Iterable[str]) -> list[tuple[str, str]]:
+    """The moves in a run's history that no table of moves has."""
+    states = [RunState(word) for word in words if word in set(RunState)]
+    pairs = itertools.pairwise(states)
+    return [(before, after) for before, after in pairs if after not in RUN_MOVES[before]]
+
+
+TwoWorkers.TestCase.settings = settings(
+    max_examples=20,
+    stateful_step_count=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(
+        Phase.explicit,
+        Phase.generate,
+    ),  # what fails is shown as it is: to shrink it takes minutes
+    suppress_health_check=list(HealthCheck),
+)
+TestTwoWorkers = TwoWorkers.TestCase
