@@ -190,6 +190,26 @@ def test_administrator_connects_an_account_from_the_page(enter: Enter, house: Ho
     ]
 
 
+def test_administrator_steps_in_as_export_user_for_one_who_was_removed(
+    enter: Enter, house: House
+) -> None:
+    visitor, connections = enter("adam"), Connections(house.parts)
+    connection, users = house.parts.connections.by_name("Marketing"), Users(house.parts)
+    users.add("oskar@example.com", Role.ADMINISTRATOR, by=ANA)
+    house.parts.connections.set_export_user(connection.id, "oskar@example.com")
+    users.remove("oskar@example.com", by=ANA)
+    enter("vera", "exports", "Exports").sees("is no administrator any more")
+    visitor.open("connections", "Connections")
+    visitor.sees("oskar@example.com, by whose right")
+    card = visitor.page.locator(f".st-key-connections_card_{connection.id}")
+    card.get_by_role("button", name="Add yourself as export user").click()
+    visitor.sees("You are the export user of")
+    expect(visitor.page.get_by_text("is no administrator any more")).to_have_count(0)
+    [row] = house.parts.audit.page(AuditFilter(action="connection.export_user"))
+    assert (row.who, row.after) == (address_of("adam"), {"export_user": address_of("adam")})
+    connections.become_export_user("Marketing", by=ANA)
+
+
 def _reaches(role: Role, screen: Screen) -> bool:
     order = list(Role)
     return order.index(role) >= order.index(screen.role)
