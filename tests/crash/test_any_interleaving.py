@@ -18,6 +18,7 @@ from tests.house import check_sums
 
 MOST_HOURS = 60
 ANSWERS = st.sampled_from(["ok", "ok", "ok", "ok", "ok", *ERRORS])
+IMPORTS = st.sampled_from(["ok", "ok", "lost after", "lost after", "lost after", *ERRORS])
 RENEWALS = st.sampled_from(["ok", "ok", "ok", "lost before", "lost after", "killed after"])
 FATES = st.lists(
     st.tuples(st.integers(1, 16), st.sampled_from(["kill", "hang"])), min_size=1, max_size=2
@@ -46,8 +47,8 @@ class TwoWorkers(RuleBasedStateMachine):
 
     @rule(
         host=st.sampled_from("ab"),
-        answers=st.lists(ANSWERS, max_size=8),
-        imports=st.lists(ANSWERS, max_size=3),
+        answers=st.just([]) | st.lists(ANSWERS, max_size=8),
+        imports=st.lists(IMPORTS, max_size=3),
         fates=st.just([]) | FATES,
     )
     def a_worker_meets_a_faulty_service(
@@ -59,6 +60,12 @@ class TwoWorkers(RuleBasedStateMachine):
         self.world.work(host, fates)
         service.answers.clear()
         service.imports.clear()
+
+    @rule(host=st.sampled_from("ab"))
+    def a_worker_goes_on_a_little_later(self, host: str) -> None:
+        """After the first wait, before a job is listed."""
+        self.world.clock.move(seconds=6)
+        self.world.work(host)
 
     @rule(answers=st.lists(RENEWALS, min_size=1, max_size=3))
     def renewals_go_wrong(self, answers: list[str]) -> None:
@@ -121,8 +128,8 @@ def illegal(words: Iterable[str]) -> list[tuple[str, str]]:
 
 
 TwoWorkers.TestCase.settings = settings(
-    max_examples=20,
-    stateful_step_count=12,
+    max_examples=30,
+    stateful_step_count=15,
     deadline=None,
     derandomize=True,
     database=None,
@@ -133,3 +140,19 @@ TwoWorkers.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestTwoWorkers = TwoWorkers.TestCase
+
+
+def test_a_file_that_arrived_but_is_not_listed_yet_is_waited_for_and_not_sent_again(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    with world.in_place():
+        run_id = world.queue().id
+        world.service.imports.append("lost after")
+        world.work("a")
+        world.clock.move(seconds=6)
+        world.work("b")
+        assert world.service.twice == []
+        details = [event.detail for event in world.office.runs.events(run_id)]
+        assert "found by its file name" in details
+        assert world.document(run_id)["state"] == "succeeded"

@@ -43,17 +43,17 @@ COMMITS = [
     "BatchStore.move submitted",
     "BatchStore.move pending",
     "RunStore.move confirming",
-    "RunStore.move uploading",
     "BatchStore.end",
     "RunStore.made_progress",
     "RunStore.finish succeeded",
     "WorkerStore.stopped",
 ]
-ON_A_SLOW_MACHINE = {  # of these no run can rely on having any
+ON_SOME_MACHINES = {  # of these no run can rely on having any
     "WorkerStore.beat",
     "RunStore.renew_leases",
     "BudgetStore.missed_slot",
     "BudgetStore.start_now",
+    "RunStore.move uploading",  # where all was sent before a file was found to be lost
 }
 LOST_ONCE = [{"on": "contactsCSVImport", "do": "drop_before"}]
 
@@ -86,7 +86,7 @@ def test_every_commit_of_a_run_has_its_kill(crash_house: Callable[..., CrashHous
     run_id = crash.house.queue()
     made = commits_of(crash.house.work)
     crash.check(run_id, crash.house.document(run_id))
-    assert set(made) - ON_A_SLOW_MACHINE == set(COMMITS)
+    assert set(made) - ON_SOME_MACHINES == set(COMMITS)
 
 
 @pytest.mark.parametrize(

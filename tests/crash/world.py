@@ -50,9 +50,8 @@ from tests.house import people, write_source
 PEOPLE = people(5)
 ROWS_PER_FILE = 2
 PROCESSING = timedelta(seconds=7)
-LISTED_AFTER = timedelta(
-    seconds=3
-)  # a job is known by its id at once, but not yet in the collection
+# a job is known by its id at once, but not yet in the collection
+LISTED_AFTER = timedelta(seconds=20)
 TOKEN_LIFE = timedelta(seconds=40)
 BEYOND_A_LEASE = 61.0
 ERRORS: dict[str, Callable[[], Exception]] = {
