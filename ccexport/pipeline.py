@@ -169,7 +169,8 @@ def _one_step(
         content = files.content(pending[0], pending[1] if len(pending) > 1 else None)
         send_batch(held, run, pending[0], content, client, tools)
         return
-    if left := timer.seconds_left(tools.now()):
+    left = timer.seconds_left(tools.now())
+    if left and not _another_has_looked(run, timer, tools):
         tools.pause(min(left, LONGEST_PAUSE_SECONDS))
         return
     ended_after_seconds = follow_batches(held, run, batches, client, tools)
@@ -186,6 +187,14 @@ def _may_send(run: Run, pending: list[Batch], in_flight: int, tools: Tools) -> b
     if words and not in_flight:
         raise NeedsAdministrator(words)
     return not words
+
+
+def _another_has_looked(run: Run, timer: PollTimer, tools: Tools) -> bool:
+    """Whether another run of the account has just looked at all activities, while this one only waits for its own."""
+    young = tools.now() - timedelta(seconds=tools.poll_seconds / 2)
+    return run.state is RunState.CONFIRMING and tools.activities.has_look_since(
+        run.connection_id or 0, max(timer.looked_at, young)
+    )
 
 
 def _stage(held: Held, timer: PollTimer, tools: Tools) -> Run:

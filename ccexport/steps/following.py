@@ -41,6 +41,7 @@ class PollTimer:
     def __init__(self, first_seconds: float, now: datetime) -> None:
         self._first = first_seconds
         self._interval = first_seconds
+        self.looked_at = now
         self.due_at = now + timedelta(seconds=first_seconds)
 
     def seconds_left(self, now: datetime) -> float:
@@ -57,7 +58,13 @@ class PollTimer:
         self.due_at = min(self.due_at, now + timedelta(seconds=self._first))
 
     def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
-        """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has."""
+        """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
+
+        One that another run had taken, before this one's was due, and in which nothing has ended, moves nothing.
+        """
+        self.looked_at = now
+        if ended_after_seconds is None and now < self.due_at:
+            return
         if ended_after_seconds is None:
             self._interval = min(self._interval * GROWTH, max(self._first, LONGEST_SECONDS))
         else:

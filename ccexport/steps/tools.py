@@ -110,6 +110,11 @@ class ActivityBoard:
         self._failures: dict[int, tuple[int, RetryableError]] = {}
         self.asked = 0  # looks asked for so far
 
+    def has_look_since(self, connection_id: int, at: datetime) -> bool:
+        """Whether there is a look that was begun later: to use it costs no request."""
+        seen_at, _ = self._looks.get(connection_id, (None, []))
+        return seen_at is not None and seen_at > at
+
     def look(
         self, connection_id: int, client: Client, *, not_before: datetime, wanted: set[str]
     ) -> Sequence[Activity]:

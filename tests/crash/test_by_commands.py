@@ -164,11 +164,12 @@ class Commands:
         assert process.returncode == code, (self.folder / "log").read_text()[-2000:]
         return output
 
-    def connect(self) -> None:
-        process = self.start(
-            "connections", "add", "Marketing", "--agree", "--callback-port", str(free_port())
-        )
+    def connect(self, name: str = "Marketing") -> None:
         log = self.folder / "log"
+        log.write_text("")
+        process = self.start(
+            "connections", "add", name, "--agree", "--callback-port", str(free_port())
+        )
         deadline = time.monotonic() + 60
         while not (found := re.search(r"Open this address: (\S+)", log.read_text())):
             assert time.monotonic() < deadline, log.read_text()
@@ -176,6 +177,14 @@ class Commands:
         urllib.request.urlopen(found[1], timeout=30).close()
         process.communicate(timeout=60)
         assert process.returncode == 0
+
+    def tell(self, path: str, keys: object) -> None:
+        request = urllib.request.Request(
+            self.url + path,
+            data=json.dumps(keys).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=60).close()
 
     def ask(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=120) as answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -234,3 +235,31 @@ def test_a_right_that_is_lost_in_mid_run_is_waited_for_and_what_was_sent_adds_up
     check_sums(document)
     assert document["state"] == "succeeded"
     assert len([each for each in house.requests("contactsCSVImport") if each["activity_id"]]) == 5
+
+
+def test_a_look_that_another_run_takes_is_used_before_ones_own_is_due(
+    turns: Turns,
+) -> None:
+    house, clock = turns.house, turns.clock
+    house.tell("/_sandbox/behaviour", processing_seconds=100)
+    run_id = house.queue()
+    assert house.parts.runs.claim(WORKER, run_id=run_id)
+    tools = turns.tools()
+    looked: list[datetime] = []
+
+    def pause(seconds: float) -> bool:
+        sent = house.parts.batches.of_run(run_id)
+        submitted = sent[0].submitted_at if sent else None
+        if submitted and clock() > submitted + timedelta(seconds=101) and not looked:
+            looked.append(clock())
+            with closing(house.parts.client_for(1)) as client:
+                tools.activities.look(1, client, not_before=clock(), wanted=set())
+        return turns._pause(min(seconds, 0.3))
+
+    execute_run(Held(run_id, WORKER), replace(tools, sleep=pause))
+    document = house.document(run_id)
+    assert document["state"] == "succeeded"
+    ended = datetime.fromisoformat(document["finished_at"])
+    assert ended - looked[0] < timedelta(seconds=1)
+    own = [each for each in house.requests("getActivityStatusCollection")][:-1]
+    assert looked[0].timestamp() - own[-1]["at"] > 1, "its own next look was not due"
