@@ -24,12 +24,12 @@ def list_keys(ctx: typer.Context) -> None:
             else "decrypts"
             if use.name
             else "cannot be read",
-            use.sign_ins,
+            use.secrets,
             use.run_files,
         ]
         for use in KeyRotation(ctx.obj).uses()
     ]
-    print_table(["key", "use", "sign-ins", "run files"], rows, empty="There is no key.")
+    print_table(["key", "use", "secrets of the store", "run files"], rows, empty="There is no key.")
 
 
 @app.command()
@@ -46,7 +46,7 @@ def rotate(
     rotation, by = KeyRotation(ctx.obj), local_administrator()
     done = rotation.drop_old(by=by) if drop_old else rotation.rotate(by=by)
     say(
-        f"{counted(done.sign_ins, 'sign-in')} and {counted(done.run_files, 'run file')} encrypted anew."
+        f"{counted(done.secrets, 'secret')} and {counted(done.run_files, 'run file')} encrypted anew."
     )
     if done.unreadable_files:
         say(

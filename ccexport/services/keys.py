@@ -1,7 +1,7 @@
 """Changing the key that encrypts sign-ins and run files, while everything goes on.
 
-`rotate` puts a new key before the old ones: it encrypts, all of them decrypt. Sign-ins are encrypted anew at once; run
-files stay as they are until `drop_old` encrypts them anew and takes the old keys away.
+`rotate` puts a new key before the old ones: it encrypts, all of them decrypt. What the store holds is
+encrypted anew at once; run files stay as they are until `drop_old` encrypts them anew and takes the old keys away.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class KeyUse:
 
     name: str | None
     encrypts: bool
-    sign_ins: int
+    secrets: int
     run_files: int
 
 
@@ -36,7 +36,7 @@ class KeyUse:
 class Renewed:
     """How much was encrypted anew, and what could not be because none of the keys opens it."""
 
-    sign_ins: int
+    secrets: int
     run_files: int
     unreadable_files: int
 
@@ -72,7 +72,7 @@ class KeyRotation:
         return sorted(hosts)
 
     def rotate(self, *, by: Person) -> Renewed:
-        """A new key, or the first of several in the setting; sign-ins are encrypted with it. Raises `SetupError`."""
+        """A new key, or the first of several in the setting, encrypts what the store holds. Raises `SetupError`."""
         by = require(self._parts, by, Action.ROTATE_KEYS, "keys")
         if self.is_set and len(self._parts.keys.ring) == 1:
             raise SetupError(
@@ -93,9 +93,9 @@ class KeyRotation:
         lost = sum(number is None for number in numbers.values())
         newest = self._parts.keys.newest
         with audited(self._parts, by, Action.DROP_OLD_KEYS, "keys", ""):
-            sign_ins = self._secrets.renew()
+            renewed = self._secrets.renew()
         self._keep_only(newest)
-        return Renewed(sign_ins, len(old), lost)
+        return Renewed(renewed, len(old), lost)
 
     def _add_key(self) -> None:
         if self.is_set:

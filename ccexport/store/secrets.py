@@ -10,12 +10,14 @@ from sqlmodel import Session, SQLModel, col, select
 
 from ccexport.store.engine import reading, writing
 from ccexport.store.keys import Keys
-from ccexport.store.tables import OAuthSignIn, Token
+from ccexport.store.tables import OAuthSignIn, RunAddresses, Token
 
 # every column that `Keys.encrypt` fills
-_ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
+ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
     (Token, "pair"),
     (OAuthSignIn, "verifier"),
+    (RunAddresses, "rows"),
+    (RunAddresses, "staying"),
 )
 
 
@@ -60,12 +62,15 @@ def renew_secrets(session: Session, keys: Keys) -> int:
 def _lock(session: Session) -> None:
     """SQLite's write lock is held from the first statement on; PostgreSQL is told."""
     if session.connection().dialect.name == "postgresql":
-        session.connection().execute(text("LOCK TABLE token, oauth_sign_in IN EXCLUSIVE MODE"))
+        session.connection().execute(
+            text("LOCK TABLE token, oauth_sign_in, run_addresses IN EXCLUSIVE MODE")
+        )
     else:
         session.connection().execute(text("SELECT 1"))
 
 
 def _secrets(session: Session) -> Iterator[tuple[SQLModel, str, bytes]]:
-    for table, name in _ENCRYPTED:
+    for table, name in ENCRYPTED:
         for row in session.exec(select(table).where(col(getattr(table, name)).is_not(None))):
-            yield row, name, getattr(row, name)
+            if secret := getattr(row, name):  # nothing is kept as nothing
+                yield row, name, secret

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
-from sqlmodel import select
+from sqlalchemy import LargeBinary
+from sqlmodel import SQLModel, select
 
 from ccexport.assembly import Parts
 from ccexport.errors import Conflict, SetupError, StoreError
@@ -18,6 +19,7 @@ from ccexport.services.keys import KeyRotation, KeyUse
 from ccexport.states import RunState
 from ccexport.store.engine import reading, writing
 from ccexport.store.keys import KEY_FILE, load_keys, split_keys, write_key_file
+from ccexport.store.secrets import ENCRYPTED
 from ccexport.store.tables import Run, Token
 from tests.house import ANA, House, behaviour, people, write_source
 
@@ -49,7 +51,7 @@ def stored_pair(parts: Parts) -> bytes:
 def test_a_new_key_encrypts_and_the_old_one_still_decrypts(house: House) -> None:
     old, before = key_texts(house), stored_pair(house.parts)
     done = KeyRotation(house.parts).rotate(by=ANA)
-    assert done.sign_ins == 1
+    assert done.secrets == 1
     new = key_texts(house)
     assert new[1:] == old
     assert (house.settings.data_dir / KEY_FILE).stat().st_mode & 0o777 == 0o600
@@ -145,7 +147,7 @@ def test_a_key_in_the_setting_is_changed_there_without_a_stop(house: House) -> N
     with pytest.raises(SetupError, match="CCEXPORT_SECRET_KEY holds one key"):
         KeyRotation(old_alone).rotate(by=ANA)
     token = reads_both.tokens.access_token(1)
-    assert KeyRotation(writes_new).rotate(by=ANA).sign_ins == 1
+    assert KeyRotation(writes_new).rotate(by=ANA).secrets == 1
     assert reads_both.tokens.access_token(1) == token
     assert KeyRotation(writes_new).drop_old(by=ANA).run_files == 2
     assert new_alone.tokens.access_token(1) == token
@@ -163,3 +165,13 @@ def test_a_key_file_that_vanishes_is_not_replaced_by_a_new_key(tmp_path: Path) -
     (tmp_path / KEY_FILE).unlink()
     assert keys.decrypt(secret) == b"pair"
     assert not (tmp_path / KEY_FILE).exists()
+
+
+def test_every_column_that_holds_bytes_is_encrypted_anew() -> None:
+    bytes_of_tables = {
+        (table.name, column.name)
+        for table in SQLModel.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, LargeBinary)
+    }
+    assert bytes_of_tables == {(str(table.__tablename__), name) for table, name in ENCRYPTED}
