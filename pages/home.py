@@ -15,7 +15,7 @@ with page.errors_shown():
     overview = Overview(page.parts())
     steps = overview.first_steps()
     if not steps.has_run:
-        widgets.first_steps(steps)
+        widgets.first_steps(steps, by=user)
     widgets.present(overview, by=user, is_new=not steps.has_run)
     if steps.has_run:
         widgets.thirty_days(overview)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import streamlit as st
 
 from ccexport.clock import utc_now
-from ccexport.services.access import Person
+from ccexport.services.access import RANK, Person, Role
 from ccexport.services.connections import SIGN_IN_DAYS
 from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
 from ccexport.services.permission import may_somewhere
@@ -24,18 +24,45 @@ DAYS = 30
 LIVE_SECONDS, IDLE_SECONDS = 2, 10
 
 
-def first_steps(steps: FirstSteps) -> None:
-    """What to do on the first day; gone once something has run."""
+def first_steps(steps: FirstSteps, *, by: Person) -> None:
+    """What to do on the first day; gone once something has run. Each is for who may do it."""
     st.subheader("Three steps to the first contacts on a list", anchor=False)
-    for number, done, name, where, title, words in (
-        (1, steps.has_connection, "connections", "Connections", "Connect", "Sign in, once."),
-        (2, steps.has_export, "export", "New export", "Set up an export", "See who is sent."),
-        (3, steps.has_run, "exports", "Exports", "Run it", "Every profile is accounted for."),
+    for number, done, name, where, title, words, least in (
+        (
+            1,
+            steps.has_connection,
+            "connections",
+            "Connections",
+            "Connect",
+            "Sign in, once.",
+            Role.ADMINISTRATOR,
+        ),
+        (
+            2,
+            steps.has_export,
+            "export",
+            "New export",
+            "Set up an export",
+            "See who is sent.",
+            Role.CONTRIBUTOR,
+        ),
+        (
+            3,
+            steps.has_run,
+            "exports",
+            "Exports",
+            "Run it",
+            "Every profile is accounted for.",
+            Role.CONTRIBUTOR,
+        ),
     ):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             mark = ":material/check_circle:" if done else f"{number}."
             st.markdown(f"{mark} **{title}**  \n{words}", width="stretch")
-            link(name, where)
+            if RANK[by.role] >= RANK[least]:
+                link(name, where)
+            else:
+                st.caption(f"for {least.value}s", width="content")
 
 
 def present(overview: Overview, *, by: Person, is_new: bool) -> None:

@@ -35,11 +35,17 @@ def people_sign_in(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def sign_in(
-    people_sign_in: None, parts: Parts, export: ExportView, monkeypatch: pytest.MonkeyPatch
+def sign_in(new_house_sign_in: SignIn, parts: Parts, export: ExportView) -> SignIn:
+    """The same, where an export has a run."""
+    Exports(parts).queue("Newsletter", by=BY)
+    return new_house_sign_in
+
+
+@pytest.fixture
+def new_house_sign_in(
+    people_sign_in: None, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> SignIn:
     """Be this person from now on: `sign_in(Role.VIEWER)`; None: one who is not signed in."""
-    Exports(parts).queue("Newsletter", by=BY)
     monkeypatch.setattr(identity, "came_from", lambda: "10.0.0.9")
 
     def be(role: Role | None, **more: object) -> None:
@@ -93,6 +99,24 @@ def test_roles_viewer_has_no_button_that_changes_anything(
     for name, query in (("exports", {}), ("run", {"run": 1}), ("runs", {}), ("home", {})):
         keys = {str(button.key) for button in open_page(name, **query).button}
         assert not {key for key in keys if key.startswith(("exports_", "run_", "home_again"))}
+
+
+@pytest.mark.parametrize(
+    ("role", "leads_to"),
+    [
+        (Role.VIEWER, set()),
+        (Role.CONTRIBUTOR, {"/export", "/exports"}),
+        (Role.ADMINISTRATOR, {"/connections", "/export", "/exports"}),
+    ],
+)
+def test_roles_first_steps_lead_where_the_person_may_go(
+    open_page: OpenPage, new_house_sign_in: SignIn, role: Role, leads_to: set[str]
+) -> None:
+    new_house_sign_in(role)
+    shown = texts(open_page("home"))
+    assert "Three steps" in shown
+    assert {a for a in ("/connections", "/export", "/exports") if f"]({a})" in shown} == leads_to
+    assert ("for administrators" in shown) == (role is not Role.ADMINISTRATOR)
 
 
 def test_roles_role_taken_while_the_page_is_open_counts_at_the_next_click(
