@@ -1,7 +1,6 @@
 """Twenty lessons of tools that push audiences elsewhere, and the tests whose names say that each holds here.
 
-What is still to be built has no test: modes `changes` and `mirror` (the guard of 9, the ledger of 1 and 15), messages
-(8).
+What is still to be built has no test: modes `changes` and `mirror` (the guard of 9, the ledger of 1), messages (8).
 """
 
 from __future__ import annotations
@@ -65,6 +64,9 @@ LESSONS: dict[str, tuple[str, ...]] = {
     "14 pacing counted as failure": (
         "test_no_waiting_counts_as_a_failure_or_as_work",
         "test_unbroken_429s_of_five_minutes_mean_the_days_quota",
+    ),
+    "15 a changed address makes a second contact": (
+        "test_a_changed_address_is_said_since_the_old_one_stays_on_the_list",
     ),
     "16 two profiles, one address, and nobody knows which": (
         "test_every_profile_left_out_is_named_with_its_reason",

@@ -22,6 +22,7 @@ from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, spl
 from ccexport.preparation.stream import prepared_rows
 from ccexport.states import BatchState
 from ccexport.steps.clearance import check_clearance, check_export_user
+from ccexport.steps.moved import say_moved
 from ccexport.steps.preflight import check_source, check_target
 from ccexport.steps.retrying import failed_rows, pick_rows
 from ccexport.steps.tools import Tools
@@ -43,6 +44,7 @@ def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     check_clearance(tools.connections.view(run.connection_id or 0), tools.consent_version)
     found = write_run_files(held, run, tools)
     tools.reached("files written")
+    say_moved(held, run, tools)
     tools.batches.store_prepared(
         held, found.counts, [new_batch(run, planned) for planned in found.plan], found.addresses
     )

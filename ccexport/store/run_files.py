@@ -156,10 +156,15 @@ class RunFiles:
         pieces = ((row, self.rows(run_id, name, row, 1).to_pylist()[0]) for row in found)
         return [(row, {key: value or "" for key, value in piece.items()}) for row, piece in pieces]
 
-    def stream(self, run_id: int, name: str) -> Iterator[pa.RecordBatch]:
-        """All rows, in order, a row group or less at a time."""
+    def stream(
+        self, run_id: int, name: str, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows, in order, a row group or less at a time; of some columns, or of all."""
+        wanted = None if columns is None else list(columns)
         with self._reader(run_id, name) as file:
-            yield from file.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False)
+            yield from file.iter_batches(
+                batch_size=ROWS_PER_GROUP, columns=wanted, use_threads=False
+            )
 
     def all(self) -> Iterator[tuple[int, str]]:
         """Run and name of each file that is there."""

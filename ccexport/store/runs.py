@@ -165,6 +165,22 @@ class RunStore:
                 select(Run).where(Run.export_id == export_id, col(Run.finished_at).is_(None))
             ).first()
 
+    def sent_before(self, run: Run) -> Run | None:
+        """The latest earlier run of the same export that sent something of the source and whose files are kept."""
+        query = (
+            select(Run)
+            .where(
+                Run.export_id == run.export_id,
+                col(Run.id) < run.id,
+                col(Run.retry_of).is_(None),
+                col(Run.submitted_count) > 0,
+                col(Run.files_deleted_at).is_(None),
+            )
+            .order_by(col(Run.id).desc())
+        )
+        with reading(self._engine) as session:
+            return session.exec(query.limit(1)).first()
+
     def retries_of(self, run_id: int) -> list[Run]:
         """Runs that sent again what failed of a run, the newest first."""
         with reading(self._engine) as session:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from ccexport.sandbox.server import running_sandbox
+from ccexport.steps.moved import NOTE
 from tests.house import LIST_ID, House, behaviour, check_sums, people, write_source
 
 OF_A_FULL_RUN = {
@@ -29,6 +31,27 @@ def test_rows_that_failed_go_again_in_the_next_run(house: House) -> None:
     second = house.run()
     assert (second["state"], second["counts"]["accepted"]) == ("succeeded", 10)
     assert len(house.members()) == 10
+
+
+def test_a_changed_address_is_said_since_the_old_one_stays_on_the_list(house: House) -> None:
+    first = house.run()
+    assert addresses_changed(house, first) == []
+    moved = people(10)
+    for profile in moved[3:5]:
+        profile["EMail"] = f"new.{profile['EMail']}"
+    moved[5]["EMail"] = ""
+    write_source(house.source, [*moved, *people(2, first=11)])
+    second = house.run()
+    [said] = addresses_changed(house, second)
+    assert said.startswith(f"2 profiles have another address than in run {first['id']}.")
+    assert "example.com" not in said
+    assert {"person4@example.com", "new.person4@example.com"} <= set(house.members())
+    assert addresses_changed(house, house.run()) == []
+
+
+def addresses_changed(house: House, document: dict[str, Any]) -> list[str]:
+    events = house.parts.runs.events(document["id"])
+    return [event.detail for event in events if event.what == NOTE]
 
 
 def test_an_empty_segment_never_removes_anybody(house: House) -> None:
