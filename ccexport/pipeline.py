@@ -65,6 +65,7 @@ def execute_run(held: Held, tools: Tools) -> None:
 
     Raises `StoreError` where the store takes nothing: whoever called lets the run go once it does again.
     """
+    began_at = tools.now()
     try:
         with _removal_recognized(held, tools):
             _go(held, tools)
@@ -81,10 +82,14 @@ def execute_run(held: Held, tools: Tools) -> None:
     except NeedsAdministrator as error:
         _wait_or_cancel(held, Wait(WaitingFor.APPROVAL, None, str(error)), tools)
         _wake_if_cleared(held, tools)
-    except (RetryableError, NotConnected) as error:
+    except RetryableError as error:
         _wait_or_cancel(held, _why(error, held, tools), tools)
+    except NotConnected as error:
+        _wait_or_cancel(held, _why(error, held, tools), tools)
+        _wake_if_signed_in(held, began_at, tools)
     except (AccessDenied, ApplicationRefused) as error:
         _stop_or_wait_for_a_person(held, error, tools)
+        _wake_if_signed_in(held, began_at, tools)
     except SetupError as error:
         _fail(held, error, tools)
     except Exception:  # a bug of ours: the run ends and says so, the worker lives on
@@ -300,6 +305,17 @@ def _wake_if_cleared(held: Held, tools: Tools) -> None:
         return
     view = tools.connections.view(run.connection_id)
     if not (missing_export_user(view) or missing_consent(view, tools.consent_version)):
+        tools.runs.wake(held.run_id)
+
+
+def _wake_if_signed_in(held: Held, began_at: datetime, tools: Tools) -> None:
+    """Whoever signed in between the refusal and the waiting found no run to wake. It may be wrong, once."""
+    run = tools.runs.get(held.run_id)
+    if run.waiting_for is not WaitingFor.SIGN_IN or run.connection_id is None:
+        return
+    agreed_at = tools.connections.view(run.connection_id).agreed_at
+    if agreed_at is not None and agreed_at > began_at:
+        tools.connections.set_needs_sign_in(run.connection_id, needed=False)
         tools.runs.wake(held.run_id)
 
 

@@ -19,6 +19,8 @@ from ccexport.sandbox.people import PEOPLE
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.health import examine
 from ccexport.services.overview import Overview
+from ccexport.store.runs import Held, RunStore, Wait
+from ccexport.store.tables import Run
 from ccexport.store.tokens import TokenStore
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.house import House, behaviour, people, write_source
@@ -83,6 +85,24 @@ def test_an_ended_sign_in_is_not_asked_for_again_and_again(signed_in: House) -> 
         signed_in.work()
     assert signed_in.document(run_id)["waiting_for"] == "sign_in"
     assert len(signed_in.requests("token")) == asked
+
+
+def test_a_sign_in_between_the_refusal_and_the_waiting_lets_the_run_go_on(
+    signed_in: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in.tell("/_sandbox/revoke")
+    run_id = signed_in.queue()
+    wait = RunStore.wait
+
+    def sign_in_just_before(self: RunStore, held: Held, why: Wait) -> Run:
+        monkeypatch.setattr(RunStore, "wait", wait)
+        signed_in.connect()
+        return wait(self, held, why)
+
+    monkeypatch.setattr(RunStore, "wait", sign_in_just_before)
+    signed_in.work()
+    assert signed_in.document(run_id)["state"] == "succeeded"
+    assert not signed_in.parts.connections.by_name("Marketing").needs_sign_in
 
 
 def test_a_sign_in_revoked_in_mid_run_is_waited_for_and_the_run_goes_on(
