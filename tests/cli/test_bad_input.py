@@ -273,12 +273,18 @@ def test_a_sign_in_that_ended_is_one_line_that_says_how_to_renew_it(
     assert listed.document[0]["state"] == "needs_sign_in"
 
 
-def test_a_connection_in_use_is_not_removed(here: Here, house: House) -> None:
+def test_a_second_run_of_an_export_is_refused_and_removing_its_connection_ends_the_first(
+    here: Here, house: House
+) -> None:
+    environment = house.environment()
     number = house.queue()
-    outcome = here("connections", "remove", "Marketing", environment=house.environment())
-    assert_one_line(outcome, f"Run {number}", "runs cancel")
-    again = here("exports", "run", "Newsletter", environment=house.environment())
+    again = here("exports", "run", "Newsletter", environment=environment)
     assert_one_line(again, f"Run {number}", '"Newsletter"', "live")
+    removed = here("connections", "remove", "Marketing", environment=environment)
+    assert (removed.code, removed.out) == (0, "")
+    assert "1 export is detached now. 1 live run is stopped; nothing more is sent." in removed.err
+    assert house.document(number)["state"] == "canceled"
+    assert house.requests("contactsCSVImport") == []
 
 
 def test_an_export_without_its_connection_is_detached_and_does_not_run(
