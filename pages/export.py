@@ -22,7 +22,10 @@ with page.errors_shown():
         st.stop()
     setup, preview = st.columns([5, 6], gap="large")
     with setup:
-        filled = widgets.form(user)
-        widgets.save_bar(view, filled, user)
+        if view is not None and (reason := widgets.why_not_changed(view, user)):
+            filled = widgets.as_it_is(view, reason)
+        else:
+            filled = widgets.form(user)
+            widgets.save_bar(view, filled, user)
     with preview:
         show_for(filled.segments, filled.mapping, filled.problem, filled.types, user)

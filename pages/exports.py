@@ -20,7 +20,7 @@ with page.errors_shown():
     widgets.say_what_waits()
     if exports:
         if may_change:
-            widgets.add_button()
+            widgets.add_button(user)
         found = widgets.filtered(exports)
         bar = st.container()
         if found:
@@ -36,7 +36,7 @@ with page.errors_shown():
             "There is no export yet. Add one: choose a list and segments, and see what it would send."
         )
         if may_change:
-            widgets.add_button()
+            widgets.add_button(user)
     else:
         st.info(
             "There is no connection yet. Add one first: sign in at Constant Contact; then add an export over it."

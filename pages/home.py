@@ -23,4 +23,4 @@ with page.errors_shown():
     with left:
         widgets.budget(overview)
     with right:
-        widgets.coming(overview.coming())
+        widgets.coming(overview.coming(), by=user)

@@ -12,4 +12,4 @@ user = page.begin("Segments", role=Role.VIEWER)
 st.caption("Groups of profiles that the source keeps; exports send them to a list.")
 
 with page.errors_shown():
-    widgets.table()
+    widgets.table(user)

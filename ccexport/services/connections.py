@@ -15,7 +15,7 @@ from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, UsageError
 from ccexport.services.access import Person
 from ccexport.services.consent import CONSENT_VERSION
-from ccexport.services.permission import audited, require
+from ccexport.services.permission import audited, may, require
 from ccexport.services.roles import Action
 from ccexport.services.tokens import patiently
 from ccexport.steps.clearance import missing_consent, missing_export_user
@@ -130,6 +130,14 @@ class Connections:
 
     def views(self) -> list[ConnectionView]:
         return self._parts.connections.views()
+
+    def usable(self, *, by: Person) -> list[ConnectionView]:
+        """Those over which the person may set up exports, by name."""
+        return [
+            view
+            for view in self.views()
+            if may(self._parts, by, Action.ADD_EXPORT, view.connection)
+        ]
 
     def check(self, name: str, *, by: Person) -> CheckedConnection:
         """Ask Constant Contact: is the sign-in alive, the account the same, are the privileges enough?"""

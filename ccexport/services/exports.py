@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime
@@ -24,7 +24,7 @@ from ccexport.services.export_values import (
     differences,
     view_values,
 )
-from ccexport.services.permission import audited, may, require
+from ccexport.services.permission import audited, may, require, why_not
 from ccexport.services.roles import Action
 from ccexport.services.schedules import check_schedule, next_times
 from ccexport.states import Mode, RunState, Trigger
@@ -173,6 +173,15 @@ class Exports:
         connection = self._connection_of(view)
         by = require(self._parts, by, action, "export", view.export.name, connection=connection)
         return view, by
+
+    def why_not(
+        self, actions: Iterable[Action], views: Iterable[ExportView], *, by: Person
+    ) -> Mapping[Action, str]:
+        """Of these actions, those that the person may not do with one of the exports, each with the reason."""
+        each_once = {view.export.connection_id: view for view in views}.values()
+        connections = [self._connection_of(view) for view in each_once]
+        found = {each: why_not(self._parts, by, each, connections) for each in actions}
+        return {action: reason for action, reason in found.items() if reason is not None}
 
     def check_new_connection(self, view: ExportView, name: str, *, by: Person) -> None:
         """An export may move only to a connection that the person may use as well."""

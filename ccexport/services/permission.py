@@ -9,7 +9,7 @@ The role of one who signed in is read from the store each time: a page drawn an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -36,12 +36,21 @@ def role_now(parts: Parts, by: Person) -> Role | None:
 
 def may(parts: Parts, by: Person, action: Action, connection: Connection | None = None) -> bool:
     """Whether `require` would let it pass. For pages: what cannot be done is not offered."""
-    return allows(
-        action,
-        role_now(parts, by),
-        is_shared=connection is not None and connection.contributors,
-        see_values=parts.settings.contributors_see_values,
-    )
+    return _lets(parts, role_now(parts, by), action, connection)
+
+
+def why_not(
+    parts: Parts, by: Person, action: Action, connections: Iterable[Connection | None]
+) -> str | None:
+    """Why `require` would refuse it over one of these, in its words; None where it would let it pass over each.
+
+    For pages: what the role reaches, but not here, is offered disabled with the reason.
+    """
+    role = role_now(parts, by)
+    for connection in connections:
+        if not _lets(parts, role, action, connection):
+            return _say(action, role, connection)
+    return None
 
 
 def may_somewhere(parts: Parts, by: Person, action: Action) -> bool:
@@ -65,7 +74,7 @@ def require(
     `connection`: the one that the action goes over; None where it has none, as a detached export.
     """
     role = role_now(parts, by)
-    if not may(parts, by, action, connection):
+    if not _lets(parts, role, action, connection):
         parts.audit.add(event_of(parts, by, role, action, REFUSED, kind, name))
         raise NotAllowed(_say(action, role, connection))
     return replace(by, role=role or by.role)
@@ -117,6 +126,15 @@ def event_of(
         target_kind=kind,
         target_name=name,
         came_from=by.came_from,
+    )
+
+
+def _lets(parts: Parts, role: Role | None, action: Action, connection: Connection | None) -> bool:
+    return allows(
+        action,
+        role,
+        is_shared=connection is not None and connection.contributors,
+        see_values=parts.settings.contributors_see_values,
     )
 
 

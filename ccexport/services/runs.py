@@ -10,7 +10,7 @@ from ccexport.clock import iso
 from ccexport.errors import NotFound
 from ccexport.segments.masking import mask_value
 from ccexport.services.access import Person
-from ccexport.services.permission import audited, may, require
+from ccexport.services.permission import audited, may, require, why_not
 from ccexport.services.roles import Action
 from ccexport.states import RunState
 from ccexport.store.tables import Batch, Connection, Run, RunEvent
@@ -74,6 +74,19 @@ class Runs:
         before = {"export": run.export_name, "state": run.state.value}
         with audited(self._parts, by, Action.CANCEL_RUN, "run", str(run_id), before=before):
             return self._parts.runs.request_cancel(run_id, by.name)
+
+    def why_not(self, action: Action, run: Run, *, by: Person) -> str | None:
+        """Why nobody, or this person, may do this with the run; None where he may.
+
+        Running it again goes over its export's connection of today, all else over that of the run.
+        """
+        if action is not Action.RUN_EXPORT:
+            return why_not(self._parts, by, action, [self.connection_of(run)])
+        if run.export_id is None:
+            return "The export has been removed."
+        connection_id = self._parts.exports.get(run.export_id).export.connection_id
+        connection = self._parts.connections.get(connection_id) if connection_id else None
+        return why_not(self._parts, by, action, [connection])
 
     def connection_of(self, run: Run) -> Connection | None:
         """The one that it went over; None when that was removed."""

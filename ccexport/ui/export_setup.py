@@ -16,7 +16,13 @@ from ccexport.services.access import Person, Role
 from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections, what_waits
 from ccexport.services.exports import ExportDraft, Exports
 from ccexport.services.refreshes import Refreshes
-from ccexport.services.schedules import daily_recurrence, next_times, zone_names
+from ccexport.services.roles import Action
+from ccexport.services.schedules import (
+    daily_recurrence,
+    describe_schedule,
+    next_times,
+    zone_names,
+)
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
 from ccexport.ui import page
@@ -25,7 +31,7 @@ from ccexport.ui.list_picker import Account, list_picker
 from ccexport.ui.mapping_form import mapping_form, open_mapping
 from ccexport.ui.mapping_preview import live
 from ccexport.ui.page import plain
-from ccexport.ui.runs import go_to_run, link
+from ccexport.ui.runs import go_to_run, link, link_for_administrators
 
 WHEN = {
     "refresh": "With each refresh",
@@ -96,6 +102,36 @@ def _open_schedule(schedule: str) -> None:
     st.session_state["export_zone"] = daily.zone if daily else known
 
 
+# --- as it is, for who may not change it ---------------------------------------------------------
+
+
+def why_not_changed(view: ExportView, by: Person) -> str | None:
+    """Why this person may not change the export; None where he may."""
+    action = Action.CHANGE_EXPORT
+    return Exports(page.parts()).why_not([action], [view], by=by).get(action)
+
+
+def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
+    """The export as it is stored, and why there is no form: nothing to fill in that could not be saved."""
+    st.info(plain(why_not_changed), icon=":material/lock:")
+    export = view.export
+    with st.container(border=True):
+        st.subheader(plain(export.name), anchor=False)
+        for what, words in (
+            ("List", export.list_name or export.list_id),
+            ("Connection", view.connection_name or "none: detached"),
+            ("Segments", ", ".join(view.segments)),
+            ("Data matching", ", ".join(f"{field} ← {value}" for field, value in view.mapping)),
+            ("Runs", describe_schedule(export.schedule)),
+        ):
+            st.markdown(f"**{what}:** {plain(words)}")
+    link("exports", "Back to Exports", icon=":material/arrow_back:")
+    mapping = FieldMapping(view.mapping)
+    return Filled(
+        export.name, None, export.list_id, view.segments, mapping, None, export.schedule, {}
+    )
+
+
 # --- the form ------------------------------------------------------------------------------------
 
 
@@ -128,19 +164,10 @@ def form(by: Person) -> Filled:
 
 def _connection(by: Person) -> Connection | None:
     """The connections that this person may use; None where none is chosen."""
-    views = Connections(page.parts()).views()
-    usable = {
-        view.connection.id: view.connection
-        for view in views
-        if by.role is Role.ADMINISTRATOR or view.connection.contributors
-    }
+    views = {view.connection.id: view for view in Connections(page.parts()).usable(by=by)}
+    usable = {each: view.connection for each, view in views.items()}
     if not usable:
-        st.info(
-            "There is no connection that you may use yet. Add one under Settings > Connections."
-            if by.role is Role.ADMINISTRATOR
-            else "There is no connection that you may use. Ask an administrator to share one."
-        )
-        link("connections", "Go to Connections", icon=":material/link:")
+        _say_none_is_usable(by)
         return None
     _choose_only(usable)
     chosen = st.selectbox(
@@ -157,11 +184,19 @@ def _connection(by: Person) -> Connection | None:
     connection = usable.get(chosen) if chosen is not None else None
     if connection is not None and connection.needs_sign_in:
         st.warning("Constant Contact no longer accepts its sign-in. Sign in again there first.")
-        link("connections", "Go to Connections", icon=":material/link:")
+        link_for_administrators("connections", "Go to Connections", by=by)
     if connection is not None:
-        for words in what_waits(next(v for v in views if v.connection.id == connection.id)):
+        for words in what_waits(views[connection.id]):
             st.warning(plain(words))
     return connection
+
+
+def _say_none_is_usable(by: Person) -> None:
+    if by.role is not Role.ADMINISTRATOR:
+        st.info("There is no connection that you may use. Ask an administrator to share one.")
+        return
+    st.info("There is no connection that you may use yet. Add one under Settings > Connections.")
+    link("connections", "Go to Connections", icon=":material/link:")
 
 
 def _choose_only(usable: Mapping[int, Connection]) -> None:

@@ -13,10 +13,11 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.errors import CcexportError
-from ccexport.services.access import Person
+from ccexport.services.access import Person, Role
 from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections, what_waits
 from ccexport.services.exports import Exports
 from ccexport.services.refreshes import Refreshes
+from ccexport.services.roles import Action
 from ccexport.services.schedules import describe_schedule, zone_names
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Run
@@ -30,6 +31,15 @@ NEVER = "Never run"
 SORTS = ("Name", "Last run", "Next run", "List")
 MAX_SEGMENTS_SHOWN = 3
 _ASKED = "exports_asked"  # which dialog is open
+_BUTTONS = {  # each with what it asks the table of roles for
+    "run": Action.RUN_EXPORT,
+    "edit": Action.CHANGE_EXPORT,
+    "duplicate": Action.DUPLICATE_EXPORT,
+    "off": Action.SCHEDULE_EXPORT,
+    "on": Action.SCHEDULE_EXPORT,
+    "remove": Action.REMOVE_EXPORT,
+}
+_NOTHING_SHARED = "No connection is shared with you. Ask an administrator to share one."
 
 
 @dataclass(frozen=True)
@@ -218,18 +228,20 @@ def _time_column(label: str) -> Any:
 def actions(chosen: Sequence[Listed], by: Person) -> None:
     """What one can do with the selected exports; without one, the bar says how to begin."""
     one = chosen[0] if len(chosen) == 1 else None
+    on = [each for each in chosen if each.view.state != "off"]
+    off = [each for each in chosen if each.view.state == "off"]
+    views = [each.view for each in chosen]
+    button = _Buttons(Exports(page.parts()).why_not(_BUTTONS.values(), views, by=by))
     with st.container(horizontal=True, vertical_alignment="center"):
-        if _button("run", "Run" if len(chosen) < 2 else f"Run {len(chosen)}", "play_arrow", chosen):
+        if button("run", "Run" if len(chosen) < 2 else f"Run {len(chosen)}", "play_arrow", chosen):
             _run(chosen, by)
-        if _button("edit", "Edit", "edit", one):
+        if button("edit", "Edit", "edit", one):
             _open(one)
-        _button("duplicate", "Duplicate", "content_copy", one, _ask, "duplicate")
-        on = [each for each in chosen if each.view.state != "off"]
-        off = [each for each in chosen if each.view.state == "off"]
-        if _button("off", "Turn off", "pause_circle", on):
+        button("duplicate", "Duplicate", "content_copy", one, _ask, "duplicate")
+        if button("off", "Turn off", "pause_circle", on):
             _turn_off(on, by)
-        _button("on", "Turn on", "play_circle", off, _ask, "on")
-        _button("remove", "Remove", "delete", chosen, _ask, "remove")
+        button("on", "Turn on", "play_circle", off, _ask, "on")
+        button("remove", "Remove", "delete", chosen, _ask, "remove")
         st.caption(
             f"{counted(len(chosen), 'export')} selected"
             if chosen
@@ -244,15 +256,23 @@ def actions(chosen: Sequence[Listed], by: Person) -> None:
         _remove(chosen, by)
 
 
-def _button(name: str, label: str, icon: str, needs: object, *on_click: Any) -> bool:
-    return st.button(
-        label,
-        key=f"exports_{name}",
-        icon=f":material/{icon}:",
-        disabled=not needs,
-        on_click=on_click[0] if on_click else None,
-        args=on_click[1:],
-    )
+@dataclass(frozen=True)
+class _Buttons:
+    """Draws a button of the bar: disabled without what it needs, and with the reason where the person may not."""
+
+    refused: Mapping[Action, str]
+
+    def __call__(self, name: str, label: str, icon: str, needs: object, *on_click: Any) -> bool:
+        why_not = self.refused.get(_BUTTONS[name])
+        return st.button(
+            label,
+            key=f"exports_{name}",
+            icon=f":material/{icon}:",
+            disabled=not needs or why_not is not None,
+            help=plain(why_not) if why_not else None,
+            on_click=on_click[0] if on_click else None,
+            args=on_click[1:],
+        )
 
 
 def _ask(dialog: str) -> None:
@@ -264,9 +284,18 @@ def _close() -> None:
     st.session_state.pop(_ASKED, None)
 
 
-def add_button() -> None:
-    """To the set-up of a new one."""
-    if st.button("Add export", key="exports_add", type="primary", icon=":material/add:"):
+def add_button(by: Person) -> None:
+    """To the set-up of a new one; a contributor needs a connection that is shared."""
+    shared = by.role is Role.ADMINISTRATOR or Connections(page.parts()).usable(by=by)
+    clicked = st.button(
+        "Add export",
+        key="exports_add",
+        type="primary",
+        icon=":material/add:",
+        disabled=not shared,
+        help=None if shared else _NOTHING_SHARED,
+    )
+    if clicked:
         _open(None)
 
 

@@ -13,12 +13,21 @@ from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, 
 from ccexport.services.permission import may_somewhere
 from ccexport.services.progress import RunProgress, headline
 from ccexport.services.roles import Action
+from ccexport.services.runs import Runs
 from ccexport.store.tables import Run
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.format import counted, lasting, moment
 from ccexport.ui.page import plain
-from ccexport.ui.runs import bold, link, progress_bar, run_badge, short, waiting_words
+from ccexport.ui.runs import (
+    bold,
+    link,
+    link_for_administrators,
+    progress_bar,
+    run_badge,
+    short,
+    waiting_words,
+)
 
 DAYS = 30
 LIVE_SECONDS, IDLE_SECONDS = 2, 10
@@ -79,7 +88,7 @@ def present(overview: Overview, *, by: Person, is_new: bool) -> None:
             _no_worker(now)
             _to_do(live_parts.recent("to do", overview.to_do), by=by)
             if now.live or not is_new:
-                _live(now)
+                _live(now, by=by)
             if (now.live_total > 0) != is_live or live_parts.is_too_often(seconds, asked):
                 st.rerun()  # with the other timer
 
@@ -115,7 +124,7 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
                 f":material/key: Constant Contact no longer accepts the sign-in of “{name}”.{waits}",
                 width="stretch",
             )
-            link("connections", "Sign in again", icon=":material/login:")
+            link_for_administrators("connections", "Sign in again", icon=":material/login:", by=by)
     for view in todo.idle:
         name, days = plain(short(view.connection.name)), view.unused_days(utc_now())
         with _item():
@@ -124,11 +133,11 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
                 f"{SIGN_IN_DAYS} it ends. Run an export over it, or test it.",
                 width="stretch",
             )
-            link("connections", "Test it", icon=":material/login:")
+            link_for_administrators("connections", "Test it", icon=":material/login:", by=by)
     for words in todo.waiting_connections:
         with _item():
             st.markdown(f":material/front_hand: {plain(words)}", width="stretch")
-            link("connections", "Go to Connections")
+            link_for_administrators("connections", "Go to Connections", by=by)
     for run in todo.approvals:
         with _item():
             st.markdown(_about(run, "waits for an approval"), width="stretch")
@@ -143,14 +152,15 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
             st.markdown(
                 f":material/link_off: {todo.detached:,} {are} no connection.", width="stretch"
             )
-            link("exports", "Give it one" if todo.detached == 1 else "Give them one")
+            give = "Give it one" if todo.detached == 1 else "Give them one"
+            link_for_administrators("exports", give, by=by)
     if todo.refresh_error is not None:
         with _item():
             error = plain(todo.refresh_error.error or "")
             st.markdown(
                 f":material/sync_problem: The last refresh failed: {error}", width="stretch"
             )
-            link("refresh", "Open Refresh")
+            link_for_administrators("refresh", "Open Refresh", by=by)
 
 
 def _item() -> st.delta_generator.DeltaGenerator:
@@ -167,14 +177,24 @@ def _failed(run: Run, *, by: Person) -> None:
             run_badge(run.state)
             st.markdown(_about(run, f"· {moment(run.finished_at)}"), width="stretch")
             link("run", "Open", run=run.id)
-            may_run = may_somewhere(page.parts(), by, Action.RUN_EXPORT)
-            if may_run and st.button(
-                "Run again", key=f"home_again_{run.id}", icon=":material/replay:"
-            ):
-                with page.errors_shown():
-                    new = RunProgress(page.parts()).run_again(run.id, by=by)
-                    st.toast(f"Run {new.id} is queued.")
+            if may_somewhere(page.parts(), by, Action.RUN_EXPORT):
+                _run_again_button(run, by=by)
         st.caption(plain(run.error or _some_failed(run)))
+
+
+def _run_again_button(run: Run, *, by: Person) -> None:
+    why_not = Runs(page.parts()).why_not(Action.RUN_EXPORT, run, by=by)
+    clicked = st.button(
+        "Run again",
+        key=f"home_again_{run.id}",
+        icon=":material/replay:",
+        disabled=why_not is not None,
+        help=plain(why_not) if why_not else None,
+    )
+    if clicked:
+        with page.errors_shown():
+            new = RunProgress(page.parts()).run_again(run.id, by=by)
+            st.toast(f"Run {new.id} is queued.")
 
 
 def _some_failed(run: Run) -> str:
@@ -186,12 +206,13 @@ def _some_failed(run: Run) -> str:
 # --- what runs -----------------------------------------------------------------------------------
 
 
-def _live(now: Now) -> None:
+def _live(now: Now, *, by: Person) -> None:
     st.subheader("Running now", anchor=False)
     if not now.live:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("Nothing runs at this moment.", width="content")
-            link("exports", "Run an export", icon=":material/play_arrow:")
+            if may_somewhere(page.parts(), by, Action.RUN_EXPORT):
+                link("exports", "Run an export", icon=":material/play_arrow:")
     for progress in now.live:
         run = progress.run
         with st.container(border=True):
@@ -221,7 +242,7 @@ def budget(overview: Overview) -> None:
     st.caption(f"Begins anew at {moment(today.resets_at)}, in {left}. All connections share it.")
 
 
-def coming(next_up: Coming) -> None:
+def coming(next_up: Coming, *, by: Person) -> None:
     """The next times that something runs by itself."""
     st.subheader("Next runs", anchor=False)
     lines = [(each.next_run_at, short(each.name)) for each in next_up.exports]
@@ -230,7 +251,8 @@ def coming(next_up: Coming) -> None:
         lines.append((next_up.refresh_at, f"Refresh of the segments, then {exports}"))
     if not lines:
         st.markdown("Nothing is scheduled.")
-        link("refresh", "Schedule the refresh", icon=":material/schedule:")
+        icon = ":material/schedule:"
+        link_for_administrators("refresh", "Schedule the refresh", icon=icon, by=by)
         return
     for at, what in sorted(lines):
         st.markdown(f"{bold(what)}  \n{moment(at)}, {_in(at - utc_now())}")

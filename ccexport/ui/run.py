@@ -38,6 +38,7 @@ from ccexport.ui.runs import (
     TRIGGER_WORDS,
     go_to_run,
     link,
+    link_for_administrators,
     progress_bar,
     run_badge,
     waiting_words,
@@ -75,29 +76,27 @@ def head(progress: Progress, *, by: Person) -> None:
         st.info("The run ended by itself before it was canceled.", icon=":material/info:")
 
 
+def _button(
+    action: Action, run: Run, by: Person, label: str, *, key: str, icon: str, tip: str
+) -> bool:
+    """Disabled, with the reason for a tip, where the person may not do it with this run."""
+    why_not = Runs(page.parts()).why_not(action, run, by=by)
+    tip = plain(why_not) if why_not else tip
+    return st.button(label, key=key, icon=icon, disabled=why_not is not None, help=tip or None)
+
+
 def _run_again_button(run: Run, by: Person) -> None:
-    gone = run.export_id is None
-    clicked = st.button(
-        "Run again",
-        key="run_again",
-        icon=":material/replay:",
-        disabled=gone,
-        help="The export has been removed." if gone else "Queues the export as it is set up now.",
-    )
-    if clicked:
+    tip, icon = "Queues the export as it is set up now.", ":material/replay:"
+    if _button(Action.RUN_EXPORT, run, by, "Run again", key="run_again", icon=icon, tip=tip):
         with page.errors_shown():
             new = RunProgress(page.parts()).run_again(run.id, by=by)
             go_to_run(new.id)
 
 
 def _retry_button(run: Run, by: Person) -> None:
-    clicked = st.button(
-        "Retry failed",
-        key="run_retry",
-        icon=":material/redo:",
-        help="Queues a run of the contacts that failed here, as they were sent, and of no others.",
-    )
-    if clicked:
+    tip = "Queues a run of the contacts that failed here, as they were sent, and of no others."
+    icon = ":material/redo:"
+    if _button(Action.RETRY_RUN, run, by, "Retry failed", key="run_retry", icon=icon, tip=tip):
         with page.errors_shown():
             go_to_run(Retries(page.parts()).retry(run.id, by=by).run.id)
 
@@ -108,7 +107,8 @@ def _cancel_button(run: Run, by: Person) -> None:
             f"{plain(run.cancel_requested_by)} asked to cancel; it ends at its next safe point."
         )
         return
-    if st.button("Cancel run", key="run_cancel", icon=":material/cancel:"):
+    icon = ":material/cancel:"
+    if _button(Action.CANCEL_RUN, run, by, "Cancel run", key="run_cancel", icon=icon, tip=""):
         st.session_state["run_canceling"] = run.id
     if st.session_state.get("run_canceling") == run.id:  # it stays open when the page is drawn anew
         _ask_to_cancel(run, by)
@@ -155,7 +155,7 @@ def live(first: Progress, *, by: Person) -> None:
             if _is_other(now.run, first.run) or live_parts.is_too_often(seconds, LIVE_SECONDS):
                 st.rerun()  # the head, the buttons and those left out have changed as well
             st.subheader(plain(headline(now)), anchor=False)
-            _trouble(now)
+            _trouble(now, by)
             if not now.is_final:
                 progress_bar(now)
             _stages(now)
@@ -173,7 +173,7 @@ def _is_other(now: Run, before: Run) -> bool:
     )
 
 
-def _trouble(progress: Progress) -> None:
+def _trouble(progress: Progress, by: Person) -> None:
     run = progress.run
     if run.error:
         show = st.error if run.state is RunState.FAILED else st.warning
@@ -181,10 +181,12 @@ def _trouble(progress: Progress) -> None:
     if run.state is RunState.WAITING:
         st.warning(plain(waiting_words(run) or ""), icon=":material/hourglass_empty:")
         if run.waiting_for is WaitingFor.SIGN_IN:
-            link("connections", "Sign in again", icon=":material/login:")
+            link_for_administrators("connections", "Sign in again", icon=":material/login:", by=by)
         elif run.waiting_for is WaitingFor.APPROVAL:
             st.markdown(plain(Runs(page.parts()).why_waiting(run) or ""))
-            link("connections", "Go to Connections", icon=":material/link:")
+            link_for_administrators(
+                "connections", "Go to Connections", icon=":material/link:", by=by
+            )
     if not progress.is_final and not progress.workers:
         st.warning(
             "No worker is running, so this run does not go on. Start one: `python -m ccexport worker`",

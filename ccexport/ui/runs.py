@@ -13,8 +13,11 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.clock import utc_now
+from ccexport.services.access import Person
 from ccexport.services.overview import History
+from ccexport.services.permission import may
 from ccexport.services.progress import WAITING_WORDS, Progress, duration, time_taken
+from ccexport.services.roles import Action
 from ccexport.states import BatchState, RunState, Trigger
 from ccexport.store.history import RunFilter
 from ccexport.store.tables import Run
@@ -73,6 +76,14 @@ def link(name: str, label: str, *, icon: str = GO_ICON, **query: str | int) -> N
         st.page_link(str(PAGES / f"{name}.py"), label=label, icon=icon, query_params=values)
     except StreamlitPageNotFoundError:  # as when a page runs by itself
         st.markdown(f"[{label}]({_address(name, values)})")
+
+
+def link_for_administrators(name: str, label: str, *, icon: str = GO_ICON, by: Person) -> None:
+    """A link to a screen of administrators; who is none reads whose it is."""
+    if may(page.parts(), by, Action.SEE_ADMINISTRATION):
+        link(name, label, icon=icon)
+    else:
+        st.caption("for administrators", width="content")
 
 
 def go_to_run(run_id: int) -> None:

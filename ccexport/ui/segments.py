@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from ccexport.services.access import Person
 from ccexport.services.exports import Exports
 from ccexport.services.live_values import Usable
+from ccexport.services.permission import may_somewhere
 from ccexport.services.refreshes import Refreshes
+from ccexport.services.roles import Action
 from ccexport.store.refreshes import SizeAt
 from ccexport.ui import page
 from ccexport.ui.format import counted
@@ -23,7 +26,7 @@ SAMPLE = 5
 REFRESHES = 12
 
 
-def table() -> None:
+def table(by: Person) -> None:
     """Sizes at once; the share that can be written to when it has been counted."""
     sizes = {segment.name: segment.members for segment in live().segments()}
     history = Refreshes(page.parts()).all_sizes(REFRESHES)
@@ -39,7 +42,7 @@ def table() -> None:
         _draw(sizes, history, users, usable)
     if sizes and not usable:
         st.info("No attribute's name says that it holds an email address, so no share is shown.")
-    _one(sizes, users)
+    _one(sizes, users, by)
 
 
 def _exports_by_segment() -> dict[str, list[tuple[int, str]]]:
@@ -101,7 +104,7 @@ def _change(sizes: list[SizeAt], members: int) -> int | None:
     return members - sizes[-1].members if sizes else None
 
 
-def _one(sizes: Mapping[str, int], users: Mapping[str, list[tuple[int, str]]]) -> None:
+def _one(sizes: Mapping[str, int], users: Mapping[str, list[tuple[int, str]]], by: Person) -> None:
     """A segment looked at: its exports, and masked profiles."""
     chosen = st.selectbox(
         "Look into a segment",
@@ -118,10 +121,14 @@ def _one(sizes: Mapping[str, int], users: Mapping[str, list[tuple[int, str]]]) -
         st.markdown("Exports that use it:")
         with st.container(horizontal=True):
             for export_id, name in mine[:20]:
-                link("export", plain(name[:80]), icon=":material/upload:", export=export_id)
+                if may_somewhere(page.parts(), by, Action.PREVIEW_EXPORT):
+                    link("export", plain(name[:80]), icon=":material/upload:", export=export_id)
+                else:
+                    st.markdown(plain(name[:80]), width="content")
     else:
         st.markdown("No export uses it yet.")
-        link("export", "Add export", icon=":material/add:")
+        if may_somewhere(page.parts(), by, Action.ADD_EXPORT):
+            link("export", "Add export", icon=":material/add:")
     rows: list[dict[str, Any]] = list(live().masked_sample(chosen, SAMPLE))
     st.markdown(f"The first {counted(len(rows), 'profile')} by key, masked:")
     st.dataframe(

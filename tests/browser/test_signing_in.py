@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Position, expect
 
 from ccexport.services.access import Person, Role
 from ccexport.services.connections import Connections
@@ -25,6 +25,9 @@ PATH = "/crm/contacts"
 NEVER_SHOWN = "https://cdn.jsdelivr.net"  # the provider's pages ask for a style sheet there
 SCREENS = [screen for screens in MENU.values() for screen in screens]
 ROLES = {"vera": Role.VIEWER, "cleo": Role.CONTRIBUTOR, "olivia": Role.ADMINISTRATOR}
+FIRST_ROW: Position = {"x": 15, "y": 52}  # of a table: its box to be ticked
+IN_THE_BAR = ("Run", "Edit", "Duplicate", "Turn off", "Remove")
+NOT_SHARED = re.compile('only over connections shared with them, and "Board" is not')
 pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 Enter = Callable[..., Visitor]
 
@@ -39,7 +42,7 @@ def provider() -> Iterator[str]:
 def dashboard(
     tmp_path_factory: pytest.TempPathFactory, source: Path, provider: str
 ) -> Iterator[Dashboard]:
-    """One export over a connection that is shared with contributors, one over another that is not; one run."""
+    """One export over a connection that is shared with contributors, one over another that is not; a run of each."""
     folder = tmp_path_factory.mktemp("signing-in") / "house"
     variables = {
         "CCEXPORT_OIDC_ISSUER": provider,
@@ -54,6 +57,9 @@ def dashboard(
         Connections(house.parts).share("Marketing", contributors=True, by=ANA)
         house.add_export("Newsletter", segments=("Spring buyers",))
         house.queue("Newsletter")
+        house.connect("Board")
+        house.add_export("Members of the board", segments=("Spring buyers",), connection="Board")
+        house.queue("Members of the board")
         Users(house.parts).add(address_of("cleo"), Role.CONTRIBUTOR, by=ANA)
         with served(house, with_worker=False, path=PATH, variables=variables) as dashboard:
             yield dashboard
@@ -107,6 +113,26 @@ def test_the_page_asked_for_is_the_page_after_signing_in(enter: Enter, house: Ho
     visitor = enter("vera", "run?run=1", "Run 1")
     assert urlsplit(visitor.page.url)._replace(scheme="", netloc="").geturl() == f"{PATH}/run?run=1"
     expect(visitor.button("Cancel run")).to_have_count(0)
+
+
+@pytest.mark.parametrize("person", ROLES)
+def test_each_role_is_offered_what_it_may_do_with_each_export(
+    enter: Enter, house: House, person: str
+) -> None:
+    visitor, role = enter(person, "exports", "Exports"), ROLES[person]
+    for number, name, is_shared in ((1, "Newsletter", True), (2, "Members of the board", False)):
+        may = role is Role.ADMINISTRATOR or (role is Role.CONTRIBUTOR and is_shared)
+        visitor.open(f"exports?exports_search={name.replace(' ', '+')}", "Exports")
+        _offers(visitor, role, IN_THE_BAR, may=may, select=True)
+        visitor.open(f"run?run={number}", f"Run {number}")
+        _offers(visitor, role, ("Cancel run",), may=may)
+        if role is not Role.VIEWER:
+            visitor.open(f"export?export={number}", "Export")
+            visitor.sees("Will be sent")
+            expect(visitor.button("Save")).to_have_count(1 if may else 0)
+            expect(visitor.button("Run")).to_have_count(1 if may else 0)
+            if not may:
+                visitor.sees(NOT_SHARED)
 
 
 def test_contributor_lowered_in_an_open_page_can_do_nothing_more_in_it(
@@ -208,6 +234,27 @@ def test_administrator_steps_in_as_export_user_for_one_who_was_removed(
     [row] = house.parts.audit.page(AuditFilter(action="connection.export_user"))
     assert (row.who, row.after) == (address_of("adam"), {"export_user": address_of("adam")})
     connections.become_export_user("Marketing", by=ANA)
+
+
+def _offers(
+    visitor: Visitor, role: Role, buttons: Sequence[str], *, may: bool, select: bool = False
+) -> None:
+    """To viewers none of the buttons; to others all, but where they may not, disabled with the reason."""
+    if select and role is not Role.VIEWER:
+        visitor.page.get_by_test_id("stDataFrame").click(position=FIRST_ROW)
+        visitor.sees("1 export selected")
+    for name in buttons:
+        button = visitor.button(name)
+        if role is Role.VIEWER:
+            expect(button).to_have_count(0)
+        elif may:
+            expect(button).to_be_enabled()
+        else:
+            expect(button).to_be_disabled()
+            button.hover(force=True)
+            expect(visitor.page.get_by_role("tooltip")).to_contain_text(NOT_SHARED)
+            visitor.page.mouse.move(0, 0)
+            expect(visitor.page.get_by_role("tooltip")).to_have_count(0)
 
 
 def _reaches(role: Role, screen: Screen) -> bool:

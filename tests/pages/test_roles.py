@@ -10,14 +10,18 @@ from streamlit.testing.v1 import AppTest
 
 from ccexport.assembly import Parts
 from ccexport.clock import utc_now
+from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import RANK, Role, local_administrator
-from ccexport.services.exports import Exports
+from ccexport.services.exports import ExportDraft, Exports
 from ccexport.services.users import Users
+from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.audit import AuditFilter
 from ccexport.store.exports import ExportView
+from ccexport.store.tables import Run
 from ccexport.ui import identity
 from ccexport.ui.shell import MENU, Screen
-from tests.pages.conftest import OpenPage, texts
+from tests.pages.conftest import LIST_ID, MAPPING, SEGMENTS, OpenPage, connect, texts
+from tests.pages.test_run import add_batch, add_run
 
 BY = local_administrator()
 SCREENS = [screen for screens in MENU.values() for screen in screens]
@@ -101,6 +105,102 @@ def test_roles_viewer_has_no_button_that_changes_anything(
         assert not {key for key in keys if key.startswith(("exports_", "run_", "home_again"))}
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("role", Role)
+def test_roles_buttons_of_an_export_go_by_whether_its_connection_is_shared(
+    open_page: OpenPage, parts: Parts, sign_in: SignIn, role: Role, is_shared: bool
+) -> None:
+    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=is_shared)
+    ended = add_ended_run(parts)
+    sign_in(role)
+    exports = open_page("exports")
+    exports.session_state["exports_chosen"] = [1]
+    found = buttons_of(exports.run()) | buttons_of(open_page("run", run=1))
+    found |= buttons_of(open_page("run", run=ended.id)) | buttons_of(open_page("home"))
+    if role is Role.VIEWER:
+        assert found == {}
+        return
+    acts = {f"exports_{each}" for each in ("run", "edit", "duplicate", "off", "remove")}
+    acts |= {"run_cancel", "run_again", "run_retry", f"home_again_{ended.id}"}
+    assert acts | {"exports_on", "exports_add"} == set(found)
+    if role is Role.ADMINISTRATOR or is_shared:
+        assert not [key for key in acts if found[key].disabled]
+        assert not [key for key in acts if "shared with them" in found[key].help]
+    else:
+        assert not [key for key in acts if not found[key].disabled]
+        assert not [key for key in acts if '"Marketing" is not' not in tip_of(found[key])]
+    assert found["exports_add"].disabled == (role is Role.CONTRIBUTOR and not is_shared)
+
+
+def test_roles_bar_of_exports_is_off_when_one_of_the_selected_is_not_shared(
+    open_page: OpenPage, parts: Parts, sign_in: SignIn
+) -> None:
+    connect(parts, "*Board*")
+    draft = ExportDraft("Other", "*Board*", LIST_ID, SEGMENTS, parse_mapping(MAPPING))
+    other = Exports(parts).add(draft, by=BY)
+    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=True)
+    sign_in(Role.CONTRIBUTOR)
+    test = open_page("exports")
+    test.session_state["exports_chosen"] = [1]
+    assert not test.run().button(key="exports_run").disabled
+    test.session_state["exports_chosen"] = [1, other.export.id]
+    run = test.run().button(key="exports_run")
+    assert (run.disabled, run.label) == (True, "Run 2")
+    assert "\\*Board\\*" in run.help
+
+
+def test_roles_contributor_sees_an_export_that_is_not_shared_without_a_form(
+    open_page: OpenPage, parts: Parts, sign_in: SignIn
+) -> None:
+    sign_in(Role.CONTRIBUTOR)
+    test = open_page("export", export=1)
+    assert not test.exception
+    shown = texts(test).replace("\\", "")
+    assert '"Marketing" is not' in shown
+    assert "**List:** Spring newsletter" in shown
+    assert {each.label for each in test.metric} >= {"Read", "Will be sent"}
+    assert len(test.text_input) == len(test.multiselect) == len(test.selectbox) == 0
+    assert not buttons_of(test)
+    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=True)
+    shared = buttons_of(test.run())
+    assert (shared["export_save"].disabled, shared["export_run"].disabled) == (False, False)
+
+
+def test_roles_contributor_with_no_connection_is_told_whom_to_ask(
+    open_page: OpenPage, sign_in: SignIn
+) -> None:
+    sign_in(Role.CONTRIBUTOR)
+    test = open_page("export")
+    assert "Ask an administrator to share one" in texts(test)
+    assert "/connections" not in texts(test)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_roles_what_needs_an_administrator_leads_only_administrators_there(
+    open_page: OpenPage, parts: Parts, sign_in: SignIn, role: Role
+) -> None:
+    connection = parts.connections.by_name("Marketing")
+    parts.connections.set_needs_sign_in(connection.id, needed=True)
+    waits = {"resume_state": RunState.UPLOADING, "waiting_for": WaitingFor.SIGN_IN}
+    run = add_run(parts, RunState.WAITING, connection_id=connection.id, **waits)
+    sign_in(role)
+    for shown in (texts(open_page("home")), texts(open_page("run", run=run.id))):
+        assert ("[Sign in again](/connections)" in shown) == (role is Role.ADMINISTRATOR)
+        assert ("for administrators" in shown) == (role is not Role.ADMINISTRATOR)
+
+
+def test_roles_viewer_reads_which_exports_use_a_segment_and_is_led_to_none(
+    open_page: OpenPage, sign_in: SignIn
+) -> None:
+    for role in Role:
+        sign_in(role)
+        used = texts(open_page("segments", segments_chosen="Spring buyers"))
+        free = texts(open_page("segments", segments_chosen="Loyalty gold"))
+        assert "Newsletter" in used
+        assert ("/export?export=1" in used) == (role is not Role.VIEWER)
+        assert ("[Add export](/export)" in free) == (role is not Role.VIEWER)
+
+
 @pytest.mark.parametrize(
     ("role", "leads_to"),
     [
@@ -145,6 +245,35 @@ def test_roles_preview_is_masked_for_contributors_unless_the_setting_allows(
     open_cards = cards_of(open_page("export", export=1))
     assert "••" not in open_cards
     assert "@" in open_cards
+
+
+def add_ended_run(parts: Parts) -> Run:
+    """A run of "Newsletter" that failed, of which a part can be retried."""
+    export = parts.exports.by_name("Newsletter").export
+    run = add_run(
+        parts,
+        RunState.FAILED,
+        export_id=export.id,
+        connection_id=export.connection_id,
+        submitted_count=10,
+        failed_count=10,
+        queued_at=utc_now(),
+        finished_at=utc_now(),
+    )
+    add_batch(parts, run, 1, BatchState.FAILED, failed_rows=10)
+    return run
+
+
+def buttons_of(test: AppTest) -> dict[str, Any]:
+    """What somebody could press, by its key; but not the way out, nor what only looks."""
+    assert not test.exception
+    acts = ("exports_", "run_", "home_", "export_save", "export_run", "export_create")
+    return {str(each.key): each for each in test.button if str(each.key).startswith(acts)}
+
+
+def tip_of(button: Any) -> str:
+    """As a person reads it."""
+    return str(button.help).replace("\\", "")
 
 
 def cards_of(test: AppTest) -> str:
