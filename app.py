@@ -17,7 +17,7 @@ from ccexport.services.access import Person
 from ccexport.settings import load_settings
 from ccexport.ui import identity, page
 from ccexport.ui.failures import log_once, on_script_error
-from ccexport.web.guard import check_bind_address, guards
+from ccexport.web.guard import check_believed, check_bind_address, guards
 from ccexport.web.returning import returning
 from ccexport.web.routes import routes
 
@@ -27,13 +27,14 @@ try:
     settings = load_settings()
     people_sign_in = settings.people_sign_in
     check_bind_address(st.get_option("server.address"), open_to_others=people_sign_in)
+    if settings.trusted_proxies:
+        check_believed(settings.believed_proxies, os.environ.get("FORWARDED_ALLOW_IPS"))
     secrets = identity.auth_secrets(page.parts()) if people_sign_in else None
 except CcexportError as error:
     sys.exit(str(error))
 configure_logging(settings.log_level, settings.log_format)
 keep_memory_private()
 log_once()
-os.environ["FORWARDED_ALLOW_IPS"] = settings.trusted_proxies or "none"  # whom uvicorn believes
 
 
 def who(request: Request) -> Person:

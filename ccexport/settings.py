@@ -216,6 +216,22 @@ class Settings(BaseSettings):
         return urlsplit(self.public_url).path.rstrip("/")
 
     @property
+    def believed_proxies(self) -> str:
+        """What uvicorn's FORWARDED_ALLOW_IPS has to be when the dashboard starts; without it, it believes loopback.
+
+        A server that listens on IPv6 sees an IPv4 proxy under its mapped address.
+        """
+        networks = [
+            ip_network(each) for each in map(str.strip, self.trusted_proxies.split(",")) if each
+        ]
+        mapped = [
+            f"::ffff:{each.network_address}/{96 + each.prefixlen}"
+            for each in networks
+            if each.version == 4
+        ]
+        return ",".join([*map(str, networks), *mapped]) or "none"
+
+    @property
     def run_files_dir(self) -> Path:
         """Where the runs' encrypted files are."""
         return self.data_dir / "runs"

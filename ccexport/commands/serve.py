@@ -61,6 +61,7 @@ def serve_until(
     from ccexport.worker import Worker  # brings Ibis: a busy port is told without it
 
     _ = parts.engine  # the store is brought to our tables once, before two processes want to
+    variables = {**variables, "FORWARDED_ALLOW_IPS": parts.settings.believed_proxies}
     with _dashboard(stop, port, variables, _options(parts.settings, port, address)):
         if not stop.is_set():
             print_text(f"dashboard on {_public_address(parts.settings, port, variables)}")

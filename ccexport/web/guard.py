@@ -72,6 +72,15 @@ def check_bind_address(address: str | None, *, open_to_others: bool) -> None:
         )
 
 
+def check_believed(wanted: str, believed: str | None) -> None:
+    """Raises `SettingError` where the server believes other proxies than the setting says: it has read that by now."""
+    if believed != wanted:
+        raise SettingError(
+            "CCEXPORT_TRUSTED_PROXIES is set, and the server was not started with it. Start the dashboard with "
+            f"`python -m ccexport serve`, or set FORWARDED_ALLOW_IPS={wanted} beforehand."
+        )
+
+
 def is_loopback(host: str) -> bool:
     """Whether a name or address is this machine and no other can reach it."""
     if host in LOOPBACK_NAMES:
@@ -160,11 +169,14 @@ class _Guard:
 
     def _is_name_of_ours(self, scope: Scope) -> bool:
         """Without sign-in both the peer and the name it asks for are this machine: a foreign name that leads here is
-        a page that rebinds its DNS. With it, the public address is the only other name; health is for any.
+        a page that rebinds its DNS; nor may a proxy of this machine bring others. With it, the public address is the
+        only other name; health is for any.
         """
-        client, name = scope.get("client"), _host_name(Headers(scope=scope).get("host", ""))
+        headers = Headers(scope=scope)
+        client, name = scope.get("client"), _host_name(headers.get("host", ""))
         if not self._open_to_others:
-            return (client is None or is_loopback(client[0])) and is_loopback(name)
+            callers = [client[0]] if client else []
+            return all(map(is_loopback, [name, *callers, *_forwarded_for(headers)]))
         is_public = name == urlsplit(self._public_origin).hostname
         return is_public or is_loopback(name) or scope["path"].endswith(HEALTH_PATH)
 
@@ -242,6 +254,12 @@ def _strict_cookie(value: bytes, *, secure: bool) -> bytes:
     if secure and b"secure" not in given:
         value += b"; Secure"
     return value
+
+
+def _forwarded_for(headers: Headers) -> list[str]:
+    """Whom a proxy says that it asks for, believed or not."""
+    found = ",".join(headers.getlist("x-forwarded-for")).split(",")
+    return [each for each in map(str.strip, found) if each]
 
 
 def _host_name(host: str) -> str:

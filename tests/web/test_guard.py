@@ -9,7 +9,8 @@ import requests
 
 from ccexport.assembly import Parts
 from ccexport.errors import SettingError, StoreError
-from ccexport.web.guard import check_bind_address, is_loopback, security_headers
+from ccexport.settings import Settings
+from ccexport.web.guard import check_believed, check_bind_address, is_loopback, security_headers
 
 TIMEOUT = 60
 
@@ -50,6 +51,17 @@ def test_own_names_are_answered(web: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [("203.0.113.9", 403), ("127.0.0.1, 203.0.113.9", 403), ("unknown", 403), ("127.0.0.1", 200)],
+)
+def test_proxy_of_this_machine_brings_nobody_else_without_sign_in(
+    web: str, forwarded: str, status: int
+) -> None:
+    headers = {"Host": "localhost:8501", "X-Forwarded-For": forwarded}
+    assert requests.get(f"{web}/healthz", headers=headers, timeout=TIMEOUT).status_code == status
+
+
+@pytest.mark.parametrize(
     ("host", "expected"),
     [
         ("localhost", True),
@@ -72,6 +84,25 @@ def test_address_for_others_needs_sign_in() -> None:
     with pytest.raises(SettingError, match="nobody signs in"):
         check_bind_address(None, open_to_others=False)
     check_bind_address(None, open_to_others=True)
+
+
+@pytest.mark.parametrize("believed", [None, "127.0.0.1,::1", "10.0.0.5/32"])
+def test_server_that_believes_other_proxies_than_it_was_told_does_not_start(
+    believed: str | None,
+) -> None:
+    wanted = Settings(trusted_proxies="10.0.0.5, 10.1.0.0/16").believed_proxies
+    with pytest.raises(SettingError, match="ccexport serve"):
+        check_believed(wanted, believed)
+    check_believed(wanted, wanted)
+
+
+def test_proxies_are_believed_under_the_address_that_an_ipv6_server_sees_too() -> None:
+    assert Settings().believed_proxies == "none"
+    assert Settings(trusted_proxies="10.1.0.0/16, ::1, ").believed_proxies.split(",") == [
+        "10.1.0.0/16",
+        "::1/128",
+        "::ffff:10.1.0.0/112",
+    ]
 
 
 def test_health_tells_store_and_workers_and_no_secret(web: str, parts: Parts) -> None:

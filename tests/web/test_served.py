@@ -121,6 +121,20 @@ def test_app_refuses_to_answer_others_while_nobody_signs_in(tmp_path: Path) -> N
     assert "Traceback" not in ended.stderr
 
 
+def test_app_started_without_its_trusted_proxies_says_how_to_start_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
+    ended = subprocess.run(
+        [*command, "--server.port", str(_free_port())],
+        capture_output=True,
+        text=True,
+        env=_environment(tmp_path) | {"CCEXPORT_TRUSTED_PROXIES": "10.0.0.5"},
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "FORWARDED_ALLOW_IPS=10.0.0.5/32,::ffff:10.0.0.5/128" in ended.stderr
+
+
 def test_serve_ends_in_order_at_one_interrupt(served: Served) -> None:
     assert served.stop() == 0
     with socket.create_server(("127.0.0.1", served.port), reuse_port=False):
