@@ -49,7 +49,8 @@ class Dashboard:
     ) -> None:
         self.house = house
         self._path = path
-        self.port = _free_port()
+        self.public_url = dict(variables or {}).get("CCEXPORT_PUBLIC_URL", "")  # "": as `url`
+        self.port = free_port()
         self.lines: list[str] = []
         self._ready_word = "started" if with_worker else "dashboard on"
         self._ready = threading.Event()
@@ -135,6 +136,7 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=find_chromium(), args=[*CHROMIUM_FLAGS])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nothing listened on just now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
