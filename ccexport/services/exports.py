@@ -24,10 +24,11 @@ from ccexport.services.export_values import (
     differences,
     view_values,
 )
+from ccexport.services.new_runs import ExportCopy, queued_run
 from ccexport.services.permission import audited, may, require, why_not
 from ccexport.services.roles import Action
 from ccexport.services.schedules import check_schedule, next_times
-from ccexport.states import Mode, RunState, Trigger
+from ccexport.states import Mode, Trigger
 from ccexport.steps.preflight import check_account, check_custom_fields, check_list
 from ccexport.store.exports import ExportChange, ExportView, NewExport
 from ccexport.store.tables import Connection, Export, Run
@@ -293,7 +294,7 @@ class Exports:
                 f'"{export.name}" is detached: its connection was removed. Give it another connection first.'
             )
         connection = self._parts.connections.get(export.connection_id)
-        return Run(
+        copy = ExportCopy(
             export_id=export.id,
             connection_id=connection.id,
             export_name=export.name,
@@ -304,12 +305,8 @@ class Exports:
             segments=list(view.segments),
             mapping=[list(pair) for pair in view.mapping],
             mode=export.mode,
-            trigger=trigger,
-            requested_by=by.name,
-            state=RunState.QUEUED,
-            due_at=due_at,
-            queued_at=self._parts.now(),
         )
+        return queued_run(copy, trigger, by=by, at=self._parts.now(), due_at=due_at)
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:
         if not mapping.custom_fields:

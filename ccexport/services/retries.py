@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from ccexport.assembly import Parts
 from ccexport.errors import Conflict, NotFound
 from ccexport.services.access import Person
+from ccexport.services.new_runs import ExportCopy, queued_run
 from ccexport.services.permission import audited, require
 from ccexport.services.progress import RunProgress
 from ccexport.services.roles import Action
 from ccexport.services.runs import Runs
 from ccexport.services.spreadsheets import to_spreadsheet_csv
-from ccexport.states import RunState, Trigger
+from ccexport.states import Trigger
 from ccexport.store.tables import Run
 
 FAILED_HEADER = ("customer_id", "file", "line", "words")
@@ -48,7 +49,7 @@ class Retries:
         self._check_files(run)
         after = {"export": run.export_name, "rows": found.count}
         with audited(self._parts, by, Action.RETRY_RUN, "run", str(run_id), after=after):
-            new = self._parts.runs.queue(self._new_run(run, by))
+            new = self._parts.runs.queue(self._again(run, by))
         return Retry(new, found.count, found.unnamed)
 
     def failed_csv(self, run_id: int, *, by: Person) -> bytes:
@@ -67,6 +68,10 @@ class Retries:
         """Whether something of the run failed that a retry could send: for the page's button."""
         is_kept = run.files_deleted_at is None and run.export_id is not None
         return run.state.is_final and run.failed_count > 0 and is_kept
+
+    def _again(self, run: Run, by: Person) -> Run:
+        export, now = ExportCopy.of_run(run), self._parts.now()
+        return queued_run(export, Trigger.RETRY, by=by, at=now, retry_of=run.id)
 
     def _check_may_run(self, run: Run) -> None:
         if not run.state.is_final:
@@ -96,25 +101,6 @@ class Retries:
         )
         raise NotFound(
             f"Run {run.id} cannot be retried: its files are {where}. Run the export again instead."
-        )
-
-    def _new_run(self, run: Run, by: Person) -> Run:
-        return Run(
-            export_id=run.export_id,
-            connection_id=run.connection_id,
-            export_name=run.export_name,
-            connection_name=run.connection_name,
-            account_id=run.account_id,
-            list_id=run.list_id,
-            list_name=run.list_name,
-            segments=list(run.segments),
-            mapping=[list(pair) for pair in run.mapping],
-            mode=run.mode,
-            trigger=Trigger.RETRY,
-            retry_of=run.id,
-            requested_by=by.name,
-            state=RunState.QUEUED,
-            queued_at=self._parts.now(),
         )
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from ccexport.assembly import Parts  # noqa: E402  # the tree is not installed
 from ccexport.settings import Settings  # noqa: E402
 from tests.benchmarks.measure import machine, report, say  # noqa: E402
-from tests.crash.test_by_commands import Commands  # noqa: E402
+from tests.by_commands import Commands, sandbox_process  # noqa: E402
 from tests.house import people, write_source  # noqa: E402
 
 REQUESTS_PER_SECOND = 4
@@ -83,14 +83,8 @@ class Installation:
         }
         file = folder / "behaviour.yaml"  # JSON is YAML
         file.write_text(json.dumps(behaviour))
-        self._sandbox = subprocess.Popen(
-            [sys.executable, "-m", "ccexport", "sandbox", "--port", "0", "--behaviour", str(file)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._sandbox.stdout is not None
-        url = self._sandbox.stdout.readline().split(" on ")[1].strip()
+        self._stand_in = ExitStack()
+        url = self._stand_in.enter_context(sandbox_process(file))
         self._commands = Commands(folder, url)
         del self._commands.environment["CCEXPORT_POLL_SECONDS"]  # as installed
         data_dir = Path(self._commands.environment["CCEXPORT_DATA_DIR"])
@@ -131,8 +125,7 @@ class Installation:
 
     def close(self) -> None:
         self._parts.close()
-        self._sandbox.terminate()
-        self._sandbox.communicate()
+        self._stand_in.close()
 
     def _ended(self, exports: Sequence[str], started: float) -> float:
         """When the last of the runs had ended, by the clock that `started` is of."""

@@ -38,14 +38,12 @@ from websockets.typing import Origin, Subprotocol
 from ccexport.assembly import Parts
 from ccexport.services.exports import Exports
 from ccexport.settings import load_settings
+from tests.benchmarks.installation import EXPORT, installation, write_profiles_apart
 from tests.benchmarks.measure import machine, report, say
-from tests.benchmarks.run_million import PROCESSING_SECONDS, REQUESTS_PER_SECOND, write_profiles
-from tests.crash.test_by_commands import Commands, free_port
-from tests.house import ANA, LIST_ID
+from tests.by_commands import Commands, free_port
+from tests.house import ANA
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT_RATIO = 1.10
-EXPORT = "Everybody"
 PAGES = ("run", "", "run", "runs")  # half of the people look at the live run
 OPEN_AT_ONCE = 20  # connections being opened: people do not all arrive in one moment
 END_SECONDS = 120.0
@@ -139,38 +137,12 @@ class _Installation:
 
 @contextmanager
 def _installation(folder: Path, profiles: int) -> Iterator[_Installation]:
-    write = multiprocessing.get_context("spawn").Process(
-        target=write_profiles, args=(folder / "source", profiles)
-    )
-    write.start()
-    write.join()
-    behaviour = folder / "behaviour.yaml"
-    behaviour.write_text(
-        f"auto_approve: true\nprocessing_seconds: {PROCESSING_SECONDS}\n"
-        f"requests_per_second: {REQUESTS_PER_SECOND}\n"
-        f"lists: [{{list_id: {LIST_ID}, name: Everybody}}]\n"
-    )
-    with _ended(
-        subprocess.Popen(
-            [sys.executable, "-m", "ccexport", "sandbox", "--port=0", f"--behaviour={behaviour}"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    ) as sandbox:
-        assert sandbox.stdout is not None
-        commands = Commands(folder, sandbox.stdout.readline().split(" on ")[1].strip())
-        del commands.environment["CCEXPORT_POLL_SECONDS"]  # as installed
+    write_profiles_apart(folder / "source", profiles)
+    with installation(folder, folder / "source") as commands:
         for variable in [each for each in os.environ if "CCEXPORT" in each]:
             del os.environ[variable]
         ours = {k: v for k, v in commands.environment.items() if k.startswith("CCEXPORT_")}
         os.environ.update(ours)
-        commands.connect()
-        commands.run(
-            *("exports", "add", EXPORT, "--connection", "Marketing", "--list-id", LIST_ID),
-            *("--segment", "All", "--map", "email=EMail"),
-            *("--map", "first_name=FirstName", "--map", "last_name=LastName"),
-        )
         port = free_port()
         with _ended(commands.start("serve", "--port", str(port))) as process:
             assert process.stdout is not None

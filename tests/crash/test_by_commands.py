@@ -8,22 +8,18 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.by_commands import Commands, sandbox_process
 from tests.house import LIST_ID, check_sums, write_source
 
-ROOT = Path(__file__).resolve().parents[2]
 PROFILES = 120_000
 # the HTML standard's rule for a valid e-mail address, and what is asked for besides
 HTML_EMAIL = re.compile(
@@ -124,73 +120,6 @@ def expect(profiles: list[dict[str, str]], rows: list[tuple[str, str]]) -> Expec
     return expected
 
 
-def free_port() -> int:
-    """A port of this machine that nobody uses just now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-class Commands:
-    """`python -m ccexport …` in one folder, against one sandbox."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        self.folder = folder
-        self.url = url
-        inherited = {key: value for key, value in os.environ.items() if "CCEXPORT" not in key}
-        self.environment = inherited | {
-            "PYTHONPATH": str(ROOT),
-            "CCEXPORT_DATA_DIR": str(folder / "var"),
-            "CCEXPORT_SOURCE_URL": f"file:{folder / 'source'}",
-            "CCEXPORT_CC_CLIENT_ID": "app",
-            "CCEXPORT_CC_API_URL": f"{url}/v3",
-            "CCEXPORT_CC_AUTH_URL": f"{url}/oauth2/default/v1",
-            "CCEXPORT_POLL_SECONDS": "1",
-        }
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        with (self.folder / "log").open("a", encoding="utf-8") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "ccexport", *arguments],
-                env=self.environment,
-                cwd=self.folder,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == code, (self.folder / "log").read_text()[-2000:]
-        return output
-
-    def connect(self, name: str = "Marketing") -> None:
-        log = self.folder / "log"
-        log.write_text("")
-        process = self.start(
-            "connections", "add", name, "--agree", "--callback-port", str(free_port())
-        )
-        deadline = time.monotonic() + 60
-        while not (found := re.search(r"Open this address: (\S+)", log.read_text())):
-            assert time.monotonic() < deadline, log.read_text()
-            assert process.poll() is None, log.read_text()
-        urllib.request.urlopen(found[1], timeout=30).close()
-        process.communicate(timeout=60)
-        assert process.returncode == 0
-
-    def tell(self, path: str, keys: object) -> None:
-        request = urllib.request.Request(
-            self.url + path,
-            data=json.dumps(keys).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        urllib.request.urlopen(request, timeout=60).close()
-
-    def ask(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=120) as answer:
-            return json.load(answer)
-
-
 @contextmanager
 def commands(folder: Path) -> Iterator[Commands]:
     """A sandbox of its own process; a source; a connection and an export made by commands."""
@@ -198,15 +127,8 @@ def commands(folder: Path) -> Iterator[Commands]:
     behaviour.write_text(
         f"auto_approve: true\nprocessing_seconds: 1\nlists: [{{list_id: {LIST_ID}, name: Spring buyers}}]\n"
     )
-    sandbox = subprocess.Popen(
-        [sys.executable, "-m", "ccexport", "sandbox", "--port", "0", "--behaviour", str(behaviour)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert sandbox.stdout is not None
-        found = Commands(folder, sandbox.stdout.readline().split(" on ")[1].strip())
+    with sandbox_process(behaviour) as url:
+        found = Commands(folder, url)
         found.connect()
         found.run(
             *("exports", "add", "Newsletter", "--connection", "Marketing", "--list-id", LIST_ID),
@@ -214,9 +136,6 @@ def commands(folder: Path) -> Iterator[Commands]:
             *("--map", "first_name=FirstName", "--map", "last_name=LastName"),
         )
         yield found
-    finally:
-        sandbox.terminate()
-        sandbox.communicate(timeout=30)
 
 
 def check_everything(found: Commands, expected: Expected, run_id: int) -> None:

@@ -30,10 +30,10 @@ from ccexport.services.access import local_administrator
 from ccexport.services.sign_ins import SignIns
 from ccexport.store.engine import writing
 from ccexport.ui.shell import MENU
+from tests.by_commands import free_port
 from tests.crash.conftest import shorten_tokens
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.crash.needles import Needles
-from tests.crash.test_by_commands import free_port
 from tests.house import House, behaviour, write_source
 
 ROOT = Path(__file__).resolve().parents[2]
