@@ -12,6 +12,7 @@ import pytest
 from ccexport.sandbox.server import running_sandbox
 from ccexport.store.tokens import TokenStore
 from tests.crash.killed_worker import PATIENCE_SECONDS, Doom, WorkerProcess
+from tests.crash.watched import APP_SECRET, DOMAIN, LAST_NAME, Watched
 from tests.house import House, behaviour, check_sums, people, write_source
 
 
@@ -128,3 +129,22 @@ def crash_house(tmp_path: Path, database_url: str) -> Iterator[Callable[..., Cra
     yield make
     for close in reversed(closing):
         close()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    account = behaviour(expires_in=900)
+    with running_sandbox(account, client_secret=APP_SECRET) as sandbox:
+        found = Watched(tmp_path, sandbox)
+        profiles = [
+            {
+                "CustomerId": f"{number:07}",
+                "FirstName": f"First{number}",
+                "LastName": f"{LAST_NAME}-{number}",
+                "EMail": f"person{number}@{DOMAIN}" if number % 9 else f"broken {number}@{DOMAIN}",
+            }
+            for number in range(400)
+        ]
+        write_source(found.house.source, profiles)
+        yield found
+        found.house.close()

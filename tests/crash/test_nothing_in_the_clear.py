@@ -8,39 +8,20 @@ from __future__ import annotations
 
 import base64
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
 from sqlalchemy import text
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.sync.client import connect
-from websockets.typing import Origin
 
-from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.sandbox.tokens import IssuedTokens
 from ccexport.services.access import local_administrator
 from ccexport.services.sign_ins import SignIns
 from ccexport.store.engine import writing
-from ccexport.ui.shell import MENU
-from tests.by_commands import free_port
 from tests.crash.conftest import shorten_tokens
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.crash.needles import Needles
-from tests.house import House, behaviour, write_source
-
-ROOT = Path(__file__).resolve().parents[2]
-APP_SECRET = "application-secret-8fK2pQ"
-DOMAIN = "hidden-haystack.example"  # of every profile's address
-LAST_NAME = "Verborgenheimer"
-TIMEOUT = 120
+from tests.crash.watched import DOMAIN, TIMEOUT, Watched, dashboard_of, look_at_all_pages
 
 
 @pytest.mark.parametrize("offset", range(3))
@@ -60,119 +41,11 @@ def test_a_secret_is_found_however_it_is_written(
     assert not needles.found_in(b"s3cret-word and s3cret")
 
 
-class Watched:
-    """An installation whose every file lies below one folder, at a stand-in whose every token is known."""
-
-    def __init__(self, folder: Path, sandbox: RunningSandbox) -> None:
-        self.folder = folder
-        self.house = House(folder, sandbox, cc_client_secret=APP_SECRET, log_level="debug")
-        self.secrets = {
-            "the application's secret": APP_SECRET,
-            "an address": DOMAIN,
-            "a name": LAST_NAME,
-        }
-        self.seen_in_lists: set[str] = set()
-        for name in ("tmp", "home", "cwd", "logs"):
-            (folder / name).mkdir()
-        self._note_tokens(sandbox)
-
-    @property
-    def needles(self) -> Needles:
-        return Needles(self.secrets)
-
-    def environment(self, **more: str) -> dict[str, str]:
-        ours = {
-            "CCEXPORT_CC_CLIENT_SECRET": APP_SECRET,
-            "CCEXPORT_LOG_LEVEL": "debug",
-            "STREAMLIT_LOGGER_LEVEL": "debug",
-            "TMPDIR": str(self.folder / "tmp"),
-            "HOME": str(self.folder / "home"),
-            "PYTHONPATH": str(ROOT),
-            "PYTHONFAULTHANDLER": "1",
-        }
-        return self.house.environment() | ours | more
-
-    def log(self, name: str) -> Path:
-        return self.folder / "logs" / name
-
-    def start(self, *arguments: str, log: str, **more: str) -> subprocess.Popen[bytes]:
-        """`python -m ccexport …` in a folder of its own, with everything it says in a file."""
-        with self.log(log).open("ab") as file:
-            return subprocess.Popen(
-                [sys.executable, "-m", "ccexport", *arguments],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=self.environment(**more),
-                cwd=self.folder / "cwd",
-            )
-
-    def run(self, *arguments: str, log: str = "commands", **more: str) -> int:
-        process = self.start(*arguments, log=log, **more)
-        self.look_at_process_list(process.pid)
-        return process.wait(TIMEOUT)
-
-    def look_at_process_list(self, pid: int) -> None:
-        """What everybody on this machine can read of the process and its children."""
-        try:
-            family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return
-        for process in family:
-            try:
-                content = Path(f"/proc/{process.pid}/cmdline").read_bytes()
-            except OSError:
-                continue
-            self.seen_in_lists |= self.needles.found_in(content)
-
-    def found(self) -> dict[str, set[str]]:
-        """All that should not be there."""
-        places = [self.folder / name for name in ("var", "tmp", "home", "cwd", "logs")]
-        return self.needles.found_below(places)
-
-    def _note_tokens(self, sandbox: RunningSandbox) -> None:
-        tokens = sandbox.state.tokens
-        issue, new_code = tokens.issue, tokens.new_code
-
-        def issue_and_note(*arguments: object, **options: object) -> IssuedTokens:
-            issued = issue(*arguments, **options)  # type: ignore[arg-type]  # as they came
-            number = len(self.secrets)
-            self.secrets[f"access token {number}"] = issued.access_token.rsplit(".", 1)[-1]
-            if issued.refresh_token:
-                self.secrets[f"refresh token {number}"] = issued.refresh_token
-            return issued
-
-        def make_and_note(*arguments: object) -> str:
-            code = new_code(*arguments)  # type: ignore[arg-type]
-            self.secrets[f"code {len(self.secrets)}"] = code
-            return code
-
-        tokens.issue, tokens.new_code = issue_and_note, make_and_note  # type: ignore[method-assign]
-
-
-@pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    account = behaviour(expires_in=900)
-    with running_sandbox(account, client_secret=APP_SECRET) as sandbox:
-        found = Watched(tmp_path, sandbox)
-        profiles = [
-            {
-                "CustomerId": f"{number:07}",
-                "FirstName": f"First{number}",
-                "LastName": f"{LAST_NAME}-{number}",
-                "EMail": f"person{number}@{DOMAIN}" if number % 9 else f"broken {number}@{DOMAIN}",
-            }
-            for number in range(400)
-        ]
-        write_source(found.house.source, profiles)
-        yield found
-        found.house.close()
-
-
 def test_nothing_is_left_in_the_clear_by_runs_refreshes_failures_crashes_and_pages(
     watched: Watched,
 ) -> None:
     house = watched.house
-    with _dashboard(watched, "dashboard") as url:
+    with dashboard_of(watched, "dashboard") as url:
         _sign_in_by_page(watched, url)
         house.add_export()
         _run_with_crash(watched)
@@ -182,7 +55,7 @@ def test_nothing_is_left_in_the_clear_by_runs_refreshes_failures_crashes_and_pag
         for number in range(1, 4):
             watched.run("runs", "show", str(number), "--json")
         watched.log("commands").unlink()  # what people ask for on standard output is for them
-        _look_at_all_pages(url, range(1, 4))
+        look_at_all_pages(url, range(1, 4))
         _return_with_made_up_secrets(watched, url)
         assert (house.settings.data_dir / "ccexport.db-wal").exists()
         assert watched.found() == {}  # while the store is open
@@ -206,8 +79,8 @@ def test_nothing_is_told_by_what_breaks_unexpectedly(watched: Watched) -> None:
     with writing(house.parts.engine) as session:
         told = text("UPDATE run SET state = :poison WHERE id = 1")
         session.connection().execute(told, {"poison": poison})
-    with _dashboard(watched, "dashboard") as url:
-        broken = _look_at_all_pages(url, [1])
+    with dashboard_of(watched, "dashboard") as url:
+        broken = look_at_all_pages(url, [1])
     assert broken, "no page broke"
     assert watched.run("runs", "list", log="commands") == 1
     assert watched.run("runs", "show", "1", log="commands") == 1
@@ -220,7 +93,7 @@ def test_nothing_is_told_by_what_breaks_unexpectedly(watched: Watched) -> None:
 
 def test_a_process_that_dies_of_a_signal_leaves_no_memory_behind(watched: Watched) -> None:
     """Core dumps hold tokens and profiles; the traceback of such an end holds places in files alone."""
-    with _dashboard(watched, "dashboard") as url:
+    with dashboard_of(watched, "dashboard") as url:
         (process,) = [
             each
             for each in psutil.Process().children(recursive=True)
@@ -293,51 +166,3 @@ def _return_with_made_up_secrets(watched: Watched, url: str) -> None:
         assert answer.status_code == 400
     requests.get(f"{url}/oauth/start/made-up-ticket-5Tz", timeout=TIMEOUT)
     watched.secrets["a made-up ticket"] = "made-up-ticket-5Tz"
-
-
-@contextmanager
-def _dashboard(watched: Watched, log: str) -> Iterator[str]:
-    port = free_port()
-    url = f"http://localhost:{port}"
-    process = watched.start(
-        *("serve", "--no-worker", "--port", str(port)), log=log, CCEXPORT_PUBLIC_URL=url
-    )
-    try:
-        give_up_at = time.monotonic() + TIMEOUT
-        while f"dashboard on {url}" not in watched.log(log).read_text():
-            assert process.poll() is None, watched.log(log).read_text()[-2000:]
-            assert time.monotonic() < give_up_at
-            time.sleep(0.1)
-        watched.look_at_process_list(process.pid)
-        yield url
-        watched.look_at_process_list(process.pid)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(TIMEOUT)
-
-
-def _look_at_all_pages(url: str, runs: object) -> list[str]:
-    """Open every page as a browser would; those that showed the sentence with a number."""
-    names = [(screen.name, "") for screens in MENU.values() for screen in screens]
-    names += [("run", f"run={run}") for run in runs]  # type: ignore[attr-defined]  # numbers
-    names += [("export", "export=1"), ("segments", "segments_chosen=All")]
-    return [name for name, query in names if "our side" in _look_at(url, name, query)]
-
-
-def _look_at(url: str, page: str, query: str) -> str:
-    """All texts of errors that the page shows."""
-    ask = BackMsg()
-    ask.rerun_script.page_name = "" if page == "home" else page
-    ask.rerun_script.query_string = query
-    shown = []
-    with connect(
-        f"{url.replace('http', 'ws')}/_stcore/stream", origin=Origin(url), max_size=None, proxy=None
-    ) as channel:
-        channel.send(ask.SerializeToString())
-        while True:
-            message = ForwardMsg()
-            content = channel.recv(TIMEOUT)
-            message.ParseFromString(content if isinstance(content, bytes) else content.encode())
-            shown.append(message.delta.new_element.alert.body)
-            if message.WhichOneof("type") == "script_finished":
-                return " ".join(shown)
