@@ -36,7 +36,7 @@ def print_run(run: Mapping[str, Any], *, why_waiting: str | None = None) -> None
     if counts["unsubscribed"]:
         _line("unsubscribed", counts["unsubscribed"], "opted out earlier: not put on the list")
     if counts["failed"]:
-        _line("failed", counts["failed"])
+        _line("failed", counts["failed"], _unnamed(run))
     _print_errors(run)
     seconds = ", ".join(f"{stage} {took:.1f} s" for stage, took in run["timings"].items())
     print_text(f"  {seconds}")
@@ -61,6 +61,11 @@ def reasons(rejections: Mapping[str, int]) -> str:
 
 def _cut(truncated: int) -> str:
     return f"{truncated:,} with a value cut to the length allowed" if truncated else ""
+
+
+def _unnamed(run: Mapping[str, Any]) -> str:
+    count = sum(batch["failed_unnamed"] for batch in run["batches"])
+    return f"of {count:,} Constant Contact did not say which" if count else ""
 
 
 def _print_errors(run: Mapping[str, Any]) -> None:

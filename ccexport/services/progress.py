@@ -93,7 +93,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class FailedRow:
-    """One error of the service. `customer_id` is None where it names no line, or the run's files are gone."""
+    """One error of the service. `customer_id` is None where it names no line, or the run's files are gone.
+
+    The last of a file may be ours: how many more of its rows failed than the service named.
+    """
 
     batch_number: int
     line: int | None  # of the file that was sent; the header is line 1
@@ -163,8 +166,12 @@ class RunProgress:
         by = require(self._parts, by, Action.SEE_EXPORTS, "run", str(run_id))
         sees_values = may(self._parts, by, Action.SEE_VALUES)
         batches = self._parts.batches.of_run(run_id)
-        chosen = [batch for batch in batches if batch_number in (None, batch.number)]
-        rows = [row for batch in chosen if batch.errors for row in self._rows_of(run_id, batch)]
+        unnamed = Runs(self._parts).failures(run_id).unnamed_by_file
+        rows: list[FailedRow] = []
+        for batch in batches:
+            if batch_number in (None, batch.number):
+                rows += self._rows_of(run_id, batch) if batch.errors else []
+                rows += _unnamed(batch.number, unnamed.get(batch.number, 0))
         return rows if sees_values else [replace(row, text=redact(row.text)) for row in rows]
 
     def _rows_of(self, run_id: int, batch: Batch) -> list[FailedRow]:
@@ -241,6 +248,12 @@ class RunProgress:
         """All profiles left out, as CSV for a spreadsheet: UTF-8 with BOM, formulas disarmed. Raises `NotFound`."""
         require(self._parts, by, Action.SEE_VALUES, "run", str(run_id))
         return to_spreadsheet_csv(REJECTED_HEADER, Runs(self._parts).rejected(run_id, by=by))
+
+
+def _unnamed(batch_number: int, count: int) -> list[FailedRow]:
+    rows = "1 more row" if count == 1 else f"{count:,} more rows"
+    text = f"{rows} failed; Constant Contact did not say which, so a retry cannot send them."
+    return [FailedRow(batch_number, None, None, text)] if count else []
 
 
 # --- pure: a run described -----------------------------------------------------------------------

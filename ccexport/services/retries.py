@@ -36,14 +36,11 @@ class Retries:
 
     def retry(self, run_id: int, *, by: Person) -> Retry:
         """Queue it. Raises `Conflict` or `NotFound` where there is nothing to retry, or nothing left to do it with."""
-        from ccexport.steps.retrying import failed_rows  # brings Arrow along
-
         run = self._parts.runs.get(run_id)
         connection = Runs(self._parts).connection_of(run)
         by = require(self._parts, by, Action.RETRY_RUN, "run", str(run_id), connection=connection)
         self._check_may_run(run)
-        batches = self._parts.batches
-        found = failed_rows(batches.of_run(run_id), batches.failed_rows(run_id))
+        found = Runs(self._parts).failures(run_id)
         if not found.count:
             raise Conflict(_nothing_to_retry(run, found.unnamed))
         self._check_files(run)

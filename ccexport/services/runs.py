@@ -13,6 +13,7 @@ from ccexport.services.access import Person
 from ccexport.services.permission import audited, may, require, why_not
 from ccexport.services.roles import Action
 from ccexport.states import RunState
+from ccexport.steps.failures import FailedRows, failed_rows
 from ccexport.store.tables import Batch, Connection, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
@@ -29,9 +30,10 @@ class Runs:
         """A run with its batches, as `runs show --json` prints it. Raises `NotFound`."""
         batches = self._parts.batches.of_run(run_id)
         run = self._parts.runs.get(run_id)
+        unnamed = self.failures(run_id).unnamed_by_file if run.failed_count else {}
         return {
             **run_document(run),
-            "batches": [batch_document(batch) for batch in batches],
+            "batches": [batch_document(each, unnamed.get(each.number, 0)) for each in batches],
         }
 
     def latest(self, *, export_name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
@@ -56,6 +58,11 @@ class Runs:
     def why_waiting(self, run: Run) -> str | None:
         """The sentence that says why a run waits and what to do; None for one that does not wait."""
         return self._parts.runs.why_waiting(run)
+
+    def failures(self, run_id: int) -> FailedRows:
+        """Which rows failed at Constant Contact, and of how many more it did not say which they are."""
+        batches = self._parts.batches
+        return failed_rows(batches.of_run(run_id), batches.failed_rows(run_id))
 
     def events(self, run_id: int) -> list[RunEvent]:
         return self._parts.runs.events(run_id)
@@ -175,8 +182,11 @@ def not_sent(run: Run) -> int:
     return left - run.submitted_count
 
 
-def batch_document(batch: Batch) -> dict[str, Any]:
-    """A batch as the documents show it, with Constant Contact's own counters; null is "not known"."""
+def batch_document(batch: Batch, unnamed: int) -> dict[str, Any]:
+    """A batch as the documents show it, with Constant Contact's own counters; null is "not known".
+
+    `unnamed`: of the rows that failed, those that it did not say which they are.
+    """
     return {
         "number": batch.number,
         "rows": batch.rows,
@@ -189,5 +199,7 @@ def batch_document(batch: Batch) -> dict[str, Any]:
         "error_count": batch.error_count,
         "correctable_count": batch.correctable_count,
         "unsubscribed_count": batch.unsubscribed_count,
+        "failed": batch.failed_rows,
+        "failed_unnamed": unnamed,
         "errors": list(batch.errors),
     }

@@ -22,9 +22,10 @@ from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, spl
 from ccexport.preparation.stream import prepared_rows
 from ccexport.states import BatchState
 from ccexport.steps.clearance import check_clearance, check_export_user
+from ccexport.steps.failures import failed_rows
 from ccexport.steps.moved import say_moved
 from ccexport.steps.preflight import check_source, check_target
-from ccexport.steps.retrying import failed_rows, pick_rows
+from ccexport.steps.retrying import pick_rows
 from ccexport.steps.tools import Tools
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.run_files import RunFileWriter

@@ -21,11 +21,12 @@ SHOWN_ROWS = 200
 
 
 def errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
-    """One part to open for each file with errors, and all of them to download."""
-    bad = [batch for batch in batches if batch.errors]
+    """One part to open for each file of which something failed, and all of them to download."""
+    bad = [batch for batch in batches if batch.errors or batch.failed_rows]
     for batch in bad[:SHOWN_FILES]:
-        count = len(batch.errors)
-        label = f"File {batch.number}: {counted(count, 'error')}"
+        failed = f"{counted(batch.failed_rows, 'row')} failed"
+        errors = counted(len(batch.errors), "error") if batch.errors else failed
+        label = f"File {batch.number}: {errors}"
         shown = st.expander(
             label, key=f"run_errors_{batch.number}", icon=":material/report:", on_change="rerun"
         )

@@ -59,6 +59,8 @@ BATCH: dict[str, Any] = {
     "error_count": NULLABLE_INT,
     "correctable_count": NULLABLE_INT,
     "unsubscribed_count": NULLABLE_INT,
+    "failed": int,
+    "failed_unnamed": int,
     "errors": [str],
 }
 PREVIEW: dict[str, Any] = {

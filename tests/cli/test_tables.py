@@ -84,6 +84,17 @@ def test_errors_that_are_too_many_lead_to_the_document(
     assert "@example.com" not in out
 
 
+def test_failed_rows_that_nobody_named_are_counted_in_words(
+    capsys: pytest.CaptureFixture[str], house: House
+) -> None:
+    fault = {"on": "contactsCSVImport", "do": "reject_rows_silently", "lines": [2, 4]}
+    house.tell("/_sandbox/behaviour", faults=[fault])
+    print_run(house.run())
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("  failed")]
+    assert line.split(maxsplit=2)[1:] == ["2", "of 2 Constant Contact did not say which"]
+
+
 def test_a_preview_in_words(here: Here, house: House) -> None:
     profiles = people(3)
     profiles[1]["EMail"] = "PERSON1@example.com"

@@ -207,6 +207,22 @@ def test_errors_of_a_file_name_the_profile_they_are_about(
     ]
 
 
+def test_rows_of_a_file_that_nobody_named_are_counted_on_the_page(
+    parts: Parts, open_page: OpenPage
+) -> None:
+    run = add_run(parts, RunState.COMPLETED_WITH_ERRORS, **COUNTS, failed_count=2)
+    add_batch(parts, run, 1, BatchState.COMPLETED, failed_rows=2)
+    test = open_page("run", run=run.id)
+    assert [each.label for each in test.expander if "File 1" in each.label] == [
+        "File 1: 2 rows failed"
+    ]
+    test.session_state["run_errors_1"] = True
+    found = test.run().dataframe[1].value.astype(object)
+    (row,) = found.where(found.notna(), "").values.tolist()
+    assert row[:2] == ["", ""]
+    assert row[2].startswith("2 more rows failed; Constant Contact did not say which")
+
+
 def test_errors_of_a_file_are_shown_without_profiles_once_the_runs_files_are_gone(
     parts: Parts, open_page: OpenPage
 ) -> None:

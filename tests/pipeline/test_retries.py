@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,12 @@ from ccexport.errors import Conflict, NotFound
 from ccexport.preparation.files import plan_batches
 from ccexport.services.connections import Connections
 from ccexport.services.exports import Exports
+from ccexport.services.progress import FailedRow, RunProgress
 from ccexport.services.retries import Retries
 from ccexport.steps.preparing import CONTACTS
 from tests.house import ANA, House, check_sums, people, write_source
+
+UNNAMED = "failed; Constant Contact did not say which, so a retry cannot send them."
 
 
 def fault(house: House, do: str, **more: object) -> None:
@@ -98,8 +102,51 @@ def test_rows_that_nobody_named_are_counted_and_not_sent(house: House) -> None:
     keys = {"on": "contactsCSVImport"}
     house.tell("/_sandbox/behaviour", faults=[keys | {"do": "reject_rows_silently", "lines": [3]}])
     first = house.run()
+    assert (first["counts"]["failed"], unnamed(first)) == (1, 1)
+    assert [(row.line, row.customer_id, row.text) for row in failed_rows(house, first["id"])] == [
+        (None, None, f"1 more row {UNNAMED}")
+    ]
     with pytest.raises(Conflict, match=r"1 row of run 1 failed, but .* did not say which"):
         Retries(house.parts).retry(first["id"], by=ANA)
+
+
+@pytest.mark.usefixtures("three_files")
+def test_a_retry_sends_who_was_named_and_says_how_many_were_not(house: House) -> None:
+    keys = {"on": "contactsCSVImport"}
+    faults = [
+        keys | {"do": "reject_rows_silently", "lines": [2, 5], "after": 1},
+        keys | {"do": "reject_rows", "lines": [3]},
+    ]
+    house.tell("/_sandbox/behaviour", faults=faults)
+    first = house.run()
+    assert (first["counts"]["failed"], unnamed(first)) == (3, 2)
+    assert [(row.batch_number, row.customer_id) for row in failed_rows(house, first["id"])] == [
+        (1, "0000002"),
+        (2, None),
+    ]
+    retry = Retries(house.parts).retry(first["id"], by=ANA)
+    assert (retry.rows, retry.unnamed) == (1, 2)
+    house.work()
+    assert set(house.members()) == addresses(1, 2, 3, 4, 6, 7, 9, 10)
+
+
+def test_a_file_of_which_every_row_failed_is_sent_again_whether_they_were_named_or_not(
+    house: House,
+) -> None:
+    lines = list(range(2, 12))
+    fault(house, "reject_rows_silently", lines=lines)
+    first = house.run()
+    assert (first["counts"]["failed"], unnamed(first)) == (10, 0)
+    assert retried(house, first["id"])["counts"]["accepted"] == 10  # type: ignore[index]  # a document
+    assert set(house.members()) == addresses(*range(1, 11))
+
+
+def unnamed(document: dict[str, Any]) -> int:
+    return sum(int(batch["failed_unnamed"]) for batch in document["batches"])
+
+
+def failed_rows(house: House, run_id: int) -> list[FailedRow]:
+    return RunProgress(house.parts).failed_rows(run_id, by=ANA)
 
 
 def test_a_retry_is_refused_where_nothing_failed(house: House) -> None:
