@@ -22,6 +22,7 @@ from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 from ccexport.states import RunState
 from ccexport.store.backups import BackupStore
 from ccexport.store.connections import ConnectionView
+from ccexport.store.holding import holder_of_write_lock, say_stopped
 from ccexport.store.tables import Run
 
 MIN_FREE_BYTES = 1_000_000_000  # a run of a million profiles writes about a tenth of that
@@ -84,6 +85,9 @@ def _finding(subject: str, check: Callable[[Parts], str], parts: Parts) -> Findi
 
 def _store(parts: Parts) -> str:
     unfinished = len(parts.runs.unfinished())
+    holder = holder_of_write_lock(parts.engine)
+    if holder is not None and holder.is_stopped:
+        raise _NotWell(f"nobody can write to it: {say_stopped(holder)}")
     ended = "1 run" if unfinished == 1 else f"{unfinished:,} runs"
     return f"{parts.engine.url.render_as_string(hide_password=True)}, {ended} not ended"
 

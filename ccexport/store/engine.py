@@ -13,17 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlmodel import Session
 
 from ccexport.errors import StoreError
 from ccexport.store.audited import take_along
+from ccexport.store.holding import Holder, holder_of_write_lock, say_stopped
 
 BUSY_TIMEOUT_SECONDS = 30
+STANDSTILL_SECONDS = (
+    60  # as long as a lease: then the server ends a change whose process stands still
+)
 WAL_TRIES = 100
 _WRITE = "ccexport_write"
+_STANDSTILL = "idle_in_transaction_session_timeout"
 
 
 def open_engine(url: str) -> Engine:
@@ -34,7 +40,10 @@ def open_engine(url: str) -> Engine:
         raise StoreError("CCEXPORT_DATABASE_URL is not a database URL.") from None
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)
-    return create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=20)
+    engine = create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=20)
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _set_up_postgresql)
+    return engine
 
 
 @contextmanager
@@ -67,7 +76,19 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
             connection = connection.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
+            connection.execute(text(f"SET LOCAL {_STANDSTILL} = 0"))  # it locks no row
         yield connection
+
+
+def _set_up_postgresql(connection: DBAPIConnection, _record: object) -> None:
+    """A process that stands still does not keep its locks for ever, unless the server has a limit of its own."""
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s AND setting = '0'",
+        (f"{STANDSTILL_SECONDS}s", _STANDSTILL),
+    )
+    cursor.close()
+    connection.commit()
 
 
 def _open_sqlite(url: URL) -> Engine:
@@ -126,6 +147,17 @@ def _errors_translated(engine: Engine) -> Iterator[None]:
         raise StoreError(_say(error, engine)) from error
 
 
+def _say_locked(where: str, holder: Holder | None) -> str:
+    if holder is None:
+        return f"The store {where} stayed locked for {BUSY_TIMEOUT_SECONDS} s. Look for a process that holds it."
+    if not holder.is_stopped:
+        return (
+            f"The store {where} stayed locked for {BUSY_TIMEOUT_SECONDS} s by process {holder.pid}. "
+            "Wait for it, or end it: what it has not finished is undone."
+        )
+    return f"The store {where} is locked: {say_stopped(holder)}"
+
+
 def _say(error: DBAPIError, engine: Engine) -> str:
     cause = str(error.orig).splitlines()[0] if error.orig and str(error.orig) else "no reason given"
     where = engine.url.render_as_string(hide_password=True)
@@ -134,7 +166,12 @@ def _say(error: DBAPIError, engine: Engine) -> str:
     if "disk is full" in cause or "disk I/O" in cause or "No space left" in cause:
         return f"The disk of the store {where} is full. Make room; runs then go on by themselves."
     if "locked" in cause:
-        return f"The store {where} stayed locked for {BUSY_TIMEOUT_SECONDS} s. Look for a process that holds it."
+        return _say_locked(where, holder_of_write_lock(engine))
+    if "idle-in-transaction" in cause:
+        return (
+            f"The store {where} gave up waiting for this process, which had stood still in the middle of a change. "
+            "Nothing was changed; it goes on by itself."
+        )
     if isinstance(error, OperationalError):
         return f"The store {where} cannot be reached ({cause}). Check CCEXPORT_DATABASE_URL and the database server."
     return f"The store {where} answered an error ({cause}). Run `python -m ccexport doctor`."

@@ -16,10 +16,12 @@ from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.backups import Backups
 from ccexport.services.health import Finding, examine
 from ccexport.states import RunState
+from ccexport.store import engine as engine_module
 from ccexport.store import sealed
 from ccexport.store.backups import BackupStore
 from ccexport.store.runs import Held, Wait
 from tests.house import ANA, House, behaviour, people, write_source
+from tests.standstill import stopped_writer
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +172,15 @@ def test_backups_that_fail_end_never_or_are_no_longer_made(
     BackupStore(house.parts.engine).started("killed")
     assert "backups" not in bad(house)
     assert "never ended" in bad(house, after=timedelta(hours=2))["backups"]
+
+
+def test_a_process_that_was_stopped_while_it_wrote_is_named(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stopped_writer(house.parts.engine) as stopped:
+        monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_SECONDS", 1)
+        found = bad(house)
+        assert found["store"].startswith(f"nobody can write to it: process {stopped.pid} was")
+        assert f"process {stopped.pid} was stopped" in found['connection "Marketing"']
+        assert stopped.goes_on() == "committed"
+        assert bad(house) == {}
