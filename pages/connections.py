@@ -25,6 +25,6 @@ with page.errors_shown():
             "Constant Contact. Then set up an export over it."
         )
     for view in views:
-        widgets.card(view, export_names.get(view.connection.id, []), by=user, ready=ready)
+        widgets.card(view, views, export_names.get(view.connection.id, []), by=user, ready=ready)
     if ready:
         widgets.add_form(by=user, first=not views)

@@ -25,6 +25,7 @@ from ccexport.services.connections import (
     Connections,
     check_name,
     connection_document,
+    shares_account,
 )
 from ccexport.services.consent import CONSENT_TEXT
 
@@ -76,6 +77,10 @@ def add(
             contributors=contributors,
         )
     say(f'"{connection.name}" is connected to {connection.organization}.')
+    views = connections.views()
+    view = next(each for each in views if each.connection.id == connection.id)
+    if words := shares_account(view, views):
+        say(f"Warning: {words}")
 
 
 @app.command("list")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
 from ccexport.constantcontact.model import ContactList
-from ccexport.errors import Conflict, UsageError
+from ccexport.errors import Conflict, RetryableError, UsageError
 from ccexport.services.access import Person
 from ccexport.services.consent import CONSENT_VERSION
 from ccexport.services.permission import audited, may, require
@@ -28,6 +28,11 @@ MAX_NAME_CHARACTERS = 200
 GRANT_REMAINS = (
     "Also remove the application's access in your Constant Contact account: "
     "only that ends the grant itself."
+)
+
+_OLD_ONE_MAY_BE_OVER = (
+    "Whose account it is could not be read, so the new sign-in is not kept, and with it Constant Contact may have "
+    "ended the one before. Sign in again once Constant Contact answers."
 )
 
 SIGN_IN_DAYS = 180  # that a sign-in lives unused (vendor support)
@@ -108,8 +113,12 @@ class Connections:
             ),
             self._parts.sleep,
         )
-        with closing(self._parts.client_with_token(pair.access_token, pair.scope)) as client:
-            account = client.account()
+        try:
+            with closing(self._parts.client_with_token(pair.access_token, pair.scope)) as client:
+                account = client.account()
+        except RetryableError as error:
+            # of whom the new pair is cannot be known, so it is not kept: it could send to a stranger's lists
+            raise error if existing is None else _with_words(error, _OLD_ONE_MAY_BE_OVER) from error
         if existing is not None:
             return self._sign_in_again(existing, account.account_id, account.organization, pair, by)
         connection = Connection(
@@ -282,6 +291,13 @@ def _values(connection: Connection) -> dict[str, Any]:
     }
 
 
+def _with_words(error: RetryableError, more: str) -> RetryableError:
+    """The same kind of error, whose message says more."""
+    told = type(error)(f"{error} {more}", retry_after_seconds=error.retry_after_seconds)
+    told.detail = error.detail
+    return told
+
+
 def check_name(name: str, kind: str) -> str:
     """The trimmed name. Raises `UsageError` when it is blank or too long."""
     name = name.strip()
@@ -292,6 +308,27 @@ def check_name(name: str, kind: str) -> str:
             f"The {kind}'s name has {len(name)} characters; {MAX_NAME_CHARACTERS} are allowed."
         )
     return name
+
+
+def shares_account(view: ConnectionView, views: Iterable[ConnectionView]) -> str | None:
+    """Which others are of the same account, and what to do; None where none is.
+
+    A new sign-in may end all earlier ones of the same user and application: of that Constant Contact says too little.
+    """
+    here = view.connection
+    others = [
+        f'"{each.connection.name}"'
+        for each in views
+        if each.connection.account_id == here.account_id and each.connection.id != here.id
+    ]
+    if not others:
+        return None
+    verb = "is" if len(others) == 1 else "are"
+    return (
+        f"{' and '.join(others)} {verb} connected to the same account, {here.organization}. When one of them signs in "
+        "or is renewed, Constant Contact may end the sign-in of the others. Use one connection for all its exports, or "
+        "sign in to each as another user of the account."
+    )
 
 
 def waits_for(view: ConnectionView) -> list[str]:

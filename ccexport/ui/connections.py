@@ -12,6 +12,7 @@ from ccexport.services.connections import (
     GRANT_REMAINS,
     MAX_NAME_CHARACTERS,
     Connections,
+    shares_account,
     waits_for,
     what_waits,
 )
@@ -73,8 +74,15 @@ def ask_to_sign_in(views: Sequence[ConnectionView]) -> None:
         )
 
 
-def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: bool) -> None:
-    """One connection: what it is, and what can be done with it."""
+def card(
+    view: ConnectionView,
+    views: Sequence[ConnectionView],
+    exports: Sequence[str],
+    *,
+    by: Person,
+    ready: bool,
+) -> None:
+    """One connection of all `views`: what it is, and what can be done with it."""
     connection = view.connection
     key = f"connections_{{}}_{connection.id}".format
     with st.container(border=True, key=key("card")):
@@ -83,6 +91,8 @@ def card(view: ConnectionView, exports: Sequence[str], *, by: Person, ready: boo
             _badge(view)
         _facts(view, exports)
         _what_waits(view, by)
+        if words := shares_account(view, views):
+            st.warning(plain(words), icon=":material/group_work:")
         with st.container(horizontal=True, vertical_alignment="center"):
             _opener(
                 "Authenticate",

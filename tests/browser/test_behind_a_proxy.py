@@ -91,7 +91,7 @@ def test_administrator_connects_an_account_behind_the_proxy(
     visitor.fill("Display name", "Stores")
     visitor.page.get_by_text("I agree").click()
     visitor.press("Connect")
-    visitor.sees("is connected to")
+    visitor.sees("“Stores” is connected to Sandbox Traders")
     assert visitor.page.url.startswith(f"{dashboard.public_url}/connections")
     [row] = dashboard.house.parts.audit.page(AuditFilter(action="connection.add"))[:1]
     assert (row.target_name, row.who) == ("Stores", address_of("adam"))

@@ -209,7 +209,7 @@ def test_administrator_connects_an_account_from_the_page(enter: Enter, house: Ho
     visitor.fill("Display name", "Stores")
     visitor.page.get_by_text("I agree").click()
     visitor.press("Connect")
-    visitor.sees("is connected to")
+    visitor.sees("“Stores” is connected to Sandbox Traders")
     rows = house.parts.audit.page(AuditFilter(who=address_of("adam"), action="connection.add"))
     assert [(row.target_name, row.role, row.came_from) for row in rows] == [
         ("Stores", "administrator", "127.0.0.1")

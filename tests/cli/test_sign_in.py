@@ -115,7 +115,9 @@ def test_a_connection_is_added_and_a_foreign_state_is_answered_400_and_ignored(
         assert come_back(url, **brought) == 200
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
-    assert err == '"Vertrieb Ä" is connected to Sandbox Traders.\n'
+    connected, warning = err.splitlines()
+    assert connected == '"Vertrieb Ä" is connected to Sandbox Traders.'
+    assert warning.startswith('Warning: "Marketing" is connected to the same account')
     view = next(v for v in house.parts.connections.views() if v.connection.name == "Vertrieb Ä")
     assert view.connection.contributors
     assert view.agreed_by

@@ -130,6 +130,29 @@ def test_connections_authenticate_leads_to_the_sign_in_of_the_same_connection(
     assert _address(test).startswith("/oauth/start/")
 
 
+def test_connections_of_one_account_say_so_as_long_as_there_are_two(
+    open_page: OpenPage, parts: Parts, connection: Connection
+) -> None:
+    assert not open_page("connections").warning
+    connect(parts, "*Stores*")
+    said = [each.value.replace("\\", "") for each in open_page("connections").warning]
+    assert [words.split(" is ")[0] for words in said] == ['"Marketing"', '"*Stores*"']
+    assert all("may end the sign-in of the others" in words for words in said)
+    other = Connection(
+        name="Elsewhere",
+        name_key="elsewhere",
+        account_id="another",
+        organization="Other",
+        contributors=False,
+        export_user="ana",
+        needs_sign_in=False,
+        created_at=parts.now(),
+    )
+    parts.connections.add(other, agreed_by="ana", text_version=CONSENT_VERSION)
+    Connections(parts).remove("*Stores*", by=local_administrator())
+    assert not [each for each in open_page("connections").warning if "same account" in each.value]
+
+
 def test_connections_rename_keeps_exports(
     open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
 ) -> None:

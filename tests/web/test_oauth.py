@@ -77,6 +77,51 @@ def test_sign_in_again_with_another_account_is_refused_and_changes_nothing(
     assert parts.tokens.access_token(connection.id) == before
 
 
+def test_sign_in_again_whose_account_is_read_at_the_second_try_is_kept(
+    web: str,
+    parts: Parts,
+    browser: requests.Session,
+    connection: Connection,
+    sandbox: RunningSandbox,
+) -> None:
+    before = parts.tokens.access_token(connection.id)
+    callback = _go(web, browser, _ticket(parts, name="Marketing", again=True))
+    _make_trouble(sandbox, "unavailable", times=1)
+    assert browser.get(callback, timeout=TIMEOUT, allow_redirects=False).status_code == 303
+    assert parts.tokens.access_token(connection.id) != before
+
+
+def test_sign_in_again_whose_account_cannot_be_read_says_that_the_old_one_may_be_over(
+    web: str,
+    parts: Parts,
+    browser: requests.Session,
+    connection: Connection,
+    sandbox: RunningSandbox,
+) -> None:
+    before = parts.tokens.access_token(connection.id)
+    callback = _go(web, browser, _ticket(parts, name="Marketing", again=True))
+    _make_trouble(sandbox, "quota_exceeded", times=-1)
+    answer = browser.get(callback, timeout=TIMEOUT, allow_redirects=False)
+    assert answer.status_code == 502
+    assert "may have ended the one before. Sign in again" in answer.text
+    assert parts.tokens.access_token(connection.id) == before
+    _make_trouble(sandbox, "quota_exceeded", times=0)
+    callback = _go(web, browser, _ticket(parts, name="Marketing", again=True))
+    assert browser.get(callback, timeout=TIMEOUT, allow_redirects=False).status_code == 303
+    assert parts.tokens.access_token(connection.id) != before
+
+
+def test_first_sign_in_whose_account_cannot_be_read_makes_no_connection(
+    web: str, parts: Parts, browser: requests.Session, sandbox: RunningSandbox
+) -> None:
+    callback = _go(web, browser, _ticket(parts))
+    _make_trouble(sandbox, "quota_exceeded", times=-1)
+    answer = browser.get(callback, timeout=TIMEOUT, allow_redirects=False)
+    assert answer.status_code == 502
+    assert "the one before" not in answer.text
+    assert parts.connections.views() == []
+
+
 def test_ticket_that_is_used_is_refused(web: str, parts: Parts, browser: requests.Session) -> None:
     ticket = _ticket(parts)
     _go(web, browser, ticket)
@@ -186,6 +231,15 @@ class _Account:
     def __init__(self, account_id: str, organization: str) -> None:
         self.account_id = account_id
         self.organization = organization
+
+
+def _make_trouble(sandbox: RunningSandbox, kind: str, *, times: int) -> None:
+    """For whoever asks whose account it is."""
+    faults = [{"on": "getAccountById", "do": kind, "times": times}] if times else []
+    told = requests.post(
+        f"{sandbox.url}/_sandbox/behaviour", json={"faults": faults}, timeout=TIMEOUT
+    )
+    assert told.ok, told.text
 
 
 def _ticket(
