@@ -47,10 +47,11 @@ SLOT_TRIES = 5  # a store so slow that every slot is missed must not stop reques
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything, built when first used. `now` is the clock of all of it."""
+    """Everything, built when first used. `now` is the clock of all of it, `elapsed` the one that nobody sets."""
 
     settings: Settings
     now: Now = utc_now
+    elapsed: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep  # before something is asked, or asked again
     timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS  # of the API: to connect, between bytes
 
@@ -216,7 +217,7 @@ class Parts:
             keys=self.keys,
             open_source=self.open_source,
             client_for=self.client_for,
-            activities=ActivityBoard(self.now),
+            activities=ActivityBoard(self.now, self.elapsed),
             throttled_for=self.throttling.lasts,
             max_profiles=self.settings.max_profiles,
             poll_seconds=self.settings.poll_seconds,

@@ -122,7 +122,8 @@ def _look_up(held: Held, batch: Batch, found: Activity | None, tools: Tools) -> 
     if found is not None:
         record_submitted(held, batch, found.activity_id, tools, "found by its file name")
         return True
-    if batch.sending_at and tools.now() - batch.sending_at < tools.lookup_grace:
+    unseen_seconds = tools.activities.unseen_seconds(batch.file_name, batch.attempts)
+    if unseen_seconds < tools.lookup_grace_seconds:
         return False
     tools.batches.move(
         held, batch, BatchState.PENDING, detail="not at Constant Contact: sent again"

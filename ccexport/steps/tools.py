@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,8 @@ from ccexport.store.tables import Run
 
 MAX_IN_FLIGHT = 20  # of our batches in an account's queue of 1,000 activities
 ACTIVITY_DEADLINE = timedelta(hours=24)  # no processing time is documented: hours, not minutes
-LOOKUP_GRACE_POLLS = (
-    12  # an unanswered POST is held to be lost when still unseen after so many first waits
-)
+# an unanswered POST is held to be lost when looks have not shown its file for so many first waits
+LOOKUP_GRACE_POLLS = 12
 TURN_SECONDS = 0.2  # between two looks at a stop while waiting for the turn to prepare
 
 
@@ -62,8 +62,8 @@ class Tools:
     reached: Callable[[str], None] = lambda point: None  # crash tests stop the process here
 
     @property
-    def lookup_grace(self) -> timedelta:
-        return timedelta(seconds=LOOKUP_GRACE_POLLS * self.poll_seconds)
+    def lookup_grace_seconds(self) -> float:
+        return LOOKUP_GRACE_POLLS * self.poll_seconds
 
     def pause(self, seconds: float) -> None:
         """Sleep. Raises `StopAsked`."""
@@ -102,8 +102,10 @@ class ActivityBoard:
     so is one that failed while others waited for it, lest each of them waits for the same silence in turn.
     """
 
-    def __init__(self, now: Now = utc_now) -> None:
+    def __init__(self, now: Now = utc_now, elapsed: Callable[[], float] = time.monotonic) -> None:
         self._now = now
+        self._elapsed = elapsed
+        self._unseen: dict[tuple[str, int], float] = {}
         self._lock = threading.Lock()
         self._locks: dict[int, threading.Lock] = {}
         self._looks: dict[int, tuple[datetime, Sequence[Activity]]] = {}
@@ -114,6 +116,15 @@ class ActivityBoard:
         """Whether there is a look that was begun later: to use it costs no request."""
         seen_at, _ = self._looks.get(connection_id, (None, []))
         return seen_at is not None and seen_at > at
+
+    def unseen_seconds(self, file_name: str, attempt: int) -> float:
+        """Called where a look did not show a file: for how long looks of this process have not; 0 the first time.
+
+        Counted by a clock that nobody sets, and from a look: what another process saw, or how old a try is by the
+        clock on the wall, proves nothing.
+        """
+        now = self._elapsed()
+        return now - self._unseen.setdefault((file_name, attempt), now)
 
     def look(
         self, connection_id: int, client: Client, *, not_before: datetime, wanted: set[str]

@@ -6,6 +6,7 @@ import itertools
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
@@ -74,6 +75,10 @@ class TwoWorkers(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 20, 61, 1_000, 40_000]))
     def time_passes(self, seconds: int) -> None:
         self.world.clock.move(seconds=seconds)
+
+    @rule(hours=st.sampled_from([1, -1]))
+    def the_clocks_are_set(self, hours: int) -> None:
+        self.world.set_clocks(hours=hours)
 
     @rule()
     def a_person_signs_in_again(self) -> None:
@@ -153,6 +158,40 @@ def test_a_file_that_arrived_but_is_not_listed_yet_is_waited_for_and_not_sent_ag
         world.clock.move(seconds=6)
         world.work("b")
         assert world.service.twice == []
-        details = [event.detail for event in world.office.runs.events(run_id)]
-        assert "found by its file name" in details
+        assert "found by its file name" in details_of(world, run_id)
         assert world.document(run_id)["state"] == "succeeded"
+
+
+def test_a_clock_set_forward_does_not_prove_a_file_absent_that_is_listed_late(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    with world.in_place():
+        run_id = world.queue().id
+        world.service.imports.append("lost after")
+        world.work("a")
+        world.set_clocks(hours=1)
+        world.work("b")
+        assert world.service.twice == []
+        assert "found by its file name" in details_of(world, run_id)
+        assert world.document(run_id)["state"] == "succeeded"
+
+
+def test_a_file_that_never_arrived_is_sent_again_though_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    with world.in_place():
+        run_id = world.queue().id
+        world.work("a", [(6, "kill")])  # when the intent is committed
+        assert world.document(run_id)["batches"][0]["state"] == "sending"
+        world.set_clocks(hours=-1)
+        began = world.clock()
+        world.work("b")
+        assert world.clock() - began < timedelta(minutes=5)
+        assert "not at Constant Contact: sent again" in details_of(world, run_id)
+        assert world.document(run_id)["state"] == "succeeded"
+
+
+def details_of(world: World, run_id: int) -> list[str]:
+    return [event.detail for event in world.office.runs.events(run_id)]

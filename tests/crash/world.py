@@ -180,6 +180,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.clock = Clock(datetime(2026, 1, 5, 10, 0, tzinfo=UTC))
+        self._set_by = timedelta(0)
         self.service = Service(self.clock)
         self._folder, self._key = folder, Fernet.generate_key().decode()
         self.incarnations = 0
@@ -225,6 +226,15 @@ class World:
         self.office.connections.set_needs_sign_in(1, needed=False)
         self.office.runs.wake_waiting_for_sign_in(1)
 
+    def set_clocks(self, **by: float) -> None:
+        """Both hosts' clocks are set forward or back: time itself, and the service's, go on as they were."""
+        self.clock.move(**by)
+        self._set_by += timedelta(**by)
+        self.service.arrived = {
+            name: (at + timedelta(**by), emails)
+            for name, (at, emails) in self.service.arrived.items()
+        }
+
     def work(self, host: str, fates: Sequence[tuple[int, str]] = ()) -> bool:
         """A worker of this host takes a run as far as it goes; whether there was one to take."""
         return Incarnation(self, host, deque(fates)).work()
@@ -264,7 +274,12 @@ class World:
             cc_client_id="app",
             secret_key=self._key,
         )
-        return Parts(settings, self.clock, sleep=lambda seconds: self.clock.move(seconds=seconds))
+        return Parts(
+            settings,
+            self.clock,
+            elapsed=lambda: (self.clock() - self._set_by).timestamp(),
+            sleep=lambda seconds: self.clock.move(seconds=seconds),
+        )
 
     def _furnish(self) -> None:
         now = self.clock()

@@ -64,7 +64,7 @@ class Stage:
         self._clock = clock
         self._sandbox = sandbox.state
         self.house = House(folder, sandbox, now=clock, poll_seconds=1)
-        self._usual = replace(self.house.parts, sleep=clock.move)
+        self._usual = replace(self.house.parts, sleep=clock.move, elapsed=clock.seconds)
         self._impatient = replace(self._usual, timeout_seconds=(5.0, PATIENCE_SECONDS))
         self.house.parts = self._usual
         write_source(self.house.source, people(PEOPLE))

@@ -32,7 +32,7 @@ class Turns:
     def __init__(self, folder: Path, sandbox: RunningSandbox, clock: MovedClock) -> None:
         self.clock = clock
         self.house = House(folder, sandbox, now=clock, poll_seconds=1)
-        self.house.parts = replace(self.house.parts, sleep=clock.move)
+        self.house.parts = replace(self.house.parts, sleep=clock.move, elapsed=clock.seconds)
         write_source(self.house.source, people(10))
         self.house.connect()
         self.house.add_export()
