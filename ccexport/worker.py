@@ -165,7 +165,9 @@ class Worker:
         self._threads = {n: t for n, t in self._threads.items() if t.is_alive()}
         while len(self._threads) < MAX_RUNS_AT_ONCE and not self.stop.is_set():
             not_of = self._shares.used_up(self._threads)
-            run = self._parts.runs.claim(self.id, run_id=self._only_run, not_of=not_of)
+            run = self._parts.runs.claim(
+                self.id, run_id=self._only_run, not_of=not_of, busy_with=list(self._threads)
+            )
             if run is None:
                 return
             self._shares.taken(run.id, run.connection_id)

@@ -80,11 +80,17 @@ class RunStore:
                 raise NotFound("Its connection has been removed meanwhile; nothing was queued.")
 
     def claim(
-        self, worker: str, *, run_id: int | None = None, not_of: Collection[int] = ()
+        self,
+        worker: str,
+        *,
+        run_id: int | None = None,
+        not_of: Collection[int] = (),
+        busy_with: Collection[int] = (),
     ) -> Run | None:
         """Take the oldest run that may go on now and that nobody holds; with `run_id`, that one alone.
 
         `not_of`: connections whose runs are left alone, unless a run of theirs is to be canceled.
+        `busy_with`: runs that the worker still works on: it takes none a second time, though its lease has lapsed.
         """
         now = self._now()
         with writing(self._engine) as session:
@@ -105,6 +111,8 @@ class RunStore:
             )
             if run_id is not None:
                 query = query.where(Run.id == run_id)
+            if busy_with:
+                query = query.where(col(Run.id).not_in(busy_with))
             if not_of:
                 query = query.where(
                     col(Run.connection_id).is_(None)
