@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from ccexport.assembly import Parts
 from ccexport.services.connections import is_idle, what_waits
-from ccexport.services.progress import Progress, RunProgress
+from ccexport.services.described import Progress
+from ccexport.services.progress import RunProgress
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.budget import DayBudget
 from ccexport.store.connections import ConnectionView

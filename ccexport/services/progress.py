@@ -1,14 +1,13 @@
-"""One run as a person wants to see it: how far it is, how long it will take, where each profile went, and why.
+"""One run as a person wants to see it: how far it is, and which profiles failed or were left out, and why.
 
-`describe` and what it calls are pure; `RunProgress` reads the store and, when asked for them, the run's files.
+Reads the store and, when asked for them, the run's files; the pure part is in `described.py` and `run_words.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from itertools import islice
 
 from ccexport.assembly import Parts
@@ -16,79 +15,19 @@ from ccexport.constantcontact.model import line_of
 from ccexport.errors import NotFound, SetupError
 from ccexport.redaction import redact
 from ccexport.services.access import Person
+from ccexport.services.described import Progress, describe
 from ccexport.services.exports import Exports
 from ccexport.services.permission import may, require
 from ccexport.services.roles import Action
 from ccexport.services.runs import REJECTED_HEADER, Runs
 from ccexport.services.spreadsheets import to_spreadsheet_csv
-from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.budget import SPACING_MARGIN
 from ccexport.store.history import HistoryStore
 from ccexport.store.tables import Batch, Run, RunEvent
 
-STAGES = (RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING)
 SHOWN_REJECTIONS = 200  # rows of the table on the page; the download has all
-_SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 _LINE = re.compile(r"^Line (\d{1,9}):\s*(.*)", re.DOTALL)  # as V2 documents it and V3 sends it
 _HEADER_LINES = 1  # line 1 is the header: line N is the file's row N - 2, counted from 0
-
-
-@dataclass(frozen=True)
-class Funnel:
-    """Where each profile of a run is now.
-
-    `read == left_out + prepared`, `prepared == unchanged + suppressed + not_sent + sent`,
-    `sent == in_progress + accepted + unsubscribed + failed`.
-    """
-
-    read: int
-    left_out: int
-    prepared: int
-    unchanged: int
-    suppressed: int
-    not_sent: int
-    sent: int
-    in_progress: int  # at Constant Contact, which has not said yet what became of them
-    accepted: int
-    unsubscribed: int
-    failed: int
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of a run; `is_now` while it is worked on or waits there."""
-
-    state: RunState
-    done: int  # files, of `total`; 0 of 0 where the stage has no files
-    total: int
-    is_now: bool
-    is_done: bool
-    seconds: float  # of work, waiting left out
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A run at one moment. `seconds_left` is an estimate, None where nothing is known to base it on."""
-
-    run: Run
-    batches: tuple[Batch, ...]
-    funnel: Funnel
-    stages: tuple[Stage, ...]
-    fraction_done: float
-    seconds_left: float | None
-    workers: int  # alive
-
-    @property
-    def is_final(self) -> bool:
-        return self.run.state.is_final
-
-    @property
-    def batches_ended(self) -> int:
-        return sum(batch.state.is_final for batch in self.batches)
-
-    @property
-    def batches_sent(self) -> int:
-        return sum(batch.state in _SENT for batch in self.batches)
 
 
 @dataclass(frozen=True)
@@ -254,216 +193,6 @@ def _unnamed(batch_number: int, count: int) -> list[FailedRow]:
     rows = "1 more row" if count == 1 else f"{count:,} more rows"
     text = f"{rows} failed; Constant Contact did not say which, so a retry cannot send them."
     return [FailedRow(batch_number, None, None, text)] if count else []
-
-
-# --- pure: a run described -----------------------------------------------------------------------
-
-
-def describe(
-    run: Run,
-    batches: Sequence[Batch],
-    *,
-    now: datetime,
-    spacing_seconds: float,
-    previous: Run | None = None,
-    workers: int = 0,
-) -> Progress:
-    """A run at `now`; `spacing_seconds` lie between two requests, `previous` is the last one of the same export."""
-    return Progress(
-        run=run,
-        batches=tuple(batches),
-        funnel=_funnel(run, batches),
-        stages=_stages(run, batches),
-        fraction_done=_fraction_done(run, batches),
-        seconds_left=_seconds_left(run, batches, now, spacing_seconds, previous),
-        workers=workers,
-    )
-
-
-def stage_of(run: Run) -> RunState:
-    """The stage a run is in, also while it waits there."""
-    if run.state is RunState.WAITING:
-        return run.resume_state or RunState.PREPARING
-    return run.state
-
-
-def _funnel(run: Run, batches: Iterable[Batch]) -> Funnel:
-    sent = run.submitted_count
-    in_progress = sum(batch.rows for batch in batches if batch.state is BatchState.SUBMITTED)
-    in_progress = min(in_progress, sent)
-    return Funnel(
-        read=run.read_count,
-        left_out=run.rejected_count,
-        prepared=run.prepared_count,
-        unchanged=run.unchanged_count,
-        suppressed=run.suppressed_count,
-        not_sent=run.prepared_count - run.unchanged_count - run.suppressed_count - sent,
-        sent=sent,
-        in_progress=in_progress,
-        accepted=sent - in_progress - run.unsubscribed_count - run.failed_count,
-        unsubscribed=run.unsubscribed_count,
-        failed=run.failed_count,
-    )
-
-
-def _stages(run: Run, batches: Sequence[Batch]) -> tuple[Stage, ...]:
-    now = stage_of(run)
-    sent = sum(batch.state in _SENT for batch in batches)
-    ended = sum(batch.state.is_final for batch in batches)
-    total = len(batches)
-    is_prepared = total > 0 or run.prepared_count > 0 or now in STAGES[1:]
-    done = {
-        RunState.PREPARING: is_prepared,
-        RunState.UPLOADING: 0 < total == sent,
-        RunState.CONFIRMING: 0 < total == ended and run.state.is_final,
-    }
-    counts = {RunState.UPLOADING: sent, RunState.CONFIRMING: ended}
-    return tuple(
-        Stage(
-            state=stage,
-            done=counts.get(stage, 0),
-            total=total if stage in counts else 0,
-            is_now=now is stage,
-            is_done=done[stage],
-            seconds=run.seconds.get(stage.value, 0.0),
-        )
-        for stage in STAGES
-    )
-
-
-def _fraction_done(run: Run, batches: Sequence[Batch]) -> float:
-    """Preparing counts for a tenth; sending and confirming for half of the rest each, by rows."""
-    if run.state.is_final:
-        return 1.0
-    rows = sum(batch.rows for batch in batches)
-    if not rows:
-        return 0.05 if stage_of(run) is RunState.PREPARING else 0.0
-    sent = sum(batch.rows for batch in batches if batch.state in _SENT)
-    ended = sum(batch.rows for batch in batches if batch.state.is_final)
-    return 0.1 + 0.45 * (sent + ended) / rows
-
-
-def _seconds_left(
-    run: Run,
-    batches: Sequence[Batch],
-    now: datetime,
-    spacing_seconds: float,
-    previous: Run | None,
-) -> float | None:
-    """By the pace of the files that have ended; before the first, by the export's previous run."""
-    stage = stage_of(run)
-    if run.state.is_final or run.state is RunState.WAITING or stage is RunState.QUEUED:
-        return None
-    if stage is RunState.PREPARING:
-        if previous is None or run.started_at is None:
-            return None
-        return max(0.0, sum(previous.seconds.values()) - (now - run.started_at).total_seconds())
-    rows = sum(batch.rows for batch in batches)
-    ended = sum(batch.rows for batch in batches if batch.state.is_final)
-    floor = spacing_seconds * sum(batch.state is BatchState.PENDING for batch in batches)
-    worked = sum(run.seconds.get(each.value, 0.0) for each in STAGES[1:])
-    if ended and worked:
-        return max(floor, worked / ended * (rows - ended))
-    if previous is None:
-        return None
-    took = sum(previous.seconds.get(each.value, 0.0) for each in STAGES[1:])
-    scale = rows / previous.submitted_count if previous.submitted_count else 1.0
-    return max(floor, took * min(scale, 1.0) - worked) if took else None
-
-
-# --- pure: words ---------------------------------------------------------------------------------
-
-REASONS = {
-    "missing_email": "No email address",
-    "invalid_email": "The email address is not valid",
-    "email_too_long": "The email address has more than 80 characters",
-    "duplicate": "Another profile with the same address is sent",
-    "value_too_long": "A value is too long and cannot be cut",
-    "invalid_value": "A value is not valid for its field",
-}
-WAITING_WORDS = {
-    WaitingFor.QUOTA: "Today's requests to Constant Contact are used up",
-    WaitingFor.SIGN_IN: "Somebody has to sign in at Constant Contact again",
-    WaitingFor.APPROVAL: "An administrator has to act first",
-    WaitingFor.QUEUE: "The account's queue at Constant Contact is full",
-    WaitingFor.SERVICE: "Constant Contact does not answer as it should",
-}
-
-
-def headline(progress: Progress) -> str:
-    """The run in one sentence."""
-    run, funnel = progress.run, progress.funnel
-    place = f"“{run.list_name or run.list_id}”"
-    match stage_of(run):
-        case RunState.QUEUED:
-            begins = "shortly" if progress.workers else "as soon as a worker runs"
-            return f"Queued: it begins {begins}."
-        case RunState.PREPARING:
-            segments = ", ".join(f"“{segment}”" for segment in run.segments)
-            return f"Reading {segments} and checking each profile; nothing has been sent yet."
-        case RunState.UPLOADING:
-            files = f"{progress.batches_sent:,} of {_files(len(progress.batches))}"
-            return f"{_contacts(funnel.prepared)} are going to {place}: {files} sent."
-        case RunState.CONFIRMING:
-            open_files = len(progress.batches) - progress.batches_ended
-            return (
-                f"All {_contacts(funnel.sent)} are at Constant Contact, which still works on "
-                f"{_files(open_files)}."
-            )
-        case RunState.SKIPPED:
-            return f"There was nothing to send to {place}."
-        case _:
-            return _outcome(run, funnel, place)
-
-
-def _outcome(run: Run, funnel: Funnel, place: str) -> str:
-    if funnel.sent == 0:
-        start = {
-            RunState.CANCELED: "Canceled before anything was sent",
-            RunState.FAILED: "Nothing was sent",
-        }.get(run.state, "None of the profiles could be sent")
-        read = f"; {funnel.read:,} profiles were read" if funnel.read else ""
-        return f"{start} to {place}{read}."
-    are = "is" if funnel.accepted == 1 else "are"
-    parts = [
-        _part(funnel.left_out, "was left out", "were left out"),
-        _part(funnel.unsubscribed, "had unsubscribed", "had unsubscribed"),
-        _part(funnel.failed, "failed", "failed"),
-        _part(funnel.not_sent, "was not sent", "were not sent"),
-        _part(funnel.unchanged, "was unchanged", "were unchanged"),
-    ]
-    remarks = ", ".join(part for part in parts if part)
-    sentence = f"{funnel.accepted:,} of {funnel.read:,} profiles {are} on {place}"
-    sentence = f"{sentence}; {remarks}." if remarks else f"{sentence}."
-    return f"Canceled: {sentence}" if run.state is RunState.CANCELED else sentence
-
-
-def _part(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}" if count else ""
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _contacts(count: int) -> str:
-    return "1 contact" if count == 1 else f"{count:,} contacts"
-
-
-def duration(seconds: float) -> str:
-    """`3 s`, `2 min 5 s`, `1 h 20 min`: two units at most."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-def time_taken(run: Run, now: datetime) -> timedelta | None:
-    """From start to end, or until now; None before the start."""
-    return None if run.started_at is None else (run.finished_at or now) - run.started_at
 
 
 def read_error(text: str) -> tuple[int | None, str]:

@@ -5,73 +5,23 @@ Times are aware UTC. States are text by value. The invariants that can be said a
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from enum import StrEnum
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
-    DateTime,
-    Dialect,
-    Enum,
-    ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlmodel import Field, SQLModel
 
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in, aware UTC out, on every database; SQLite alone would give naive times back."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone is not stored")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _utc(*, nullable: bool = False, index: bool = False) -> Column[datetime]:
-    return Column(UtcDateTime(), nullable=nullable, index=index)
-
-
-def _state(kind: type[StrEnum], *, nullable: bool = False) -> Column[Any]:
-    values = Enum(
-        kind,
-        native_enum=False,
-        create_constraint=False,
-        length=40,
-        values_callable=lambda members: [member.value for member in members],
-    )
-    return Column(values, nullable=nullable)
-
-
-def _parent(table: str, *, on_delete: str, primary: bool = False) -> Column[int]:
-    return Column(
-        Integer,
-        ForeignKey(f"{table}.id", ondelete=on_delete),
-        primary_key=primary,
-        nullable=on_delete == "SET NULL",
-        index=not primary,
-    )
+from ccexport.store.columns import parent_column, state_column, utc_column
 
 
 class Connection(SQLModel, table=True):
@@ -88,7 +38,7 @@ class Connection(SQLModel, table=True):
     contributors: bool  # whether contributors may use it, besides administrators
     export_user: str  # as whom runs read the source
     needs_sign_in: bool
-    created_at: datetime = Field(sa_column=_utc())
+    created_at: datetime = Field(sa_column=utc_column())
 
 
 class Token(SQLModel, table=True):
@@ -96,13 +46,15 @@ class Token(SQLModel, table=True):
 
     __tablename__ = "token"
 
-    connection_id: int = Field(sa_column=_parent("connection", on_delete="CASCADE", primary=True))
+    connection_id: int = Field(
+        sa_column=parent_column("connection", on_delete="CASCADE", primary=True)
+    )
     pair: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     version: int  # grows by one with each new pair
-    expires_at: datetime = Field(sa_column=_utc())
-    issued_at: datetime = Field(sa_column=_utc())
+    expires_at: datetime = Field(sa_column=utc_column())
+    issued_at: datetime = Field(sa_column=utc_column())
     renewed_by: str | None = None  # the one refresher; others wait for `version` to grow
-    renewed_until: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    renewed_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
 
 
 class Consent(SQLModel, table=True):
@@ -112,11 +64,11 @@ class Consent(SQLModel, table=True):
 
     id: int = Field(default=None, primary_key=True)  # given by the database
     connection_id: int | None = Field(
-        default=None, sa_column=_parent("connection", on_delete="SET NULL")
+        default=None, sa_column=parent_column("connection", on_delete="SET NULL")
     )
     connection_name: str
     agreed_by: str
-    agreed_at: datetime = Field(sa_column=_utc())
+    agreed_at: datetime = Field(sa_column=utc_column())
     text_version: str
 
 
@@ -130,17 +82,17 @@ class Export(SQLModel, table=True):
     name: str
     name_key: str
     connection_id: int | None = Field(
-        default=None, sa_column=_parent("connection", on_delete="SET NULL")
+        default=None, sa_column=parent_column("connection", on_delete="SET NULL")
     )
     list_id: str
     list_name: str
     mode: str
     schedule: str  # "refresh", "off", or "daily HH:MM ZONE"
-    next_run_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    next_run_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     revision: int = 1  # grows with each edit: two people editing at once are told
     created_by: str
-    created_at: datetime = Field(sa_column=_utc())
-    updated_at: datetime = Field(sa_column=_utc())
+    created_at: datetime = Field(sa_column=utc_column())
+    updated_at: datetime = Field(sa_column=utc_column())
 
 
 class ExportSegment(SQLModel, table=True):
@@ -148,7 +100,7 @@ class ExportSegment(SQLModel, table=True):
 
     __tablename__ = "export_segment"
 
-    export_id: int = Field(sa_column=_parent("export", on_delete="CASCADE", primary=True))
+    export_id: int = Field(sa_column=parent_column("export", on_delete="CASCADE", primary=True))
     position: int = Field(primary_key=True)
     segment: str
 
@@ -158,7 +110,7 @@ class FieldMapping(SQLModel, table=True):
 
     __tablename__ = "field_mapping"
 
-    export_id: int = Field(sa_column=_parent("export", on_delete="CASCADE", primary=True))
+    export_id: int = Field(sa_column=parent_column("export", on_delete="CASCADE", primary=True))
     position: int = Field(primary_key=True)
     contact_field: str
     attribute: str  # an attribute, "=constant" or a template with {Attribute}
@@ -179,9 +131,11 @@ class Run(SQLModel, table=True):
     )
 
     id: int = Field(default=None, primary_key=True)  # given by the database
-    export_id: int | None = Field(default=None, sa_column=_parent("export", on_delete="SET NULL"))
+    export_id: int | None = Field(
+        default=None, sa_column=parent_column("export", on_delete="SET NULL")
+    )
     connection_id: int | None = Field(
-        default=None, sa_column=_parent("connection", on_delete="SET NULL")
+        default=None, sa_column=parent_column("connection", on_delete="SET NULL")
     )
     export_name: str
     connection_name: str
@@ -191,16 +145,18 @@ class Run(SQLModel, table=True):
     segments: list[str] = Field(sa_column=Column(JSON, nullable=False))
     mapping: list[list[str]] = Field(sa_column=Column(JSON, nullable=False))
     mode: str
-    trigger: Trigger = Field(sa_column=_state(Trigger))
+    trigger: Trigger = Field(sa_column=state_column(Trigger))
     requested_by: str
     retry_of: int | None = None
 
-    state: RunState = Field(sa_column=_state(RunState))
-    resume_state: RunState | None = Field(default=None, sa_column=_state(RunState, nullable=True))
-    waiting_for: WaitingFor | None = Field(
-        default=None, sa_column=_state(WaitingFor, nullable=True)
+    state: RunState = Field(sa_column=state_column(RunState))
+    resume_state: RunState | None = Field(
+        default=None, sa_column=state_column(RunState, nullable=True)
     )
-    waiting_until: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    waiting_for: WaitingFor | None = Field(
+        default=None, sa_column=state_column(WaitingFor, nullable=True)
+    )
+    waiting_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     waits: int = 0  # waits in a row without progress: the next one is longer
     error: str | None = Field(default=None, sa_column=Column(Text))
     cancel_requested_by: str | None = None
@@ -208,10 +164,12 @@ class Run(SQLModel, table=True):
     refused_in_row: int = 0  # halves of refused files, since the last file that was taken
     halvings: int = 0  # refused files that were halved
 
-    due_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))  # by its schedule
-    queued_at: datetime = Field(sa_column=_utc(index=True))
-    started_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
-    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    due_at: datetime | None = Field(
+        default=None, sa_column=utc_column(nullable=True)
+    )  # by its schedule
+    queued_at: datetime = Field(sa_column=utc_column(index=True))
+    started_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     seconds: dict[str, float] = Field(
         default_factory=dict, sa_column=Column(JSON, nullable=False)
     )  # of work, by stage
@@ -229,8 +187,8 @@ class Run(SQLModel, table=True):
     rejections: dict[str, int] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
 
     lease_owner: str | None = Field(default=None, index=True)
-    lease_until: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
-    files_deleted_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    lease_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    files_deleted_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
 
 
 class RunEvent(SQLModel, table=True):
@@ -239,8 +197,8 @@ class RunEvent(SQLModel, table=True):
     __tablename__ = "run_event"
 
     id: int = Field(default=None, primary_key=True)  # given by the database
-    run_id: int = Field(sa_column=_parent("run", on_delete="CASCADE"))
-    at: datetime = Field(sa_column=_utc())
+    run_id: int = Field(sa_column=parent_column("run", on_delete="CASCADE"))
+    at: datetime = Field(sa_column=utc_column())
     who: str
     batch_number: int | None = None
     what: str
@@ -257,19 +215,19 @@ class Batch(SQLModel, table=True):
     )
 
     id: int = Field(default=None, primary_key=True)  # given by the database
-    run_id: int = Field(sa_column=_parent("run", on_delete="CASCADE"))
+    run_id: int = Field(sa_column=parent_column("run", on_delete="CASCADE"))
     number: int
     first_row: int  # below 0: of an earlier preparation, its rows are in no file
     rows: int
     bytes: int
     digest: str  # SHA-256 of the file: prepared again, it must be the same
     file_name: str  # unique, the only handle for finding a lost POST again
-    state: BatchState = Field(sa_column=_state(BatchState))
+    state: BatchState = Field(sa_column=state_column(BatchState))
     attempts: int = 0  # of sending this file
     halvings: int = 0  # how often the file it was planned in has been halved to come to this one
-    sending_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
-    submitted_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
-    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    sending_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    submitted_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     activity_id: str | None = None
     person_count: int | None = None
     error_count: int | None = None
@@ -284,7 +242,7 @@ class RunAddresses(SQLModel, table=True):
 
     __tablename__ = "run_addresses"
 
-    run_id: int = Field(sa_column=_parent("run", on_delete="CASCADE", primary=True))
+    run_id: int = Field(sa_column=parent_column("run", on_delete="CASCADE", primary=True))
     rows: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # in the order of the rows
     staying: bytes = Field(
         sa_column=Column(LargeBinary, nullable=False)
@@ -296,7 +254,7 @@ class FailedRow(SQLModel, table=True):
 
     __tablename__ = "failed_row"
 
-    batch_id: int = Field(sa_column=_parent("batch", on_delete="CASCADE", primary=True))
+    batch_id: int = Field(sa_column=parent_column("batch", on_delete="CASCADE", primary=True))
     row: int = Field(primary_key=True)  # of the file, counted from 0: line 2 is row 0
     words: str = Field(sa_column=Column(Text, nullable=False))
 
@@ -310,9 +268,9 @@ class Worker(SQLModel, table=True):
     host: str
     pid: int
     version: str
-    started_at: datetime = Field(sa_column=_utc())
-    heartbeat_at: datetime = Field(sa_column=_utc())
-    stopped_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    started_at: datetime = Field(sa_column=utc_column())
+    heartbeat_at: datetime = Field(sa_column=utc_column())
+    stopped_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
 
 
 class ApiUsage(SQLModel, table=True):
@@ -339,8 +297,8 @@ class OAuthSignIn(SQLModel, table=True):
     connection_name: str
     contributors: bool
     asked_by: str
-    created_at: datetime = Field(sa_column=_utc())
-    used_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    created_at: datetime = Field(sa_column=utc_column())
+    used_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
 
 
 class ListCache(SQLModel, table=True):
@@ -348,8 +306,10 @@ class ListCache(SQLModel, table=True):
 
     __tablename__ = "list_cache"
 
-    connection_id: int = Field(sa_column=_parent("connection", on_delete="CASCADE", primary=True))
-    as_of: datetime = Field(sa_column=_utc())
+    connection_id: int = Field(
+        sa_column=parent_column("connection", on_delete="CASCADE", primary=True)
+    )
+    as_of: datetime = Field(sa_column=utc_column())
     lists: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
 
 
@@ -362,9 +322,9 @@ class RefreshSchedule(SQLModel, table=True):
     weekdays: list[int] = Field(sa_column=Column(JSON, nullable=False))  # 0 is Monday; all: daily
     times: list[str] = Field(sa_column=Column(JSON, nullable=False))  # HH:MM, at most four
     zone: str
-    next_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))  # None: off
+    next_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))  # None: off
     changed_by: str
-    changed_at: datetime = Field(sa_column=_utc())
+    changed_at: datetime = Field(sa_column=utc_column())
 
 
 class Refresh(SQLModel, table=True):
@@ -373,11 +333,11 @@ class Refresh(SQLModel, table=True):
     __tablename__ = "refresh"
 
     id: int = Field(default=None, primary_key=True)  # given by the database
-    trigger: Trigger = Field(sa_column=_state(Trigger))
+    trigger: Trigger = Field(sa_column=state_column(Trigger))
     requested_by: str
-    due_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
-    started_at: datetime = Field(sa_column=_utc(index=True))
-    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    due_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    started_at: datetime = Field(sa_column=utc_column(index=True))
+    finished_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     runs_queued: int = 0
     error: str | None = Field(default=None, sa_column=Column(Text))
 
@@ -387,7 +347,7 @@ class SegmentSize(SQLModel, table=True):
 
     __tablename__ = "segment_size"
 
-    refresh_id: int = Field(sa_column=_parent("refresh", on_delete="CASCADE", primary=True))
+    refresh_id: int = Field(sa_column=parent_column("refresh", on_delete="CASCADE", primary=True))
     segment: str = Field(primary_key=True)
     members: int
 
@@ -402,9 +362,9 @@ class User(SQLModel, table=True):
     given_role: str | None = None  # on the screen People, by a command, or as a first administrator
     claimed_role: str | None = None  # by his groups at the provider, when he signed in last
     added_by: str
-    created_at: datetime = Field(sa_column=_utc())
-    seen_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
-    removed_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    created_at: datetime = Field(sa_column=utc_column())
+    seen_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    removed_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
 
 
 class UserSession(SQLModel, table=True):
@@ -414,9 +374,9 @@ class UserSession(SQLModel, table=True):
 
     id: str = Field(primary_key=True)  # a digest of what is unique in the provider's answer
     email: str = Field(index=True)
-    started_at: datetime = Field(sa_column=_utc())
-    seen_at: datetime = Field(sa_column=_utc(index=True))
-    ended_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    started_at: datetime = Field(sa_column=utc_column())
+    seen_at: datetime = Field(sa_column=utc_column(index=True))
+    ended_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
 
 
 class AuditEvent(SQLModel, table=True):
@@ -425,7 +385,7 @@ class AuditEvent(SQLModel, table=True):
     __tablename__ = "audit_event"
 
     id: int = Field(default=None, primary_key=True)  # given by the database
-    at: datetime = Field(sa_column=_utc(index=True))
+    at: datetime = Field(sa_column=utc_column(index=True))
     who: str = Field(index=True)
     role: str
     action: str = Field(index=True)
@@ -443,8 +403,8 @@ class Backup(SQLModel, table=True):
     __tablename__ = "backup"
 
     id: int = Field(default=None, primary_key=True)  # given by the database
-    started_at: datetime = Field(sa_column=_utc())
-    finished_at: datetime | None = Field(default=None, sa_column=_utc(nullable=True))
+    started_at: datetime = Field(sa_column=utc_column())
+    finished_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     file: str  # its name, without the folder
     rows: int = 0
     bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))

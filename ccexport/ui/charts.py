@@ -12,7 +12,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.progress import Funnel, duration
+from ccexport.services.described import Funnel
+from ccexport.services.run_words import duration
 from ccexport.store.history import DaySums, RunTime
 from ccexport.ui.format import moment
 

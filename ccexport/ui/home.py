@@ -11,8 +11,9 @@ from ccexport.services.access import RANK, Person, Role
 from ccexport.services.connections import SIGN_IN_DAYS
 from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
 from ccexport.services.permission import may_somewhere
-from ccexport.services.progress import RunProgress, headline
+from ccexport.services.progress import RunProgress
 from ccexport.services.roles import Action
+from ccexport.services.run_words import headline
 from ccexport.services.runs import Runs
 from ccexport.store.tables import Run
 from ccexport.ui import charts, page

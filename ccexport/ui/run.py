@@ -10,21 +10,13 @@ import streamlit as st
 
 from ccexport.clock import utc_now
 from ccexport.services.access import Person
+from ccexport.services.described import Funnel, Progress, Stage
 from ccexport.services.permission import may, may_somewhere
-from ccexport.services.progress import (
-    REASONS,
-    SHOWN_REJECTIONS,
-    Funnel,
-    Progress,
-    RunProgress,
-    Stage,
-    duration,
-    headline,
-    time_taken,
-)
+from ccexport.services.progress import SHOWN_REJECTIONS, RunProgress
 from ccexport.services.refreshes import is_late
 from ccexport.services.retries import Retries
 from ccexport.services.roles import Action
+from ccexport.services.run_words import REASONS, duration, headline, time_taken
 from ccexport.services.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent

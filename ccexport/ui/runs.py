@@ -14,10 +14,11 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.clock import utc_now
 from ccexport.services.access import Person
+from ccexport.services.described import Progress
 from ccexport.services.overview import History
 from ccexport.services.permission import may
-from ccexport.services.progress import WAITING_WORDS, Progress, duration, time_taken
 from ccexport.services.roles import Action
+from ccexport.services.run_words import WAITING_WORDS, duration, time_taken
 from ccexport.states import BatchState, RunState, Trigger
 from ccexport.store.history import RunFilter
 from ccexport.store.tables import Run

@@ -7,14 +7,16 @@ opens, and no other host is asked (`open_browser` looks at the last).
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Dialog, Position, expect
+from sqlalchemy import Connection as Database
 from sqlalchemy import update
+from sqlmodel import SQLModel
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
@@ -55,6 +57,7 @@ FIRST_ROW: Position = {"x": 16, "y": 52}  # of a table: the box that selects it
 ATTRIBUTE = f"Name {HTML}"
 SEGMENT, OTHER_SEGMENT = evil("Segment"), evil("Other")
 CONNECTION, EXPORT = f"Connection {EVIL}"[:120], f"Export {EVIL}"[:120]
+OTHER_EXPORT = f"Second {EXPORT}"[:120]
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def furnish(house: House) -> dict[str, int]:
     """Runs of all kinds, real ones where it is the service's words that matter."""
     house.connect(CONNECTION)
-    mapping = parse_mapping(["email=EMail", f"first_name={ATTRIBUTE}", f"cf:Field_1={ATTRIBUTE}"])
-    for name in (EXPORT, f"Second {EXPORT}"[:120]):
-        draft = ExportDraft(name, CONNECTION, LIST_ID, (SEGMENT, OTHER_SEGMENT), mapping)
-        Exports(house.parts).add(draft, by=ANA)
+    add_exports(house)
     words = [f"Line 2: {EVIL}", f"Line 3: {EVIL}", EVIL]
     house.tell(
         "/_sandbox/behaviour",
@@ -104,76 +104,102 @@ def furnish(house: House) -> dict[str, int]:
     refused = house.run(EXPORT)["id"]
     house.tell("/_sandbox/behaviour", faults=[])
     succeeded = house.run(EXPORT)["id"]
-    failed, live = house.run(EXPORT)["id"], house.queue(f"Second {EXPORT}"[:120])
+    failed, live = house.run(EXPORT)["id"], house.queue(OTHER_EXPORT)
+    runs = {"refused": refused, "succeeded": succeeded, "failed": failed, "live": live}
     with writing(house.parts.engine) as session:
         rows = session.connection()
         rows.execute(update(Connection).values(organization=evil("Account"), export_user=EVIL))
         rows.execute(update(Consent).values(agreed_by=evil("Person")))
-        rows.execute(update(Run).values(requested_by=evil("Person")))
-        told = update(Run).where(Run.id == failed)  # type: ignore[arg-type]  # a column
-        rows.execute(told.values(state=RunState.FAILED, error=evil("Error")))
-        waits = update(Run).where(Run.id == live)  # type: ignore[arg-type]
-        rows.execute(
-            waits.values(
-                state=RunState.WAITING,
-                resume_state=RunState.UPLOADING,
-                waiting_for=WaitingFor.SERVICE,
-                error=evil("Error"),
-                cancel_requested_by=evil("Person"),
-                read_count=40,
-                prepared_count=30,
-                rejected_count=10,
-                rejections={"missing_email": 5, evil("reason"): 5},
-            )
-        )
         rows.execute(
             update(Batch).values(errors=words, activity_id=EVIL)  # what real ones would not hold
         )
-        for run_id in (refused, succeeded, failed, live):
-            for number in (None, 1):
-                event = RunEvent(
-                    run_id=run_id,
-                    at=utc_now(),
-                    who=evil("Who"),
-                    what=evil("What"),
-                    batch_number=number,
-                    detail=evil("Detail"),
-                )
-                session.add(event)
-        now = utc_now()
-        name, known = evil("Person"), {"name": EVIL, EVIL: [EVIL], "more": {EVIL: 1}}
-        session.add(User(email=name, name=name, added_by=name, given_role="viewer", created_at=now))
-        session.add(
-            AuditEvent(
-                at=now + timedelta(hours=1),  # the first of the table
-                who=name,
-                role="viewer",
-                action="export.change",
-                outcome="done",
-                target_kind="export",
-                target_name=EXPORT,
-                came_from=EVIL,
-                before=known,
-                after=known | {"name": name},
-            )
+        spoil_runs(rows, failed, live)
+        session.add_all(evil_events(runs.values()))
+        session.add_all(evil_rows())
+    add_refreshes(house)
+    return runs
+
+
+def add_exports(house: House) -> None:
+    mapping = parse_mapping(["email=EMail", f"first_name={ATTRIBUTE}", f"cf:Field_1={ATTRIBUTE}"])
+    for name in (EXPORT, OTHER_EXPORT):
+        draft = ExportDraft(name, CONNECTION, LIST_ID, (SEGMENT, OTHER_SEGMENT), mapping)
+        Exports(house.parts).add(draft, by=ANA)
+
+
+def spoil_runs(rows: Database, failed: int, live: int) -> None:
+    """One that failed and one that waits, of somebody with a name like that."""
+    rows.execute(update(Run).values(requested_by=evil("Person")))
+    told = update(Run).where(Run.id == failed)  # type: ignore[arg-type]  # a column
+    rows.execute(told.values(state=RunState.FAILED, error=evil("Error")))
+    waits = update(Run).where(Run.id == live)  # type: ignore[arg-type]
+    rows.execute(
+        waits.values(
+            state=RunState.WAITING,
+            resume_state=RunState.UPLOADING,
+            waiting_for=WaitingFor.SERVICE,
+            error=evil("Error"),
+            cancel_requested_by=evil("Person"),
+            read_count=40,
+            prepared_count=30,
+            rejected_count=10,
+            rejections={"missing_email": 5, evil("reason"): 5},
         )
-        session.add(
-            Worker(
-                id=evil("Worker"),
-                host=evil("Host"),
-                pid=1,
-                version=EVIL,
-                started_at=now,
-                heartbeat_at=now + timedelta(hours=1),
-            )
+    )
+
+
+def evil_events(run_ids: Iterable[int]) -> list[RunEvent]:
+    return [
+        RunEvent(
+            run_id=run_id,
+            at=utc_now(),
+            who=evil("Who"),
+            what=evil("What"),
+            batch_number=number,
+            detail=evil("Detail"),
         )
+        for run_id in run_ids
+        for number in (None, 1)
+    ]
+
+
+def evil_rows() -> list[SQLModel]:
+    """A person, something in the audit, a worker; the latter two before all others of their tables."""
+    now, later = utc_now(), utc_now() + timedelta(hours=1)
+    name, known = evil("Person"), {"name": EVIL, EVIL: [EVIL], "more": {EVIL: 1}}
+    return [
+        User(email=name, name=name, added_by=name, given_role="viewer", created_at=now),
+        AuditEvent(
+            at=later,
+            who=name,
+            role="viewer",
+            action="export.change",
+            outcome="done",
+            target_kind="export",
+            target_name=EXPORT,
+            came_from=EVIL,
+            before=known,
+            after=known | {"name": name},
+        ),
+        Worker(
+            id=evil("Worker"),
+            host=evil("Host"),
+            pid=1,
+            version=EVIL,
+            started_at=now,
+            heartbeat_at=later,
+        ),
+    ]
+
+
+def add_refreshes(house: House) -> None:
+    """One that went well and one that did not."""
     refreshes = house.parts.refreshes
     for error in (None, evil("Error")):
-        refresh = refreshes.begin(Trigger.SCHEDULE, by=evil("Person"), due_at=now)
+        refresh = refreshes.begin(Trigger.SCHEDULE, by=evil("Person"), due_at=utc_now())
         refreshes.finish(
             refresh.id, sizes={SEGMENT: 40, OTHER_SEGMENT: 30}, runs_queued=0, error=error
         )
-    return {"refused": refused, "succeeded": succeeded, "failed": failed, "live": live}
 
 
 @pytest.fixture

@@ -9,13 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccexport.services.progress import (
-    Progress,
-    describe,
-    duration,
-    headline,
-    read_error,
-)
+from ccexport.services.described import Progress, describe
+from ccexport.services.progress import read_error
+from ccexport.services.run_words import duration, headline
 from ccexport.services.spreadsheets import to_spreadsheet_csv
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.tables import Batch, Run
