@@ -13,6 +13,7 @@ from starlette.requests import Request
 from ccexport.errors import CcexportError
 from ccexport.processes import keep_memory_private
 from ccexport.redaction import configure_logging
+from ccexport.segments import read_fast
 from ccexport.services.access import Person
 from ccexport.settings import load_settings
 from ccexport.ui import identity, page
@@ -34,6 +35,7 @@ except CcexportError as error:
     sys.exit(str(error))
 configure_logging(settings.log_level, settings.log_format)
 keep_memory_private()
+read_fast()
 log_once()
 
 

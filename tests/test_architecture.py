@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "ui": {"assembly", "preparation", "services", "store"},
     "web": {"assembly", "constantcontact", "services"},
     "pages": {"services", "ui"},
-    "app": {"assembly", "services", "ui", "web"},
+    "app": {"assembly", "segments", "services", "ui", "web"},
 }
 # library → the only rooms that may know it
 LIBRARIES: dict[str, set[str]] = {

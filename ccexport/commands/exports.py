@@ -26,7 +26,8 @@ from ccexport.services.exports import ExportDraft, Exports, export_document
 from ccexport.services.runs import run_document
 
 if TYPE_CHECKING:
-    from ccexport.services.previews import ExportPreview, ProfileSample
+    from ccexport.services.live_values import ProfileSample
+    from ccexport.services.previews import ExportPreview
 
 app = typer.Typer(help="Which segments go to which list.")
 app.command()(export_files.dump)
@@ -185,7 +186,7 @@ def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
     seconds = found.seconds_at_least(rate)
     print_text(
         f"{counted(counts.files, 'file')}, {counted(counts.bytes, 'byte')}, "
-        f"about {counted(found.requests, 'request')}, {seconds} s at least"
+        f"about {counted(counts.requests, 'request')}, {seconds} s at least"
     )
     for item in found.samples:
         _print_sample(item)

@@ -110,6 +110,7 @@ class Pieces:
     """Rows in the pieces in which an engine gave them, by number: to put them together would need them twice."""
 
     def __init__(self, rows: pa.Table) -> None:
+        self.columns: list[str] = rows.column_names
         self._pieces = rows.to_batches()
         self._starts = np.cumsum([0, *(piece.num_rows for piece in self._pieces[:-1])])
 

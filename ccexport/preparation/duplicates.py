@@ -12,22 +12,23 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 
-from ccexport.preparation.columns import Pieces, text_data, text_edges
+from ccexport.preparation.columns import Pieces, numbers, text_data, text_edges
 
 _ROWS_AT_ONCE = 16_384  # 8 bytes are needed for each byte of their text
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
 
 
+HASH = "address_hash"
 _KEY, _EMAIL = "customer_id", "email"
 _ROWS_COPIED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The sendable profiles of a part: of `rows` (columns `customer_id` and `email`) those of the numbers in `order`.
+    """The sendable profiles of a part: of `rows` those of the numbers in `order`, by key (by code point).
 
-    They are in the order of their keys (by code point).
+    `rows` has columns `customer_id`, `email`, and a hash of the address, the same for the same address.
     """
 
     rows: Pieces
@@ -35,7 +36,8 @@ class Addresses:
 
     def hashes(self) -> np.ndarray:
         """Of the addresses, in their order."""
-        return np.asarray(self.rows.each(_EMAIL, text_hashes)[self.order])
+        hashes = self.rows.each(HASH, lambda column: numbers(column, np.uint64))
+        return np.asarray(hashes[self.order])
 
     def alone(self) -> pa.Table:
         """A copy, in the order of the keys, that needs the rest of the part no longer."""
@@ -57,7 +59,7 @@ class DuplicateFinder:
         Each part's keys are above those of the parts before.
         """
         hashes = part.hashes()
-        order = np.argsort(hashes, kind="stable")
+        order = np.argsort(hashes)
         hashes = hashes[order]
         is_suspect = np.zeros(len(order), dtype=bool)
         repeats = hashes[1:] == hashes[:-1]
@@ -69,7 +71,7 @@ class DuplicateFinder:
             self._learn_earlier(np.unique(hashes[is_known]))
         suspects = np.sort(order[is_suspect])
         found = self._learn(part.rows, part.order[suspects], suspects)
-        if not is_last:
+        if len(order) and not is_last:
             self._remember(part, hashes, order)
         return found
 

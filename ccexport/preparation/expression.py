@@ -55,8 +55,13 @@ def prepare(
 
 def members(memberships: ir.Table, segments: Sequence[str]) -> ir.Table:
     """The keys of the members of any of the segments, each once: column `CustomerId`."""
+    return places(memberships, segments).distinct()
+
+
+def places(memberships: ir.Table, segments: Sequence[str]) -> ir.Table:
+    """The keys of `members`, once for each segment."""
     chosen = memberships.filter(memberships.Segment.isin(list(segments)))
-    return chosen.filter(chosen.CustomerId.notnull()).select("CustomerId").distinct()
+    return chosen.filter(chosen.CustomerId.notnull()).select("CustomerId")
 
 
 def winners(
@@ -89,7 +94,10 @@ def prepared(
 def checked(
     customers: ir.Table, chosen: ir.Table, mapping: FieldMapping, types: Mapping[str, str]
 ) -> ir.Table:
-    """The rows of `prepare` but for duplicates, in no order and without `sent_instead`."""
+    """The rows of `prepare` but for duplicates, in no order and without `sent_instead`.
+
+    With a further column `may_need_quotes`: whether a value may have a comma or a quotation mark in it.
+    """
     _refuse_multi_select(mapping, types)
     return _check(_profiles(customers, chosen, mapping), mapping, types)
 
@@ -144,6 +152,7 @@ def _check(members: ir.Table, mapping: FieldMapping, types: Mapping[str, str]) -
         email=rows.email.lower(),
         reason=_reason(rows.email, checked),
         truncated=_any([c.is_cut for c in checked.values()]),
+        may_need_quotes=rows.may_need_quotes,
         **{field: c.value for field, c in checked.items()},
     )
 
@@ -156,10 +165,13 @@ def _cleaned(members: ir.Table, mapping: FieldMapping) -> ir.Table:
     """
     raw = {name: members[_RAW + name] for name in mapping.attributes_used}
     joined = ibis.literal("|").join(list(raw.values()))
-    looked_at = members.mutate(dirty=looks_dirty(joined))
+    looked_at = members.mutate(
+        dirty=looks_dirty(joined), may_need_quotes=_may_need_quotes(joined, mapping)
+    )
     values = {name: looked_at[_RAW + name] for name in raw}
     return looked_at.select(
         "customer_id",
+        "may_need_quotes",
         **{
             _RAW + name: looked_at.dirty.ifelse(clean(value), value).nullif("")
             for name, value in values.items()
@@ -168,9 +180,15 @@ def _cleaned(members: ir.Table, mapping: FieldMapping) -> ir.Table:
 
 
 def _mapped(rows: ir.Table, mapping: FieldMapping) -> ir.Table:
-    return rows.select(
-        "customer_id", **{field: _value(rows, value) for field, value in mapping.pairs}
-    )
+    values = {field: _value(rows, value) for field, value in mapping.pairs}
+    return rows.select("customer_id", "may_need_quotes", **values)
+
+
+def _may_need_quotes(joined: ir.StringValue, mapping: FieldMapping) -> ir.BooleanValue:
+    literals = "".join(text for _, value in mapping.pairs for text, _ in template_parts(value))
+    if "," in literals or '"' in literals:
+        return ibis.literal(True)
+    return joined.contains(",") | joined.contains('"')
 
 
 def _value(rows: ir.Table, value: str) -> ir.StringValue:

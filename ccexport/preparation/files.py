@@ -71,6 +71,106 @@ def render_file(contacts: pa.Table | pa.RecordBatch, fields: Sequence[str]) -> b
     return b"".join(_rendered([piece], fields, piece.used()))
 
 
+@dataclass(frozen=True)
+class RowSizes:
+    """What some rows take in a file: a row's values in bytes with their quotes, and which fields have a value.
+
+    `bytes` is int64 by row; `filled` is a truth value by field and row.
+    """
+
+    bytes: np.ndarray
+    filled: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.bytes)
+
+    def first(self, rows: int) -> RowSizes:
+        return RowSizes(self.bytes[:rows], self.filled[:, :rows])
+
+
+class FileMeter:
+    """Measures a file as rows go into it, exactly: its values, the header's names, and what stands between."""
+
+    def __init__(
+        self,
+        fields: Sequence[str],
+        *,
+        max_rows: int = MAX_CONTACTS_PER_FILE,
+        max_bytes: int = MAX_FILE_BYTES,
+    ) -> None:
+        self._fields = tuple(fields)
+        self._names = np.array([len(_quoted(name).encode()) for name in fields], dtype=np.int64)
+        self._max_rows, self._max_bytes = max_rows, max_bytes
+        self.open_new()
+
+    def open_new(self) -> None:
+        """Begin with a file without rows."""
+        self.rows, self._value_bytes = 0, 0
+        self.used = np.zeros(len(self._fields), dtype=bool)  # which columns the file has
+
+    def fitting(self, sizes: RowSizes) -> int:
+        """How many of these rows still go into the open file.
+
+        A column appears with the first row that has a value in it, which makes every row of the file a comma longer.
+        """
+        room = min(len(sizes), self._max_rows - self.rows)
+        if room <= 0:
+            return 0
+        sizes = sizes.first(room)
+        appears_at = np.where(self.used, 0, _first_value(sizes.filled))
+        columns = np.bincount(appears_at, minlength=room + 1)[:room].cumsum()
+        names = np.bincount(appears_at, weights=self._names, minlength=room + 1)[:room].cumsum()
+        values = self._value_bytes + sizes.bytes.cumsum()
+        lines = self.rows + 2 + np.arange(room)  # with the header, once the row is in
+        fitting = np.searchsorted(values + names + lines * (columns + 1), self._max_bytes, "right")
+        if fitting == 0 and self.rows == 0:
+            raise ValueError("one contact alone is larger than a file may be")
+        return int(fitting)
+
+    def take(self, sizes: RowSizes) -> None:
+        """Put all of these rows into the open file."""
+        self.rows += len(sizes)
+        self._value_bytes += int(sizes.bytes.sum())
+        self.used |= sizes.filled.any(axis=1)
+
+    def bytes(self) -> int:
+        """Of the open file: values, the header's names, and a comma or the end of a line after each."""
+        kept = _kept(self._fields, self.used)
+        names = int(self._names[kept].sum())
+        lines = self.rows + 1
+        return self._value_bytes + names + lines * (len(kept) + len(_LINE_END) - 1)
+
+
+def measure_files(row_bytes: np.ndarray, filled: np.ndarray, fields: Sequence[str]) -> list[int]:
+    """The bytes of each file that contacts of one kind of address make, in their order.
+
+    `row_bytes` and `filled` as `row_sizes` tells them, int64 by row.
+    """
+    meter, files, start = FileMeter(fields), [], 0
+    while start < len(row_bytes):
+        stop = start + MAX_CONTACTS_PER_FILE
+        sizes = RowSizes(row_bytes[start:stop], _by_field(filled[start:stop], len(fields)))
+        taken = meter.fitting(sizes)
+        meter.take(sizes.first(taken))
+        files.append(meter.bytes())
+        meter.open_new()
+        start += taken
+    return files
+
+
+def row_sizes(
+    contacts: pa.Table | pa.RecordBatch, fields: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(bytes of each row's values with their quotes, its fields that have one: bit n for the n-th), both int64."""
+    sizes = _Encoded(contacts, fields).sizes()
+    bits = np.left_shift(1, np.arange(len(fields), dtype=np.int64))
+    return sizes.bytes, np.asarray(bits @ sizes.filled.astype(np.int64))
+
+
+def _by_field(filled: np.ndarray, fields: int) -> np.ndarray:
+    return np.asarray((filled[None, :] >> np.arange(fields)[:, None]) & 1, dtype=bool)
+
+
 class BatchPlanner:
     """Takes contacts as they stream by and says each file as soon as it is full. Keeps less than one file."""
 
@@ -80,16 +180,12 @@ class BatchPlanner:
         *,
         max_rows: int = MAX_CONTACTS_PER_FILE,
         max_bytes: int = MAX_FILE_BYTES,
-        digests: bool = True,
     ) -> None:
-        """Without `digests` no file is made to tell its digest; the digests said are then empty."""
-        self._digests = digests
         self._fields = tuple(fields)
-        self._names = np.array([len(_quoted(name).encode()) for name in fields], dtype=np.int64)
-        self._max_rows, self._max_bytes = max_rows, max_bytes
+        self._meter = FileMeter(fields, max_rows=max_rows, max_bytes=max_bytes)
+        self._pieces: list[_Encoded] = []
         self._number, self._next_row = 1, 0
         self._is_apart = False  # whether the open file is one of long addresses
-        self._open_new()
 
     def add(self, contacts: pa.RecordBatch) -> list[PlannedBatch]:
         """Take the next contacts; return the files that are now full."""
@@ -102,72 +198,42 @@ class BatchPlanner:
                 full += self.finish()
                 self._is_apart = is_apart
             while start < stop:
-                taken = self._fitting(encoded.lengths[:, start:stop])
+                rest = encoded.slice(start, stop - start)
+                taken = self._meter.fitting(rest.sizes())
                 if taken == 0:
                     full += self.finish()
                     continue
-                self._take(encoded.slice(start, taken))
+                self._take(rest.slice(0, taken))
                 start += taken
         return full
 
     def finish(self) -> list[PlannedBatch]:
         """Close the open file, if it has rows. More may be added afterwards; it goes into the next file."""
-        if self._rows == 0:
+        rows = self._meter.rows
+        if rows == 0:
             return []
         planned = PlannedBatch(
             number=self._number,
-            first_row=self._next_row - self._rows,
-            rows=self._rows,
-            bytes=self._file_bytes(),
-            digest=self._digest() if self._digests else "",
+            first_row=self._next_row - rows,
+            rows=rows,
+            bytes=self._meter.bytes(),
+            digest=self._digest(),
         )
         self._number += 1
-        self._open_new()
+        self._pieces = []
+        self._meter.open_new()
         return [planned]
-
-    def _file_bytes(self) -> int:
-        """Values, the header's names, and a comma or the end of a line after each."""
-        kept = _kept(self._fields, self._used)
-        names = int(self._names[kept].sum())
-        lines = self._rows + 1
-        return self._value_bytes + names + lines * (len(kept) + len(_LINE_END) - 1)
 
     def _digest(self) -> str:
         digest = hashlib.sha256()
-        for part in _rendered(self._pieces, self._fields, self._used):
+        for part in _rendered(self._pieces, self._fields, self._meter.used):
             digest.update(part)
         return digest.hexdigest()
 
-    def _open_new(self) -> None:
-        self._pieces: list[_Encoded] = []
-        self._rows, self._value_bytes = 0, 0
-        self._used = np.zeros(len(self._fields), dtype=bool)  # which columns the file has
-
-    def _fitting(self, lengths: np.ndarray) -> int:
-        """How many of these rows (bytes by field and row) still go into the open file.
-
-        A column appears with the first row that has a value in it, which makes every row of the file a comma longer.
-        """
-        room = min(lengths.shape[1], self._max_rows - self._rows)
-        if room <= 0:
-            return 0
-        lengths = lengths[:, :room]
-        appears_at = np.where(self._used, 0, _first_value(lengths))
-        columns = np.bincount(appears_at, minlength=room + 1)[:room].cumsum()
-        names = np.bincount(appears_at, weights=self._names, minlength=room + 1)[:room].cumsum()
-        values = self._value_bytes + lengths.sum(axis=0, dtype=np.int64).cumsum()
-        lines = self._rows + 2 + np.arange(room)  # with the header, once the row is in
-        fitting = np.searchsorted(values + names + lines * (columns + 1), self._max_bytes, "right")
-        if fitting == 0 and self._rows == 0:
-            raise ValueError("one contact alone is larger than a file may be")
-        return int(fitting)
-
     def _take(self, piece: _Encoded) -> None:
         self._pieces.append(piece)
-        self._rows += piece.rows
         self._next_row += piece.rows
-        self._value_bytes += int(piece.lengths.sum(dtype=np.int64))
-        self._used |= piece.used()
+        self._meter.take(piece.sizes())
 
 
 class _Encoded:
@@ -184,6 +250,9 @@ class _Encoded:
     def used(self) -> np.ndarray:
         """For each field, whether any row has a value."""
         return np.asarray(self.lengths.any(axis=1))
+
+    def sizes(self) -> RowSizes:
+        return RowSizes(self.lengths.sum(axis=0, dtype=np.int64), self.lengths > 0)
 
     def slice(self, start: int, rows: int) -> _Encoded:
         part = object.__new__(_Encoded)
@@ -234,10 +303,9 @@ def _quoted(name: str) -> str:
     return name
 
 
-def _first_value(lengths: np.ndarray) -> np.ndarray:
+def _first_value(filled: np.ndarray) -> np.ndarray:
     """For each field the index of the first row with a value; the number of rows where there is none."""
-    has_value = lengths > 0
-    first = np.where(has_value.any(axis=1), has_value.argmax(axis=1), lengths.shape[1])
+    first = np.where(filled.any(axis=1), filled.argmax(axis=1), filled.shape[1])
     return np.asarray(first)
 
 

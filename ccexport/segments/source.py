@@ -177,6 +177,21 @@ class Source:
         self._refuse_repeat(repeated)
         return rows, order
 
+    def octets(self, value: ir.StringValue) -> ir.IntegerValue:
+        """The bytes of a text in UTF-8. Raises `NotImplementedError` for a database: not every one counts them."""
+        if not self._can_keep:
+            raise NotImplementedError(f"bytes are not counted by {self._backend.name}")
+        return _strlen(value)
+
+    def hash(self, value: ir.StringValue) -> ir.IntegerValue:
+        """A hash (uint64) of a text of a source of files: the same for the same text while the source is open."""
+        return _hash(value)
+
+    def count(self, expression: ir.Table) -> int:
+        """How many rows an expression has."""
+        [counted] = self._rows(expression.agg(rows=expression.count()))
+        return int(counted["rows"])
+
     def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]:
         """Keys (of column `CustomerId`) that cut those of `keys`, each there once, into parts of about so many.
 
@@ -185,8 +200,7 @@ class Source:
         """
         if not self._can_keep:
             return []
-        [counted] = self._rows(keys.agg(rows=keys.count()))
-        parts = math.ceil(counted["rows"] / rows_per_part - _TOLERANCE)
+        parts = math.ceil(self.count(keys) / rows_per_part - _TOLERANCE)
         if parts < 2:
             return []
         looked_at = keys.filter(_hash(keys[KEY]) % _ONE_IN == 0).select(KEY)
@@ -252,6 +266,12 @@ def open_source(
 @ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]  # Ibis has no types here
 def _hash(value: str) -> dt.uint64:
     """DuckDB's own: what Ibis makes of `hash` goes by way of a text of bits, which takes longer than the query."""
+    raise NotImplementedError("the engine's function, of which this is the signature alone")
+
+
+@ibis.udf.scalar.builtin(name="strlen")  # type: ignore[untyped-decorator]  # Ibis has no types here
+def _strlen(value: str) -> int:
+    """DuckDB's own: bytes of UTF-8."""
     raise NotImplementedError("the engine's function, of which this is the signature alone")
 
 

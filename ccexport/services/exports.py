@@ -230,7 +230,8 @@ class Exports:
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
-        from ccexport.services.previews import as_seen, preview_mapping  # brings Ibis along
+        from ccexport.services.live_values import Question  # the two bring Ibis along
+        from ccexport.services.previews import as_seen, preview_mapping
 
         by = require(self._parts, by, Action.PREVIEW_EXPORT, "export", name)
         masked = not may(self._parts, by, Action.SEE_VALUES)
@@ -240,7 +241,8 @@ class Exports:
         with self._parts.open_source() as source:
             check_mapping(mapping, source.attribute_names)
             source.check_segments(view.segments)
-            found = preview_mapping(source, view.segments, mapping, types, samples)
+            question = Question(tuple(view.segments), mapping, tuple(types.items()))
+            found = preview_mapping(source, question, samples)
         return replace(found, samples=as_seen(found.samples, masked=masked))
 
     def remove(self, name: str, *, by: Person) -> None:

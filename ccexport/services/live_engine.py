@@ -1,6 +1,6 @@
 """One open source for the live preview, and the tables kept in it: the parts of a run's expression.
 
-Nothing is done otherwise than in a run: `members`, `winners` and `prepared` are what `prepare` is made of.
+Nothing is done otherwise than in a run: `members`, `winners`, `prepared` and `judge` are made of what `prepare` is.
 """
 
 from __future__ import annotations
@@ -8,26 +8,29 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
-import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
-import pyarrow as pa
 
 from ccexport.preparation.expression import members, prepared, winners
-from ccexport.preparation.files import MAX_PLAIN_EMAIL
+from ccexport.preparation.judging import judge
 from ccexport.preparation.mapping import FieldMapping, suggest_mapping
 from ccexport.preparation.preview import read_samples
 from ccexport.segments.source import Source
-from ccexport.services.live_values import How, Name, Pick, Question, Usable, Whole
-from ccexport.services.previews import ProfileSample
+from ccexport.services.live_values import (
+    How,
+    Name,
+    Pick,
+    ProfileSample,
+    Question,
+    Usable,
+    Whole,
+)
 
 KEY = "CustomerId"
-MAX_TABLES = 6  # that an engine keeps; of 1,000,000 members one takes some 30 MB
 MAX_POOLS = 20  # of a few profiles each
 
 
@@ -45,7 +48,6 @@ class LiveEngine:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.lock = threading.RLock()
-        self._kept: OrderedDict[Name, ir.Table] = OrderedDict()
         self._pools: OrderedDict[Name, _Pool] = OrderedDict()
         self._keys: OrderedDict[Name, list[str]] = OrderedDict()
 
@@ -107,18 +109,9 @@ class LiveEngine:
     # --- the whole -------------------------------------------------------------------------------
 
     def count(self, question: Question) -> Whole:
-        started, mapping, types = time.monotonic(), question.mapping, dict(question.types)
+        started = time.monotonic()
         with self.lock:
-            customers = self.source.customers
-            chosen = self._keep(
-                ("members", frozenset(question.segments)),
-                lambda: members(self.source.memberships, question.segments),
-            )
-            contested = self._keep(
-                ("winners", question.deciding), lambda: winners(customers, chosen, mapping, types)
-            )
-            rows = prepared(customers, chosen, contested, mapping, types)
-            judged = self._read_judged(_judged(rows, mapping))
+            judged = judge(self.source, question.segments, question.mapping, dict(question.types))
         return Whole(question, judged, time.monotonic() - started)
 
     def usable(self) -> dict[str, Usable]:
@@ -143,58 +136,8 @@ class LiveEngine:
 
     # --- helpers ---------------------------------------------------------------------------------
 
-    def _read_judged(self, rows: ir.Table) -> pa.Table:
-        """Kept first: an engine works such a table out with all its threads, and reads it with one."""
-        kept = self.source.keep(rows)
-        try:
-            batches = list(self.source.stream(kept.order_by(kept.customer_id)))
-        finally:
-            _forget(kept)
-        return (
-            pa.Table.from_batches(batches) if batches else rows.schema().to_pyarrow().empty_table()
-        )
-
-    def _keep(self, name: Name, work_out: Callable[[], ir.Table]) -> ir.Table:
-        if name in self._kept:
-            self._kept.move_to_end(name)
-        else:
-            gone = _remember_last(self._kept, name, self.source.keep(work_out()), MAX_TABLES)
-            if gone is not None:
-                _forget(gone)
-        return self._kept[name]
-
     def _rows(self, expression: ir.Table) -> list[dict[str, Any]]:
         return [row for batch in self.source.stream(expression) for row in batch.to_pylist()]
-
-
-def _judged(rows: ir.Table, mapping: FieldMapping) -> ir.Table:
-    sizes = [_bytes_of(rows[field]) for field in mapping.fields]
-    return rows.select(
-        "customer_id",
-        "reason",
-        "sent_instead",
-        "truncated",
-        size=reduce(lambda a, b: a + b, sizes).cast("int64"),
-        apart=(rows.email.length() > MAX_PLAIN_EMAIL).fill_null(False),
-    )
-
-
-def _bytes_of(value: ir.StringValue) -> ir.IntegerValue:
-    """What a value takes in a file, with its quotes; a quotation mark inside, which is doubled, counts once."""
-    is_quoted = value.contains(",") | value.contains('"')
-    return (_octets(value) + is_quoted.ifelse(2, 0)).fill_null(0)
-
-
-def _octets(value: ir.StringValue) -> ir.IntegerValue:
-    if value.get_backend().name == "duckdb":
-        return _strlen(value)
-    return value.length()  # characters: of an address the same, of a name nearly
-
-
-@ibis.udf.scalar.builtin(name="strlen")  # type: ignore[untyped-decorator]  # Ibis has no types here
-def _strlen(value: str) -> int:
-    """DuckDB's own: bytes of UTF-8."""
-    raise NotImplementedError("the engine's function, of which this is the signature alone")
 
 
 def _forget(table: ir.Table) -> None:

@@ -19,8 +19,17 @@ from typing import Any
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Attribute, Segment, Source
 from ccexport.services.live_engine import KEY, LiveEngine
-from ccexport.services.live_values import Glance, How, Name, Pick, Question, Usable, Whole
-from ccexport.services.previews import ProfileSample, as_seen
+from ccexport.services.live_values import (
+    Glance,
+    How,
+    Name,
+    Pick,
+    ProfileSample,
+    Question,
+    Usable,
+    Whole,
+)
+from ccexport.services.previews import as_seen
 
 LOOK_AGAIN_SECONDS = 600  # at a database, whose changes cannot be seen from outside
 MAX_ANSWERS = 12  # counts of whole segments, and others, that are kept

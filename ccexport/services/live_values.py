@@ -9,15 +9,17 @@ from functools import cached_property
 from itertools import zip_longest
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from ccexport.preparation.files import MAX_CONTACTS_PER_FILE, MAX_FILE_BYTES
+from ccexport.preparation.columns import index_array
+from ccexport.preparation.files import measure_files
+from ccexport.preparation.judging import VERDICTS, Judged
 from ccexport.preparation.mapping import CUSTOM_PREFIX, FieldMapping
+from ccexport.preparation.preview import Sample
 from ccexport.preparation.values import can_reject
-from ccexport.services.previews import CHECKS_BEFORE_SENDING, LOOKS_AT_LEAST, ProfileSample
-from ccexport.states import Rejection
 
+CHECKS_BEFORE_SENDING = 2  # account and list; a further one for custom fields
+LOOKS_AT_LEAST = 2
+SAMPLES_BY_REASON = 3
 _TROUBLED_LOOKED_AT = 500  # of each reason
 
 Name = tuple[Hashable, ...]  # of something worked out
@@ -64,6 +66,14 @@ class Pick:
 
 
 @dataclass(frozen=True)
+class ProfileSample:
+    """A profile as it is, beside what Constant Contact would get."""
+
+    profile: Mapping[str, str | None]
+    sample: Sample
+
+
+@dataclass(frozen=True)
 class Glance:
     """A few profiles. Until `is_settled`, duplicates are known among themselves alone."""
 
@@ -73,26 +83,25 @@ class Glance:
 
 @dataclass(frozen=True)
 class Whole:
-    """What a run of the whole segments would do: counts, and how each profile was judged.
-
-    `judged` has a row a profile, by key: `customer_id`, `reason`, `sent_instead`, `truncated`, `size` (bytes of its
-    values in a file), `apart` (a long address, which goes into a file of its own kind).
-    """
+    """What a run of the whole segments would do: counts, and how each profile was judged."""
 
     question: Question
-    judged: pa.Table
+    judged: Judged
     seconds: float  # it took to find out
 
     @property
     def read(self) -> int:
-        return int(self.judged.num_rows)
+        return len(self.judged.keys)
 
     @cached_property
     def rejections(self) -> Mapping[str, int]:
         """Profiles left out, by reason, in the order that people are told."""
-        counted = pc.value_counts(self.judged["reason"]).to_pylist()
-        found = {each["values"]: each["counts"] for each in counted}
-        return {reason.value: found[reason.value] for reason in Rejection if reason.value in found}
+        counts = np.bincount(self.judged.verdicts, minlength=len(VERDICTS)).tolist()
+        return {
+            verdict: count
+            for verdict, count in zip(VERDICTS, counts, strict=True)
+            if verdict is not None and count
+        }
 
     @property
     def rejected(self) -> int:
@@ -102,21 +111,20 @@ class Whole:
     def prepared(self) -> int:
         return self.read - self.rejected
 
-    @cached_property
+    @property
     def truncated(self) -> int:
         """Profiles that are sent with a value cut."""
-        return int(self._cut.num_rows)
+        return len(self._cut)
 
-    @cached_property
+    @property
     def files(self) -> int:
-        """Counted by the bytes of values and separators; a column blank in a whole file could save one more."""
-        contacts = self.judged.filter(pc.is_null(self.judged["reason"]))
-        separators = len(self.question.mapping.pairs) + 1
-        sizes = contacts["size"].combine_chunks().to_numpy() + separators
-        apart = np.asarray(contacts["apart"].combine_chunks().to_pylist(), dtype=bool)
-        header = len(",".join(self.question.mapping.fields).encode()) + 2
-        room = MAX_FILE_BYTES - header
-        return _files_of(sizes[~apart], room) + _files_of(sizes[apart], room)
+        """The files that a run would send."""
+        return len(self._file_bytes)
+
+    @property
+    def bytes(self) -> int:
+        """Of all those files."""
+        return sum(self._file_bytes)
 
     @property
     def requests(self) -> int:
@@ -129,7 +137,13 @@ class Whole:
     def keys(self, reason: str | None, limit: int, offset: int = 0) -> list[str]:
         """Keys of the profiles left out for a reason; None: of those with a value cut."""
         rows = self._cut if reason is None else self._of(reason)
-        return list(rows["customer_id"].slice(offset, limit).to_pylist())
+        return self._keys(rows[offset : offset + limit])
+
+    def examples(self, count: int) -> list[str]:
+        """Keys of the first contacts, so many, and of the first few profiles left out for each reason."""
+        few = min(count, SAMPLES_BY_REASON)
+        contacts = self._keys(self._of(None)[:count])
+        return [*contacts, *(key for reason in self.rejections for key in self.keys(reason, few))]
 
     def troubled(self, limit: int) -> list[str]:
         """Keys of profiles left out or cut, each kind of trouble in its turn."""
@@ -140,22 +154,33 @@ class Whole:
 
     def sent_instead(self, keys: Sequence[str]) -> list[str]:
         """Keys of the profiles that are sent instead of some of `keys`."""
-        found = self._duplicates.filter(
-            pc.is_in(self._duplicates["customer_id"], value_set=pa.array(keys, pa.string()))
-        )
-        return list(dict.fromkeys(found["sent_instead"].to_pylist()))
+        return list(dict.fromkeys(self._winners[key] for key in keys if key in self._winners))
 
     @cached_property
-    def _duplicates(self) -> pa.Table:
-        return self._of(Rejection.DUPLICATE).select(["customer_id", "sent_instead"])
+    def _winners(self) -> Mapping[str, str]:
+        duplicates = self._keys(np.array(list(self.judged.sent_instead), dtype=np.int64))
+        return dict(zip(duplicates, self.judged.sent_instead.values(), strict=True))
 
     @cached_property
-    def _cut(self) -> pa.Table:
-        reason, truncated = self.judged["reason"], self.judged["truncated"]
-        return self.judged.filter(pc.and_(pc.is_null(reason), truncated))
+    def _cut(self) -> np.ndarray:
+        return np.flatnonzero((self.judged.verdicts == 0) & self.judged.is_cut)
 
-    def _of(self, reason: str) -> pa.Table:
-        return self.judged.filter(pc.equal(self.judged["reason"], reason))
+    @cached_property
+    def _file_bytes(self) -> Sequence[int]:
+        """As a run cuts them: contacts of plain addresses, then those of long ones."""
+        judged, fields = self.judged, self.question.mapping.fields
+        is_contact = judged.verdicts == 0
+        return [
+            size
+            for kind in (is_contact & ~judged.is_apart, is_contact & judged.is_apart)
+            for size in measure_files(judged.bytes[kind], judged.filled[kind], fields)
+        ]
+
+    def _of(self, reason: str | None) -> np.ndarray:
+        return np.flatnonzero(self.judged.verdicts == VERDICTS.index(reason))
+
+    def _keys(self, rows: np.ndarray) -> list[str]:
+        return list(self.judged.keys.take(index_array(rows)).to_pylist())
 
 
 @dataclass(frozen=True)
@@ -164,15 +189,3 @@ class Usable:
 
     members: int
     usable: int
-
-
-def _files_of(sizes: np.ndarray, room: int) -> int:
-    """Into how many files rows of these sizes (bytes) go, in order, each as full as both limits allow."""
-    ends = np.cumsum(sizes)
-    first = files = 0
-    while first < len(sizes):
-        before = int(ends[first - 1]) if first else 0
-        by_bytes = int(np.searchsorted(ends, before + room, "right"))
-        first = max(min(by_bytes, first + MAX_CONTACTS_PER_FILE), first + 1)
-        files += 1
-    return files

@@ -3,60 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ccexport.preparation.mapping import FieldMapping
-from ccexport.preparation.preview import Preview, Sample, summarise
-from ccexport.preparation.stream import prepared_rows
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Source
-
-CHECKS_BEFORE_SENDING = 2  # account and list; a further one for custom fields
-LOOKS_AT_LEAST = 2
-
-
-@dataclass(frozen=True)
-class ProfileSample:
-    """A profile as it is, beside what Constant Contact would get."""
-
-    profile: Mapping[str, str | None]
-    sample: Sample
+from ccexport.services.live_engine import LiveEngine
+from ccexport.services.live_values import ProfileSample, Question, Whole
 
 
 @dataclass(frozen=True)
 class ExportPreview:
-    """What a run would do now. `requests` is an estimate: how often one looks depends on Constant Contact."""
+    """What a run would do now, and some profiles of each kind."""
 
-    counts: Preview
-    requests: int
+    counts: Whole
     samples: tuple[ProfileSample, ...]
 
     def seconds_at_least(self, requests_per_second: float) -> int:
         """The time the requests alone take at the allowed rate."""
-        return math.ceil(self.requests / requests_per_second)
+        return math.ceil(self.counts.requests / requests_per_second)
 
 
-def preview_mapping(
-    source: Source,
-    segments: Sequence[str],
-    mapping: FieldMapping,
-    custom_field_types: Mapping[str, str],
-    samples: int,
-) -> ExportPreview:
-    """Run the one expression over the whole segments. Raises `SourceError` and `MappingError`."""
-    rows = prepared_rows(source, segments, mapping, custom_field_types)
-    counts = summarise(rows, mapping.fields, samples)
-    profiles = source.profiles(sample.customer_id for sample in counts.samples)
-    return ExportPreview(
-        counts=counts,
-        requests=_requests(counts, mapping),
-        samples=tuple(
-            ProfileSample(_as_it_is(profiles.get(sample.customer_id, {}), mapping), sample)
-            for sample in counts.samples
-        ),
-    )
+def preview_mapping(source: Source, question: Question, samples: int) -> ExportPreview:
+    """Judge every profile as a run does. Raises `SourceError` and `MappingError`."""
+    engine = LiveEngine(source)
+    counts = engine.count(question)
+    keys = counts.examples(samples)
+    return ExportPreview(counts, engine.evaluate(question, keys, counts.sent_instead(keys)))
 
 
 def as_seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:
@@ -93,7 +67,7 @@ def preview_document(
         "rejections": dict(counts.rejections),
         "files": counts.files,
         "bytes": counts.bytes,
-        "requests": preview.requests,
+        "requests": counts.requests,
         "seconds_at_least": preview.seconds_at_least(requests_per_second),
         "samples": [
             {
@@ -106,15 +80,3 @@ def preview_document(
             for item in preview.samples
         ],
     }
-
-
-def _requests(counts: Preview, mapping: FieldMapping) -> int:
-    if not counts.prepared:
-        return 0
-    checks = CHECKS_BEFORE_SENDING + bool(mapping.custom_fields)
-    return checks + counts.files + LOOKS_AT_LEAST
-
-
-def _as_it_is(profile: Mapping[str, str | None], mapping: FieldMapping) -> Mapping[str, str | None]:
-    """The attributes that the mapping uses."""
-    return {name: profile.get(name) for name in mapping.attributes_used}

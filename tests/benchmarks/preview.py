@@ -2,9 +2,9 @@
 
 python -m tests.benchmarks.preview [--repeats 5] [--growth 100000,1000000,10000000] [--output FILE.json]
 
-Counted: opening the source, preparing every profile, counting, cutting the files and making each of them for its exact
-size, three samples a kind. Not counted: starting Python and importing, which a server has behind it. Each repetition is
-a process of its own, so nothing is warm but the machine's cache of the files.
+Counted: opening the source, judging every profile, duplicates, the exact size of each file, three samples a kind.
+Not counted: starting Python and importing, which a server has behind it. Each repetition is a process of its own, so
+nothing is warm but the machine's cache of the files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measure import machine, report, say
-from tests.benchmarks.profiles import make_profiles
 
 LARGEST_REPEATED = 1_000_000  # larger ones are measured once: they say how it grows
 
@@ -45,16 +44,22 @@ def main() -> None:
 def preview_seconds(folder: Path) -> float:
     """Preview everybody in the source folder, in this process, and say how long it took."""
     from ccexport.preparation.mapping import mapping_from_dict, suggest_mapping
-    from ccexport.preparation.preview import summarise
-    from ccexport.preparation.stream import prepared_rows
+    from ccexport.segments import read_fast
+
+    read_fast()  # as the dashboard does
+    from ccexport.segments import files  # noqa: F401  # what a server has imported long before
     from ccexport.segments.source import open_source
+    from ccexport.services.live_values import Question
+    from ccexport.services.previews import preview_mapping
 
     started = time.perf_counter()
     with open_source(f"file:{folder}", memory_limit_mb=8_000) as source:
         mapping = mapping_from_dict(suggest_mapping(source.attribute_names))
-        preview = summarise(prepared_rows(source, ["All"], mapping), mapping.fields, samples=3)
+        found = preview_mapping(source, Question(("All",), mapping), samples=3)
+        counts = found.counts
+        adds_up = counts.read == counts.rejected + counts.prepared and counts.bytes > 0
     seconds = time.perf_counter() - started
-    if preview.read != preview.rejected + preview.prepared or not preview.files:
+    if not adds_up or not found.samples:
         raise RuntimeError("the preview does not add up")
     return seconds
 
@@ -69,6 +74,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measured(profiles: int, repeats: int) -> float:
+    from tests.benchmarks.profiles import make_profiles  # loads DuckDB
+
     with tempfile.TemporaryDirectory() as name:
         say(f"making {profiles:,} profiles …")
         make_profiles(Path(name), profiles)

@@ -14,11 +14,12 @@ import pytest
 from ccexport.errors import SourceError
 from ccexport.preparation.expression import prepare
 from ccexport.preparation.mapping import FieldMapping, parse_mapping
-from ccexport.preparation.preview import Sample, read_samples, summarise
+from ccexport.preparation.preview import Sample, read_samples
 from ccexport.segments.source import open_source
 from ccexport.services.live_preview import LivePreview, source_version
 from ccexport.services.live_values import How, Pick, Question, Usable
 from tests.house import write_source
+from tests.unit.preparation.counting import counts_of_a_run
 
 PEOPLE = [
     {"CustomerId": "1", "EMail": "ana@example.com", "Name": "Ana", "Phone": "1"},
@@ -84,10 +85,10 @@ def test_live_preview_counts_the_whole_as_a_run_does(
     whole = preview.count(Question(segments, mapping)).result()
     with open_source(f"file:{folder}") as source:
         rows = prepare(source.customers, source.memberships, segments, mapping)
-        run = summarise(source.stream(rows), mapping.fields)
+        run = counts_of_a_run(source.stream(rows), mapping.fields)
     assert (whole.read, whole.rejected, whole.prepared) == (run.read, run.rejected, run.prepared)
     assert whole.rejections == run.rejections
-    assert (whole.truncated, whole.files) == (run.truncated, run.files)
+    assert (whole.truncated, whole.files, whole.bytes) == (run.truncated, run.files, run.bytes)
 
 
 @pytest.mark.parametrize("mapping", [EMAIL, NAMES, ALL])
@@ -211,8 +212,8 @@ def test_live_preview_counts_files_by_bytes_as_the_files_are_cut(tmp_path: Path)
     preview.close()
     with open_source(f"file:{tmp_path / 'wide'}") as source:
         prepared = prepare(source.customers, source.memberships, ["All"], mapping)
-        run = summarise(source.stream(prepared), mapping.fields)
-    assert whole.files == run.files
+        run = counts_of_a_run(source.stream(prepared), mapping.fields)
+    assert (whole.files, whole.bytes) == (run.files, run.bytes)
     assert whole.files > 3
     assert whole.requests == 2 + run.files + 2
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -58,6 +59,15 @@ class Memory:
         order = sorted(range(len(keys)), key=lambda row: keys[row].encode())
         return rows, np.array(order, dtype=np.int64)
 
+    def octets(self, value: ir.StringValue) -> ir.IntegerValue:
+        return _strlen(value)
+
+    def hash(self, value: ir.StringValue) -> ir.IntegerValue:
+        return _hash(value)
+
+    def count(self, expression: ir.Table) -> int:
+        return len(self.rows(expression))
+
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
         yield from self._backend.to_pyarrow_batches(expression, chunk_size=1_000)
 
@@ -66,6 +76,16 @@ class Memory:
 
     def close(self) -> None:
         self._backend.disconnect()
+
+
+@ibis.udf.scalar.builtin(name="strlen")  # type: ignore[untyped-decorator]  # Ibis has no types here
+def _strlen(value: str) -> int:
+    raise NotImplementedError("DuckDB's own")
+
+
+@ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]  # Ibis has no types here
+def _hash(value: str) -> dt.uint64:
+    raise NotImplementedError("DuckDB's own")
 
 
 @pytest.fixture
