@@ -18,6 +18,7 @@ from ccexport.settings import Settings
 from ccexport.states import RunState
 from ccexport.store.runs import Held
 from ccexport.store.tables import Connection, Run
+from tests.rows import connection_row
 
 ANA = Person("ana", Role.ADMINISTRATOR)
 LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e11"
@@ -97,16 +98,7 @@ def write_segments(folder: Path, sizes: dict[str, int]) -> None:
 
 def connect(parts: Parts, name: str = "Marketing") -> Connection:
     """A connection, as if somebody had signed in."""
-    connection = Connection(
-        name=name,
-        name_key=name.casefold(),
-        account_id="acc",
-        organization="Contoso",
-        contributors=False,
-        export_user="ana",
-        needs_sign_in=False,
-        created_at=parts.now(),
-    )
+    connection = connection_row(name, organization="Contoso", at=parts.now())
     return parts.connections.add(connection, agreed_by="ana", text_version="1")
 
 

@@ -39,13 +39,13 @@ from ccexport.services import tokens as tokens_module
 from ccexport.services.runs import Runs
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
-from ccexport.states import RunState, Trigger
 from ccexport.steps import preparing
 from ccexport.store.runs import Held
-from ccexport.store.tables import Batch, Connection, Export, Run, RunEvent
+from ccexport.store.tables import Batch, Run, RunEvent
 from ccexport.store.tokens import TokenStore
 from tests.conftest import Clock
 from tests.house import people, write_source
+from tests.rows import connection_row, export_row, run_row
 
 PEOPLE = people(5)
 ROWS_PER_FILE = 2
@@ -203,21 +203,11 @@ class World:
     def queue(self) -> Run:
         export = self.office.exports.by_name("Newsletter").export
         return self.office.runs.queue(
-            Run(
+            run_row(
                 export_id=export.id,
                 connection_id=1,
-                export_name=export.name,
-                connection_name="Marketing",
-                account_id="acc",
-                list_id="list",
-                list_name="List",
-                segments=["All"],
                 mapping=[["email", "EMail"], ["first_name", "FirstName"]],
-                mode="full",
-                trigger=Trigger.MANUAL,
-                requested_by="ana",
-                state=RunState.QUEUED,
-                queued_at=self.clock(),
+                at=self.clock(),
             )
         )
 
@@ -283,29 +273,9 @@ class World:
 
     def _furnish(self) -> None:
         now = self.clock()
-        connection = Connection(
-            name="Marketing",
-            name_key="marketing",
-            account_id="acc",
-            organization="Org",
-            contributors=False,
-            export_user="ana",
-            needs_sign_in=False,
-            created_at=now,
-        )
+        connection = connection_row(at=now)
         self.office.connections.add(connection, agreed_by="ana", text_version="1")
-        export = Export(
-            name="Newsletter",
-            name_key="newsletter",
-            connection_id=1,
-            list_id="list",
-            list_name="List",
-            mode="full",
-            schedule="off",
-            created_by="ana",
-            created_at=now,
-            updated_at=now,
-        )
+        export = export_row(connection_id=1, at=now)
         self.office.exports.add(export, ["All"], (("email", "EMail"),))
         self.sign_in()
 

@@ -25,6 +25,7 @@ from ccexport.ui import identity
 from ccexport.ui.page import plain
 from ccexport.worker import Worker
 from tests.pages.conftest import OpenPage, connect, texts
+from tests.rows import connection_row
 
 
 def test_connections_without_any_says_the_next_step_and_shows_the_form(open_page: OpenPage) -> None:
@@ -138,16 +139,7 @@ def test_connections_of_one_account_say_so_as_long_as_there_are_two(
     said = [each.value.replace("\\", "") for each in open_page("connections").warning]
     assert [words.split(" is ")[0] for words in said] == ['"Marketing"', '"*Stores*"']
     assert all("may end the sign-in of the others" in words for words in said)
-    other = Connection(
-        name="Elsewhere",
-        name_key="elsewhere",
-        account_id="another",
-        organization="Other",
-        contributors=False,
-        export_user="ana",
-        needs_sign_in=False,
-        created_at=parts.now(),
-    )
+    other = connection_row("Elsewhere", account_id="another", at=parts.now())
     parts.connections.add(other, agreed_by="ana", text_version=CONSENT_VERSION)
     Connections(parts).remove("*Stores*", by=local_administrator())
     assert not [each for each in open_page("connections").warning if "same account" in each.value]

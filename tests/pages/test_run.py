@@ -20,6 +20,7 @@ from ccexport.store.exports import ExportView
 from ccexport.store.tables import Batch, Run
 from ccexport.worker import Worker
 from tests.pages.conftest import OpenPage, texts
+from tests.rows import run_row
 
 COUNTS = {
     "read_count": 12,
@@ -35,22 +36,12 @@ HOSTILE = "<b>Ana</b> **x** $y$ :tada: [a](b)"
 def add_run(parts: Parts, state: RunState, **values: Any) -> Run:
     """A run as the store would have it; a final one ended a minute after it was queued, an hour ago."""
     queued_at = parts.now() - timedelta(hours=1)
-    base: dict[str, Any] = {
-        "export_name": "Newsletter",
-        "connection_name": "Marketing",
-        "account_id": "a",
-        "list_id": "l",
+    usual: dict[str, Any] = {
         "list_name": "Spring buyers",
-        "segments": ["All"],
-        "mapping": [["email", "EMail"]],
-        "mode": "full",
-        "trigger": Trigger.MANUAL,
-        "requested_by": "ana",
-        "queued_at": queued_at,
         "started_at": None if state is RunState.QUEUED else queued_at,
         "finished_at": queued_at + timedelta(minutes=1) if state.is_final else None,
     }
-    run = Run(state=state, **(base | values))
+    run = run_row(state, at=queued_at, **(usual | values))
     with writing(parts.engine) as session:
         session.add(run)
     return run

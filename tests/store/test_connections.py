@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import Engine
 
 from ccexport.errors import Conflict, NotFound
-from ccexport.states import RunState, Trigger
+from ccexport.states import RunState
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.exports import ExportStore
 from ccexport.store.runs import Held, LeaseLost, RunStore
-from ccexport.store.tables import Connection, Export, Run
+from ccexport.store.tables import Connection, Run
 from ccexport.store.users import UserStore
 from tests.conftest import Clock
+from tests.rows import connection_row, export_row, run_row
 
 
 @pytest.fixture
@@ -26,32 +27,12 @@ def exports(engine: Engine, clock: Clock) -> ExportStore:
 
 
 def _connection(store: ConnectionStore, clock: Clock, name: str) -> Connection:
-    row = Connection(
-        name=name,
-        name_key=name.casefold(),
-        account_id="a1",
-        organization="Shop",
-        contributors=False,
-        export_user="ana",
-        needs_sign_in=False,
-        created_at=clock(),
-    )
+    row = connection_row(name, at=clock())
     return store.add(row, agreed_by="ana", text_version="1")
 
 
 def _export(exports: ExportStore, clock: Clock, name: str, connection: Connection) -> None:
-    row = Export(
-        name=name,
-        name_key=name.casefold(),
-        connection_id=connection.id,
-        list_id="l1",
-        list_name="List",
-        mode="full",
-        schedule="off",
-        created_by="ana",
-        created_at=clock(),
-        updated_at=clock(),
-    )
+    row = export_row(name, connection_id=connection.id, at=clock())
     exports.add(row, ("S",), (("email", "EMail"),))
 
 
@@ -177,20 +158,5 @@ def test_an_export_user_is_whoever_has_the_machine_or_is_an_administrator_among_
 
 
 def _queued(engine: Engine, clock: Clock, connection: Connection, export_id: int) -> Run:
-    run = Run(
-        export_id=export_id,
-        connection_id=connection.id,
-        export_name="mine",
-        connection_name="Marketing",
-        account_id="a1",
-        list_id="l1",
-        list_name="List",
-        segments=["S"],
-        mapping=[["email", "EMail"]],
-        mode="full",
-        trigger=Trigger.MANUAL,
-        requested_by="ana",
-        state=RunState.QUEUED,
-        queued_at=clock(),
-    )
+    run = run_row(export_id=export_id, connection_id=connection.id, export_name="mine", at=clock())
     return RunStore(engine, clock).queue(run)

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from ccexport.states import RunState, Trigger, WaitingFor
 from ccexport.store.engine import writing
 from ccexport.store.history import HistoryStore, RunFilter
-from ccexport.store.tables import Connection, Export, Run
 from tests.conftest import Clock
+from tests.rows import connection_row, export_row, run_row
 
 
 @pytest.fixture
@@ -32,42 +32,17 @@ class Store:
         self._engine, self._clock = engine, clock
 
     def connection(self) -> int:
-        row = Connection(
-            name="Marketing",
-            name_key="marketing",
-            account_id="a",
-            organization="Org",
-            contributors=False,
-            export_user="ana",
-            needs_sign_in=False,
-            created_at=self._clock(),
-        )
+        row = connection_row(at=self._clock())
         return self._stored(row)
 
     def export(self, name: str, **values: Any) -> int:
-        now = self._clock()
-        base = {"list_id": "l", "list_name": "L", "mode": "full", "schedule": "off"}
-        base |= {"created_by": "ana", "created_at": now, "updated_at": now}
-        return self._stored(Export(name=name, name_key=name.casefold(), **(base | values)))
+        return self._stored(export_row(name, at=self._clock(), **values))
 
-    def run(self, state: RunState, *, export_name: str = "Newsletter", **values: Any) -> int:
+    def run(self, state: RunState, **values: Any) -> int:
         queued_at = values.pop("queued_at", self._clock())
         ended = queued_at + timedelta(minutes=1) if state.is_final else None
-        base: dict[str, Any] = {
-            "connection_name": "Marketing",
-            "account_id": "a",
-            "list_id": "l",
-            "list_name": "L",
-            "segments": ["All"],
-            "mapping": [["email", "EMail"]],
-            "mode": "full",
-            "trigger": Trigger.MANUAL,
-            "requested_by": "ana",
-            "started_at": queued_at,
-            "finished_at": ended,
-        }
-        run = Run(export_name=export_name, state=state, queued_at=queued_at, **(base | values))
-        return self._stored(run)
+        times = {"started_at": queued_at, "finished_at": ended}
+        return self._stored(run_row(state, at=queued_at, **(times | values)))
 
     def _stored(self, row: Any) -> int:
         with writing(self._engine) as session:

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import Engine
 
 from ccexport.errors import Conflict, NotFound
-from ccexport.states import RUN_MOVES, BatchState, RunState, Trigger, WaitingFor
+from ccexport.states import RUN_MOVES, BatchState, RunState, WaitingFor
 from ccexport.store.batches import BatchStore, Piece, PreparedCounts
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.exports import ExportStore
 from ccexport.store.runs import Held, LeaseLost, RunStore, Wait
-from ccexport.store.tables import Batch, Connection, Export, Run
+from ccexport.store.tables import Batch, Run
 from tests.conftest import Clock
+from tests.rows import connection_row, export_row, run_row
 
 _numbers = itertools.count(1)
 
@@ -32,37 +33,13 @@ def batches(engine: Engine, clock: Clock) -> BatchStore:
 
 @pytest.fixture
 def export_id(engine: Engine, clock: Clock) -> int:
-    export = Export(
-        name="Newsletter",
-        name_key="newsletter",
-        list_id="list",
-        list_name="List",
-        mode="full",
-        schedule="off",
-        created_by="ana",
-        created_at=clock(),
-        updated_at=clock(),
-    )
+    export = export_row(at=clock())
     ExportStore(engine, clock).add(export, ["A"], (("email", "EMail"),))
     return export.id
 
 
 def new_run(export_id: int | None, clock: Clock) -> Run:
-    return Run(
-        export_id=export_id,
-        export_name="Newsletter",
-        connection_name="Marketing",
-        account_id="acc",
-        list_id="list",
-        list_name="List",
-        segments=["A"],
-        mapping=[["email", "EMail"]],
-        mode="full",
-        trigger=Trigger.MANUAL,
-        requested_by="ana",
-        state=RunState.QUEUED,
-        queued_at=clock(),
-    )
+    return run_row(export_id=export_id, at=clock())
 
 
 def new_batch(run_id: int, number: int, rows: int = 100) -> Batch:
@@ -98,16 +75,7 @@ def test_a_second_run_is_refused_while_one_of_the_export_is_live(
 def test_runs_of_a_connection_that_has_its_share_are_left_alone_unless_canceled(
     engine: Engine, runs: RunStore, clock: Clock
 ) -> None:
-    connection = Connection(
-        name="Marketing",
-        name_key="marketing",
-        account_id="acc",
-        organization="Org",
-        contributors=False,
-        export_user="ana",
-        needs_sign_in=False,
-        created_at=clock(),
-    )
+    connection = connection_row(at=clock())
     ConnectionStore(engine, clock).add(connection, agreed_by="ana", text_version="1")
     run = new_run(None, clock)
     run.connection_id = connection.id

@@ -19,9 +19,9 @@ from ccexport.sandbox.server import running_sandbox
 from ccexport.services.lists import Lists
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.lists import KnownList, ListCacheStore
-from ccexport.store.tables import Connection
 from tests.conftest import Clock
 from tests.house import ANA, LIST_ID, OTHER_LIST_ID, House, behaviour
+from tests.rows import connection_row
 
 NO_LIST = "00000000-0000-4000-8000-000000000000"
 
@@ -135,16 +135,7 @@ def test_custom_fields_come_with_their_types(house: House) -> None:
 def test_kept_lists_are_replaced_and_go_with_their_connection(engine: Engine, clock: Clock) -> None:
     connections, store = ConnectionStore(engine, clock), ListCacheStore(engine, clock)
     connection = connections.add(
-        Connection(
-            name="M",
-            name_key="m",
-            account_id="a",
-            organization="O",
-            contributors=False,
-            export_user="ana",
-            needs_sign_in=False,
-            created_at=clock(),
-        ),
+        connection_row(at=clock()),
         agreed_by="ana",
         text_version="1",
     )

@@ -13,33 +13,23 @@ from ccexport.services.described import Progress, describe
 from ccexport.services.progress import read_error
 from ccexport.services.run_words import duration, headline
 from ccexport.services.spreadsheets import to_spreadsheet_csv
-from ccexport.states import BatchState, RunState, Trigger, WaitingFor
+from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.tables import Batch, Run
+from tests.rows import run_row
 
 NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 SPACING = 0.28
 
 
 def a_run(state: RunState, **values: Any) -> Run:
-    base: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "id": 42,
         "export_id": 1,
-        "export_name": "Newsletter",
-        "connection_name": "Marketing",
-        "account_id": "a",
-        "list_id": "l",
         "list_name": "Spring buyers",
-        "segments": ["All"],
-        "mapping": [["email", "EMail"]],
-        "mode": "full",
-        "trigger": Trigger.MANUAL,
-        "requested_by": "ana",
-        "state": state,
-        "queued_at": NOW - timedelta(minutes=5),
         "started_at": NOW - timedelta(minutes=4),
         "seconds": {},
     }
-    return Run(**(base | values))
+    return run_row(state, at=NOW - timedelta(minutes=5), **(usual | values))
 
 
 def batches(*states: BatchState, rows: int = 100) -> list[Batch]:

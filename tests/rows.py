@@ -1,0 +1,54 @@
+"""Rows of the store for tests: each is all right as it is, and a test names what matters to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ccexport.states import RunState, Trigger
+from ccexport.store.tables import Connection, Export, Run
+
+
+def connection_row(name: str = "Marketing", *, at: datetime, **values: Any) -> Connection:
+    """A connection that is signed in, made `at` a time."""
+    usual: dict[str, Any] = {
+        "account_id": "acc",
+        "organization": "Org",
+        "contributors": False,
+        "export_user": "ana",
+        "needs_sign_in": False,
+        "created_at": at,
+    }
+    return Connection(name=name, name_key=name.casefold(), **(usual | values))
+
+
+def export_row(name: str = "Newsletter", *, at: datetime, **values: Any) -> Export:
+    """An export that runs when it is asked to."""
+    usual: dict[str, Any] = {
+        "list_id": "list",
+        "list_name": "List",
+        "mode": "full",
+        "schedule": "off",
+        "created_by": "ana",
+        "created_at": at,
+        "updated_at": at,
+    }
+    return Export(name=name, name_key=name.casefold(), **(usual | values))
+
+
+def run_row(state: RunState = RunState.QUEUED, *, at: datetime, **values: Any) -> Run:
+    """A run that was queued `at` a time."""
+    usual: dict[str, Any] = {
+        "export_name": "Newsletter",
+        "connection_name": "Marketing",
+        "account_id": "acc",
+        "list_id": "list",
+        "list_name": "List",
+        "segments": ["All"],
+        "mapping": [["email", "EMail"]],
+        "mode": "full",
+        "trigger": Trigger.MANUAL,
+        "requested_by": "ana",
+        "queued_at": at,
+    }
+    return Run(state=state, **(usual | values))
