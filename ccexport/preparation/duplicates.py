@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ccexport.preparation.columns import Pieces, numbers, text_data, text_edges
 
-_ROWS_AT_ONCE = 16_384  # 8 bytes are needed for each byte of their text
+_ROWS_AT_ONCE = 2_048  # of which 8 bytes are needed for each byte of their text: what a cache holds
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
 

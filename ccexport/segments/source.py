@@ -35,6 +35,7 @@ SEGMENT = "Segment"
 DEFAULT_MEMORY_LIMIT_MB = 2_000
 EXAMPLES = 3
 _EXAMPLE_ROWS = 200
+_ROWS_PER_PIECE = 65_536  # of a result: of larger ones more is set aside than is used
 _ONE_IN = 32  # so many keys is looked at, to find where to cut
 _TOLERANCE = 0.1  # of a part: rather a tenth more in each than a small one more
 
@@ -172,7 +173,7 @@ class Source:
         with self._translated():
             backend = cast("Backend", self._backend)
             # A relation, not a result: of that one thread alone makes Arrow's columns, and the others wait for it.
-            rows = backend.con.sql(backend.compile(expression)).to_arrow_table()
+            rows = backend.con.sql(backend.compile(expression)).to_arrow_table(_ROWS_PER_PIECE)
         order, repeated = order_of(rows.column("customer_id"))
         self._refuse_repeat(repeated)
         return rows, order
