@@ -38,13 +38,16 @@ _MINUTES, _SECONDS = "minutes", "seconds"
 
 
 def volumes(sums: Sequence[DaySums], first: date, last: date, *, key: str) -> None:
-    """Profiles by day and by what became of them; days without runs are gaps."""
+    """Profiles by day and by what became of them; days without runs are gaps. Words where there is nothing to draw."""
     rows = [
         {"day": _utc(each.day), "date": f"{each.day}", "what": what, "profiles": count}
         for each in sums
         for what, count in _what_became(each).items()
         if count
     ]
+    if not rows:
+        st.caption("No profile has been sent or left out in these runs.")
+        return
     kinds = [kind for kind in COLOURS if any(row["what"] == kind for row in rows)]
     days = (last - first).days + 1
     chart = (
