@@ -30,7 +30,7 @@ from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.parts import Engine, between, hashed, key_ranges, late_rows
 from ccexport.states import Rejection
 
-ROWS_PER_PART = 2_500_000  # some 200 MB: more than a run may send
+ROWS_PER_PART = 12_000_000  # some 200 bytes each, of which smaller parts would save little: members are kept for them
 VERDICTS: tuple[str | None, ...] = (None, *(reason.value for reason in Rejection))  # None: is sent
 
 
