@@ -16,25 +16,26 @@ from ccexport.store.tables import Batch
 from ccexport.ui import page
 from ccexport.ui.format import counted
 
-SHOWN_FILES = 20
+FEW_FILES = 5  # more are chosen from a list
 SHOWN_ROWS = 200
 
 
 def errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
-    """One part to open for each file of which something failed, and all of them to download."""
+    """Errors of each file of which something failed, once somebody asks for them, and all of them to download."""
     bad = [batch for batch in batches if batch.errors or batch.failed_rows]
-    for batch in bad[:SHOWN_FILES]:
-        failed = f"{counted(batch.failed_rows, 'row')} failed"
-        errors = counted(len(batch.errors), "error") if batch.errors else failed
-        label = f"File {batch.number}: {errors}"
+    asked = _one_of(bad) if len(bad) > FEW_FILES else None
+    if asked is not None:
+        _table(progress.failed_rows(asked.run_id, asked.number, by=by), asked.number)
+    for batch in bad if len(bad) <= FEW_FILES else []:
         shown = st.expander(
-            label, key=f"run_errors_{batch.number}", icon=":material/report:", on_change="rerun"
+            _label(batch),
+            key=f"run_errors_{batch.number}",
+            icon=":material/report:",
+            on_change="rerun",
         )
         if shown.open:
             with shown:
                 _table(progress.failed_rows(batch.run_id, batch.number, by=by), batch.number)
-    if len(bad) > SHOWN_FILES:
-        st.caption(f"{len(bad) - SHOWN_FILES:,} more files have errors; the download has all.")
     if bad and may(page.parts(), by, Action.SEE_VALUES):
         run_id = bad[0].run_id
         st.download_button(
@@ -46,6 +47,26 @@ def errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _one_of(bad: Sequence[Batch]) -> Batch | None:
+    """The file that somebody wants to see the errors of."""
+    by_number = {batch.number: batch for batch in bad}
+    number = st.selectbox(
+        f"Errors of {len(bad):,} files",
+        list(by_number),
+        index=None,
+        placeholder="Choose a file",
+        format_func=lambda each: _label(by_number[each]),
+        key="run_errors_file",
+    )
+    return by_number.get(number) if number is not None else None
+
+
+def _label(batch: Batch) -> str:
+    failed = f"{counted(batch.failed_rows, 'row')} failed"
+    errors = counted(len(batch.errors), "error") if batch.errors else failed
+    return f"File {batch.number}: {errors}"
 
 
 def _table(rows: Sequence[FailedRow], number: int) -> None:

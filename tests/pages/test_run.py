@@ -224,6 +224,19 @@ def test_errors_of_a_file_are_shown_without_profiles_once_the_runs_files_are_gon
     assert test.run().dataframe[1].value.values.tolist() == [["", 2, "Invalid birthday"]]
 
 
+def test_errors_of_many_files_are_chosen_from_a_list(parts: Parts, open_page: OpenPage) -> None:
+    run = add_run(parts, RunState.FAILED, **COUNTS)
+    for number in range(1, 8):
+        errors = [f"Line 2: Invalid birthday {number}"]
+        add_batch(parts, run, number, BatchState.FAILED, errors=errors)
+    test = open_page("run", run=run.id)
+    assert "Invalid birthday" not in tables(test)
+    chosen = test.selectbox(key="run_errors_file")
+    assert chosen.label == "Errors of 7 files"
+    test = chosen.select("File 6: 1 error").run()
+    assert test.dataframe[1].value.values.tolist() == [["", 2, "Invalid birthday 6"]]
+
+
 def test_left_out_can_be_searched(parts: Parts, open_page: OpenPage) -> None:
     run = add_run(parts, RunState.SUCCEEDED, **COUNTS)
     write_rejections(parts, run)
