@@ -26,7 +26,7 @@ from ccexport.services.exports import ExportDraft, Exports, export_document
 from ccexport.services.runs import run_document
 
 if TYPE_CHECKING:
-    from ccexport.services.live_values import ProfileSample
+    from ccexport.services.preview_values import ProfileSample
     from ccexport.services.previews import ExportPreview
 
 app = typer.Typer(help="Which segments go to which list.")

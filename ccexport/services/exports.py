@@ -230,7 +230,7 @@ class Exports:
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
-        from ccexport.services.live_values import Question  # the two bring Ibis along
+        from ccexport.services.preview_values import Question  # the two bring Ibis along
         from ccexport.services.previews import as_seen, preview_mapping
 
         by = require(self._parts, by, Action.PREVIEW_EXPORT, "export", name)

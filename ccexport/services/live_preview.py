@@ -1,8 +1,7 @@
 """The preview that follows each change of a mapping: a few profiles at once, the whole segments a moment later.
 
-Both are the expression of a run (`preparation.expression`), its parts worked out once where they stay the same: the
-members of the segments, and who is sent for each address of several profiles. The source stays open for it, in two
-engines, so that the few need not wait for the whole; what was worked out is forgotten when the source's files change.
+Both are the expression of a run. The source stays open for it, in two engines, so that the few need not wait for the
+whole; what was worked out is forgotten when the source's files change.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from typing import Any
 
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Attribute, Segment, Source
-from ccexport.services.live_engine import KEY, LiveEngine
-from ccexport.services.live_values import (
+from ccexport.services.preview_engine import KEY, PreviewEngine
+from ccexport.services.preview_values import (
     Glance,
     How,
     Name,
@@ -63,7 +62,7 @@ class LivePreview:
     def masked_sample(self, segment: str, count: int) -> list[dict[str, str]]:
         """The first profiles of a segment by key, every value but the key masked."""
 
-        def read(near: LiveEngine) -> list[dict[str, str]]:
+        def read(near: PreviewEngine) -> list[dict[str, str]]:
             pool = near.pool((segment,), near.first_keys((segment,), Pick(How.FIRST, count)))
             return [
                 {
@@ -157,7 +156,7 @@ class _Opened:
 
     def __init__(self, version: Hashable, open_source: Callable[[], Source]) -> None:
         self.version = version
-        self.near = LiveEngine(open_source())
+        self.near = PreviewEngine(open_source())
         self._open_source = open_source
         self._lock = threading.Lock()
         self._answers: OrderedDict[Name, Any] = OrderedDict()
@@ -166,10 +165,10 @@ class _Opened:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="preview")
 
     @cached_property
-    def far(self) -> LiveEngine:
-        return LiveEngine(self._open_source())
+    def far(self) -> PreviewEngine:
+        return PreviewEngine(self._open_source())
 
-    def remembered(self, key: Name, work_out: Callable[[LiveEngine], Any]) -> Any:
+    def remembered(self, key: Name, work_out: Callable[[PreviewEngine], Any]) -> Any:
         with self.near.lock:
             found = self._answer(key)
             if found is None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Source
-from ccexport.services.live_engine import LiveEngine
-from ccexport.services.live_values import ProfileSample, Question, Whole
+from ccexport.services.preview_engine import PreviewEngine
+from ccexport.services.preview_values import ProfileSample, Question, Whole
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ExportPreview:
 
 def preview_mapping(source: Source, question: Question, samples: int) -> ExportPreview:
     """Judge every profile as a run does. Raises `SourceError` and `MappingError`."""
-    engine = LiveEngine(source)
+    engine = PreviewEngine(source)
     counts = engine.count(question)
     keys = counts.examples(samples)
     return ExportPreview(counts, engine.evaluate(question, keys, counts.sent_instead(keys)))

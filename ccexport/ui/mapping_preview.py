@@ -16,8 +16,8 @@ from ccexport.errors import SetupError
 from ccexport.preparation.mapping import CUSTOM_PREFIX, FieldMapping, check_mapping, template_parts
 from ccexport.services.access import Person
 from ccexport.services.live_preview import LivePreview, source_version
-from ccexport.services.live_values import How, Pick, ProfileSample, Question, Whole
 from ccexport.services.permission import may
+from ccexport.services.preview_values import How, Pick, ProfileSample, Question, Whole
 from ccexport.services.roles import Action
 from ccexport.states import Rejection
 from ccexport.ui import page

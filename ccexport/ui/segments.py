@@ -11,8 +11,8 @@ import streamlit as st
 
 from ccexport.services.access import Person
 from ccexport.services.exports import Exports
-from ccexport.services.live_values import Usable
 from ccexport.services.permission import may_somewhere
+from ccexport.services.preview_values import Usable
 from ccexport.services.refreshes import Refreshes
 from ccexport.services.roles import Action
 from ccexport.store.refreshes import SizeAt

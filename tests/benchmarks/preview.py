@@ -49,7 +49,7 @@ def preview_seconds(folder: Path) -> float:
     read_fast()  # as the dashboard does
     from ccexport.segments import files  # noqa: F401  # what a server has imported long before
     from ccexport.segments.source import open_source
-    from ccexport.services.live_values import Question
+    from ccexport.services.preview_values import Question
     from ccexport.services.previews import preview_mapping
 
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""One open source for the live preview, and the tables kept in it: the parts of a run's expression.
+"""One open source for previews: the whole judged, and a few profiles kept to be looked at again and again.
 
 Nothing is done otherwise than in a run: `members`, `winners`, `prepared` and `judge` are made of what `prepare` is.
 """
@@ -20,7 +20,7 @@ from ccexport.preparation.judging import judge
 from ccexport.preparation.mapping import FieldMapping, suggest_mapping
 from ccexport.preparation.preview import read_samples
 from ccexport.segments.source import Source
-from ccexport.services.live_values import (
+from ccexport.services.preview_values import (
     How,
     Name,
     Pick,
@@ -42,7 +42,7 @@ class _Pool:
     profiles: Mapping[str, Mapping[str, str | None]]
 
 
-class LiveEngine:
+class PreviewEngine:
     """An open source and what is kept in it. One thread at a time: hold `lock`."""
 
     def __init__(self, source: Source) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of the live preview, and what it answers."""
+"""What is asked of a preview, and what it answers."""
 
 from __future__ import annotations
 
