@@ -37,6 +37,21 @@ def clock() -> Clock:
     return Clock(datetime(2026, 1, 5, 10, 0, tzinfo=UTC))
 
 
+class Seconds:
+    """A count of seconds, from nowhere, that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def seconds() -> Seconds:
+    return Seconds()
+
+
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server, as `postgresql+psycopg://…/postgres`: TEST_POSTGRES_URL's, else one of this test process."""

@@ -26,6 +26,7 @@ from ccexport.services.runs import Runs
 from ccexport.settings import Settings
 from ccexport.states import RunState
 from ccexport.store.runs import Held
+from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
 
 ANA = Person("ana", Role.ADMINISTRATOR)
@@ -181,6 +182,16 @@ class House:
             self.parts.runs.release(held)
         else:
             raise AssertionError(f"run {run_id} did not come to {point!r}")
+
+    @property
+    def tokens(self) -> TokenStore:
+        return TokenStore(self.parts.engine, self.parts.keys, self.now)
+
+    def expire(self) -> None:
+        """As if the life of the first connection's tokens were over."""
+        stored = self.tokens.read(1)
+        assert stored is not None
+        self.tokens.write(1, stored.content, self.now())
 
     def document(self, run_id: int) -> dict[str, Any]:
         return Runs(self.parts).document(run_id)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ccexport.sandbox.server import running_sandbox
-from ccexport.store.tokens import TokenStore
 from tests.crash.killed_worker import PATIENCE_SECONDS, Doom, WorkerProcess
 from tests.crash.watched import APP_SECRET, DOMAIN, LAST_NAME, Watched
 from tests.house import House, behaviour, check_sums, people, write_source
@@ -74,7 +73,7 @@ class CrashHouse:
 
     def lost_pairs(self) -> int:
         """Pairs that the sandbox gave out and that died with a worker before it had stored them."""
-        stored = TokenStore(self.house.parts.engine, self.house.parts.keys).read(1)
+        stored = self.house.tokens.read(1)
         counters = self.house.ask("/_sandbox/tokens")
         assert stored is not None
         return int(counters["issued"]) - (stored.version - self._rewritten)
@@ -107,7 +106,7 @@ def wait_until(fact: Callable[[], bool], what: str) -> None:
 def shorten_tokens(house: House, seconds: int) -> None:
     """Later tokens live so long, and the present one is at its end as far as the store knows."""
     house.tell("/_sandbox/behaviour", expires_in=seconds)
-    tokens = TokenStore(house.parts.engine, house.parts.keys)
+    tokens = house.tokens
     stored = tokens.read(1)
     assert stored is not None
     tokens.write(1, stored.content, house.now())

@@ -28,7 +28,6 @@ from ccexport.services.connections import Connections
 from ccexport.services.lists import Lists
 from ccexport.services.runs import Runs
 from ccexport.store.runs import Held
-from ccexport.store.tokens import TokenStore
 from tests.faults.calls import SILENT_SECONDS, Call, Fault
 from tests.faults.outcomes import Outcome
 from tests.house import ANA, LIST_ID, MAPPING, House, check_sums, people, write_source
@@ -115,7 +114,7 @@ class Stage:
 
     def _grant_only(self, scope: str) -> None:
         """As if the sign-in had granted no more than this."""
-        store = TokenStore(self.house.parts.engine, self.house.parts.keys, self._clock)
+        store = self.house.tokens
         from ccexport.services import tokens
 
         stored = store.read(1)
@@ -139,7 +138,7 @@ class Stage:
 
     def _play_run(self, call: Call) -> Outcome:
         if call.needs_renewal:
-            self._expire()
+            self.house.expire()
         self._run_id = self.house.queue()
         self._go_on()
         document = self._document()
@@ -148,12 +147,6 @@ class Stage:
         self._set_faults()
         then = self._until_its_end(document)
         return Outcome(document["state"], document["waiting_for"], requests, says, then)
-
-    def _expire(self) -> None:
-        store = TokenStore(self.house.parts.engine, self.house.parts.keys, self._clock)
-        stored = store.read(1)
-        assert stored is not None
-        store.write(1, stored.content, self._clock())
 
     def _go_on(self) -> None:
         """One turn of the run, as a worker gives it."""
@@ -237,7 +230,7 @@ class Stage:
         return Outcome(state, None, requests, says, "ended" if state == "done" else then)
 
     def _tokens_version(self) -> int:
-        stored = TokenStore(self.house.parts.engine, self.house.parts.keys, self._clock).read(1)
+        stored = self.house.tokens.read(1)
         return stored.version if stored else 0
 
     def _requests(self, call: Call) -> int:

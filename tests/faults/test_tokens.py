@@ -21,7 +21,6 @@ from ccexport.services.health import examine
 from ccexport.services.overview import Overview
 from ccexport.store.runs import Held, RunStore, Wait
 from ccexport.store.tables import Run
-from ccexport.store.tokens import TokenStore
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.house import House, behaviour, people, write_source
 
@@ -34,16 +33,9 @@ def signed_in(tmp_path: Path, database_url: str) -> Iterator[House]:
         write_source(house.source, people(10))
         house.connect()
         house.add_export()
-        expire(house)
+        house.expire()
         yield house
         house.close()
-
-
-def expire(house: House) -> None:
-    store = TokenStore(house.parts.engine, house.parts.keys)
-    stored = store.read(1)
-    assert stored is not None
-    store.write(1, stored.content, house.parts.now())
 
 
 def test_killed_between_the_rotation_and_our_commit_the_run_waits_for_a_sign_in(
@@ -155,12 +147,12 @@ def test_another_account_ends_no_waiting_and_changes_nothing(
     signed_in.tell("/_sandbox/revoke")
     run_id = signed_in.queue()
     signed_in.work()
-    before = TokenStore(signed_in.parts.engine, signed_in.parts.keys).read(1)
+    before = signed_in.tokens.read(1)
     with monkeypatch.context() as patch:
         patch.setitem(PEOPLE, OWNER, PEOPLE["other@example.com"])
         with pytest.raises(Conflict, match="Nothing was changed"):
             signed_in.connect()
-    assert TokenStore(signed_in.parts.engine, signed_in.parts.keys).read(1) == before
+    assert signed_in.tokens.read(1) == before
     assert signed_in.parts.connections.get(1).needs_sign_in
     signed_in.work()
     assert signed_in.document(run_id)["waiting_for"] == "sign_in"

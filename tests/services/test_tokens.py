@@ -25,16 +25,8 @@ def signed_in(tmp_path: Path, database_url: str):  # type: ignore[no-untyped-def
         house.close()
 
 
-def expire(house: House) -> None:
-    """As if the pair's life were over."""
-    store = TokenStore(house.parts.engine, house.parts.keys)
-    stored = store.read(1)
-    assert stored is not None
-    store.write(1, stored.content, house.parts.now())
-
-
 def test_many_who_need_a_token_at_once_renew_it_once(signed_in: House, tmp_path: Path) -> None:
-    expire(signed_in)
+    signed_in.expire()
     got: list[str] = []
 
     def take() -> None:
@@ -57,7 +49,7 @@ def test_many_who_need_a_token_at_once_renew_it_once(signed_in: House, tmp_path:
 def test_the_new_pair_is_stored_before_anybody_uses_it(
     signed_in: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expire(signed_in)
+    signed_in.expire()
     keeper = signed_in.parts.tokens
     seen: list[str] = []
     original = TokenStore.write
@@ -70,7 +62,7 @@ def test_the_new_pair_is_stored_before_anybody_uses_it(
     token = keeper.access_token(1)
     assert seen == ["stored"]
     monkeypatch.undo()
-    stored = TokenStore(signed_in.parts.engine, signed_in.parts.keys).read(1)
+    stored = signed_in.tokens.read(1)
     assert stored is not None
     assert token.encode() in stored.content
 
@@ -87,7 +79,7 @@ def test_a_token_rejected_meanwhile_renewed_by_another_is_not_renewed_again(
 def test_a_lost_renewal_is_tried_once_more_and_then_a_person_has_to_sign_in(
     signed_in: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expire(signed_in)
+    signed_in.expire()
     calls: list[str] = []
 
     def lose(*args: object, **kwargs: object) -> auth.TokenPair:
@@ -104,7 +96,7 @@ def test_a_lost_renewal_is_tried_once_more_and_then_a_person_has_to_sign_in(
 
 
 def test_tokens_are_not_readable_in_the_store(signed_in: House) -> None:
-    stored = TokenStore(signed_in.parts.engine, signed_in.parts.keys).read(1)
+    stored = signed_in.tokens.read(1)
     assert stored is not None
     assert "access_token" not in repr(stored)
     with signed_in.parts.engine.connect() as connection:

@@ -8,21 +8,7 @@ import pytest
 
 from ccexport.ui import live
 from ccexport.ui.live import GONE_SECONDS, LOOKS_PER_SECOND, RECENT_SECONDS, Looks
-
-
-class Seconds:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def seconds() -> Seconds:
-    return Seconds()
+from tests.conftest import Seconds
 
 
 @pytest.fixture

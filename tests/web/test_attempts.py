@@ -6,21 +6,7 @@ import pytest
 
 from ccexport.web import attempts
 from ccexport.web.attempts import MAX_FAILURES, WITHIN_SECONDS, FailedAttempts
-
-
-class Seconds:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def seconds() -> Seconds:
-    return Seconds()
+from tests.conftest import Seconds
 
 
 @pytest.fixture
