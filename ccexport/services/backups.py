@@ -26,6 +26,7 @@ from ccexport.services.permission import audited, require
 from ccexport.services.roles import Action
 from ccexport.store.backups import BackupStore, holds_something, restore
 from ccexport.store.dump import dump_lines
+from ccexport.store.folders import sync_folder
 from ccexport.store.keys import KEY_FILE, Key, Keys, read_key, write_key_file
 from ccexport.store.sealed import MAGIC, seal, unseal
 
@@ -191,11 +192,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         half.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
     finally:

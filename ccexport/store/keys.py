@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ccexport.errors import StoreError
+from ccexport.store.folders import sync_folder
 
 KEY_FILE = "secret.key"
 
@@ -146,7 +147,7 @@ class _KeyFile:
             pass
         finally:
             draft.unlink()
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
 
 
 def write_key_file(data_dir: Path, texts: Sequence[str]) -> None:
@@ -155,18 +156,9 @@ def write_key_file(data_dir: Path, texts: Sequence[str]) -> None:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         _draft(path, texts).replace(path)
-        _sync_folder(data_dir)
+        sync_folder(data_dir)
     except OSError as error:
         raise _cannot_use(path, error) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """A file's name in its folder is durable too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _draft(path: Path, texts: Sequence[str]) -> Path:

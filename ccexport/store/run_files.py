@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pyarrow.parquet import encryption
 
 from ccexport.errors import StoreError
+from ccexport.store.folders import sync_folder
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileDecryptionProperties, FileEncryptionProperties
@@ -112,7 +113,7 @@ class RunFiles:
                     "The key was dropped while a run file was written: it is written anew."
                 )
             half.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             half.unlink(missing_ok=True)
             raise _cannot_write(self._folder, error) from error
@@ -267,14 +268,6 @@ def _parquet_writer(
 
 def _open_parquet(path: Path, properties: FileDecryptionProperties) -> pq.ParquetFile:
     return pq.ParquetFile(path, decryption_properties=properties)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cannot_write(folder: Path, error: OSError) -> StoreError:
