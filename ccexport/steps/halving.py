@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ccexport.errors import ConstantContactRefused, InTheWay
 from ccexport.redaction import redact
+from ccexport.steps.outcomes import quoted
 from ccexport.steps.preparing import file_of, new_file_name
 from ccexport.steps.tools import Tools
 from ccexport.store.batches import Piece
@@ -35,7 +36,7 @@ def record_refusal(
         tools.runs.stop(
             held,
             f"Constant Contact refused {run.refused_in_row} files one after the other, down to parts of the "
-            f'first: "{words}".',
+            f"first: {quoted(words)}",
         )
 
 

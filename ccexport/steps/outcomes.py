@@ -154,8 +154,15 @@ def repeated_failure(batches: Iterable[Ended]) -> str | None:
         both_failed = first.state is second.state is BatchState.FAILED
         if both_failed and first.errors and list(first.errors) == list(second.errors):
             said = " ".join(first.errors[:SHOWN_WORDS])
-            return f'Two files in a row failed at Constant Contact with the same words: "{said}"'
+            return (
+                f"Two files in a row failed at Constant Contact with the same words: {quoted(said)}"
+            )
     return None
+
+
+def quoted(words: str) -> str:
+    """Words of the service at the end of a sentence of ours."""
+    return f'"{words}"' if words.endswith((".", "!", "?")) else f'"{words}".'
 
 
 def first_words(errors: Iterable[str], most: int = 100) -> list[str]:
