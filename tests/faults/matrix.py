@@ -100,6 +100,14 @@ def _further_rows() -> dict[str, Row]:
 
 
 MATRIX: dict[str, Row] = _first_rows() | _further_rows()
+# In which nobody knows whose the new sign-in is, and what became of the one before it.
+_UNKNOWN_WHOSE = frozenset(
+    {
+        *("409", "429 throttled", "429 quota", "429 queue", "429 unknown"),
+        *("500", "502", "503", "504", "reset before", "reset after", "lost", "cut", "silent"),
+        *("empty", "truncated", "other document", "wrong types"),
+    }
+)
 
 
 def cell(call: Call, fault: Fault) -> Outcome:
@@ -107,7 +115,10 @@ def cell(call: Call, fault: Fault) -> Outcome:
     row = MATRIX[fault.name]
     outcome = row[call.name] if call.name in row else row[call.group]
     words = {"purpose": call.purpose, "whole": call.whole, "needed": call.needed}
-    return replace(outcome, says=outcome.says.format(**words))
+    says = outcome.says.format(**words)
+    if call.group == WHOSE and fault.name in _UNKNOWN_WHOSE:
+        says = then.not_kept(says)
+    return replace(outcome, says=says)
 
 
 # --- the document ---------------------------------------------------------------------------------

@@ -52,6 +52,14 @@ def fails(requests: int, says: str) -> Outcome:
     return Outcome("failed", None, requests, says, ENDED)
 
 
+def not_kept(says: str) -> str:
+    """A refusal of a sign-in of which it could not be found out whose it is."""
+    return (
+        f"{says} Whose account it is could not be read, so the new sign-in is not kept, and with it Constant Contact "
+        "may have ended the one before. Sign in again once Constant Contact answers."
+    )
+
+
 def refused(requests: int, says: str) -> Outcome:
     return Outcome("refused", None, requests, says, AGAIN)
 
