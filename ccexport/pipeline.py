@@ -174,13 +174,17 @@ def _one_step(
         content = files.content(pending[0], pending[1] if len(pending) > 1 else None)
         send_batch(held, run, pending[0], content, client, tools)
         return
+    _expect_by_others(run, batches, timer, tools)
     left = timer.seconds_left(tools.now())
     if left and not _another_has_looked(run, timer, tools):
         tools.pause(min(left, LONGEST_PAUSE_SECONDS))
         return
     ended_after_seconds = follow_batches(held, run, batches, client, tools)
     timer.looked(tools.now(), ended_after_seconds)
-    if ended_after_seconds is not None and run.waits:
+    if ended_after_seconds is None:
+        return
+    tools.activities.ended(run.connection_id or 0, ended_after_seconds)
+    if run.waits:
         tools.runs.made_progress(held)
 
 
@@ -192,6 +196,16 @@ def _may_send(run: Run, pending: list[Batch], in_flight: int, tools: Tools) -> b
     if words and not in_flight:
         raise NeedsAdministrator(words)
     return not words
+
+
+def _expect_by_others(run: Run, batches: list[Batch], timer: PollTimer, tools: Tools) -> None:
+    """What files of other runs of the account took says when the files of this one can be expected to have ended."""
+    took = tools.activities.took_seconds(run.connection_id or 0)
+    if took is None or run.state is not RunState.CONFIRMING:
+        return
+    for batch in batches:
+        if batch.state is BatchState.SUBMITTED and batch.sending_at:
+            timer.expect(batch.sending_at + timedelta(seconds=took))
 
 
 def _another_has_looked(run: Run, timer: PollTimer, tools: Tools) -> bool:

@@ -41,6 +41,7 @@ class PollTimer:
     def __init__(self, first_seconds: float, now: datetime) -> None:
         self._first = first_seconds
         self._interval = first_seconds
+        self._has_ended = False  # whether this run knows how long its files take
         self.looked_at = now
         self.due_at = now + timedelta(seconds=first_seconds)
 
@@ -57,12 +58,21 @@ class PollTimer:
         """Nothing more is sent: look a first interval from now, unless that was to be later."""
         self.due_at = min(self.due_at, now + timedelta(seconds=self._first))
 
+    def expect(self, at: datetime) -> None:
+        """By what files of another run took, one of this run should have ended at `at`: look then, if not sooner.
+
+        Where something of this run has ended, that says it better.
+        """
+        if not self._has_ended and at > self.looked_at:
+            self.due_at = min(self.due_at, at + timedelta(seconds=SHORTEST_SECONDS))
+
     def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
         """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
 
         One that another run had taken, before this one's was due, and in which nothing has ended, moves nothing.
         """
         self.looked_at = now
+        self._has_ended |= ended_after_seconds is not None
         if ended_after_seconds is None and now < self.due_at:
             return
         if ended_after_seconds is None:

@@ -110,12 +110,21 @@ class ActivityBoard:
         self._locks: dict[int, threading.Lock] = {}
         self._looks: dict[int, tuple[datetime, Sequence[Activity]]] = {}
         self._failures: dict[int, tuple[int, RetryableError]] = {}
+        self._took: dict[int, float] = {}  # seconds, of what ended last
         self.asked = 0  # looks asked for so far
 
     def has_look_since(self, connection_id: int, at: datetime) -> bool:
         """Whether there is a look that was begun later: to use it costs no request."""
         seen_at, _ = self._looks.get(connection_id, (None, []))
         return seen_at is not None and seen_at > at
+
+    def ended(self, connection_id: int, took_seconds: float) -> None:
+        """Learn how long a file of the account took."""
+        self._took[connection_id] = took_seconds
+
+    def took_seconds(self, connection_id: int) -> float | None:
+        """How long the file of the account took that ended last; None while none has."""
+        return self._took.get(connection_id)
 
     def unseen_seconds(self, file_name: str, attempt: int) -> float:
         """Called where a look did not show a file: for how long looks of this process have not; 0 the first time.

@@ -99,6 +99,21 @@ def test_no_more_errors_are_kept_than_a_person_reads() -> None:
     assert first_words((str(n) for n in range(1000)), most=3) == ["0", "1", "2"]
 
 
+def test_a_look_is_taken_when_files_of_another_run_say_that_one_should_have_ended() -> None:
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    timer = PollTimer(5.0, now)
+    for seconds in (5, 12.5, 23.75):
+        timer.looked(now + timedelta(seconds=seconds), None)
+    assert timer.seconds_left(now + timedelta(seconds=24)) > 15
+    timer.expect(now + timedelta(seconds=20))  # a look after it has not shown it
+    assert timer.seconds_left(now + timedelta(seconds=24)) > 15
+    timer.expect(now + timedelta(seconds=26))
+    assert timer.seconds_left(now + timedelta(seconds=24)) == pytest.approx(3.0)
+    timer.looked(now + timedelta(seconds=27), ended_after_seconds=40.0)
+    timer.expect(now + timedelta(seconds=28))  # it knows better by itself
+    assert timer.seconds_left(now + timedelta(seconds=27)) == pytest.approx(6.0)
+
+
 def test_looks_grow_apart_while_nothing_ends_and_come_sooner_once_something_has() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     timer = PollTimer(5.0, now)
