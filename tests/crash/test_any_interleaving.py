@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -147,30 +148,22 @@ TwoWorkers.TestCase.settings = settings(
 TestTwoWorkers = TwoWorkers.TestCase
 
 
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        pytest.param(lambda world: world.clock.move(seconds=6), id="a while passes"),
+        pytest.param(lambda world: world.set_clocks(hours=1), id="the clock is set forward"),
+    ],
+)
 def test_a_file_that_arrived_but_is_not_listed_yet_is_waited_for_and_not_sent_again(
-    tmp_path: Path,
+    tmp_path: Path, meanwhile: Callable[[World], None]
 ) -> None:
     world = World(tmp_path)
     with world.in_place():
         run_id = world.queue().id
         world.service.imports.append("lost after")
         world.work("a")
-        world.clock.move(seconds=6)
-        world.work("b")
-        assert world.service.twice == []
-        assert "found by its file name" in details_of(world, run_id)
-        assert world.document(run_id)["state"] == "succeeded"
-
-
-def test_a_clock_set_forward_does_not_prove_a_file_absent_that_is_listed_late(
-    tmp_path: Path,
-) -> None:
-    world = World(tmp_path)
-    with world.in_place():
-        run_id = world.queue().id
-        world.service.imports.append("lost after")
-        world.work("a")
-        world.set_clocks(hours=1)
+        meanwhile(world)
         world.work("b")
         assert world.service.twice == []
         assert "found by its file name" in details_of(world, run_id)
