@@ -17,7 +17,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from ccexport import __version__
-from ccexport.assembly import Parts
 from ccexport.commands import (
     audit,
     backups,
@@ -39,6 +38,7 @@ from ccexport.errors import (
     SetupError,
     UsageError,
 )
+from ccexport.installation import Parts
 from ccexport.processes import keep_memory_private
 from ccexport.redaction import configure_logging, redact, with_their_words
 from ccexport.settings import load_settings

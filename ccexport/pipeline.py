@@ -318,7 +318,7 @@ def _wake_if_cleared(held: Held, tools: Tools) -> None:
     if run.connection_id is None:
         return
     view = tools.connections.view(run.connection_id)
-    if not (missing_export_user(view) or missing_consent(view, tools.consent_version)):
+    if not (missing_export_user(view) or missing_consent(view)):
         tools.runs.wake(held.run_id)
 
 

@@ -18,8 +18,8 @@ from datetime import timedelta
 import schedule
 
 from ccexport import __version__
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, StoreError
+from ccexport.installation import Parts
 from ccexport.pipeline import execute_run
 from ccexport.processes import host_name, is_dead, new_worker_name
 from ccexport.services.refreshes import Refreshes

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import read_callback
+from ccexport.installation import Parts
 from ccexport.pipeline import execute_run
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.behaviour import Behaviour

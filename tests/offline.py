@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from ccexport.assembly import Parts
 from ccexport.clock import Now
 from ccexport.constantcontact.client import Client
 from ccexport.errors import NotFoundThere
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import Person, Role
 from ccexport.services.exports import ExportDraft

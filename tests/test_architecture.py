@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = {"clock", "errors", "processes", "redaction", "settings", "states"}
+SHARED = {"clock", "consent", "errors", "processes", "redaction", "settings", "states"}
 
 # room → what of ours it may import, besides the shared words and itself
 ROOMS: dict[str, set[str]] = {
     "clock": set(),
+    "consent": set(),
     "errors": set(),
     "states": set(),
     "redaction": set(),
@@ -26,9 +27,9 @@ ROOMS: dict[str, set[str]] = {
     "sample": set(),
     "steps": {"segments", "preparation", "constantcontact", "store"},
     "pipeline": {"constantcontact", "steps", "store"},
-    "assembly": {"segments", "constantcontact", "steps", "store", "services"},
+    "installation": {"segments", "constantcontact", "steps", "store", "services"},
     "services": {
-        "assembly",
+        "installation",
         "segments",
         "preparation",
         "constantcontact",
@@ -36,9 +37,9 @@ ROOMS: dict[str, set[str]] = {
         "store",
         "worker",
     },
-    "worker": {"assembly", "pipeline", "services", "steps", "store"},
+    "worker": {"installation", "pipeline", "services", "steps", "store"},
     "commands": {
-        "assembly",
+        "installation",
         "constantcontact",
         "preparation",
         "sample",
@@ -46,16 +47,16 @@ ROOMS: dict[str, set[str]] = {
         "services",
         "worker",
     },
-    "cli": {"assembly", "commands", "sandbox", "services", "worker"},
+    "cli": {"installation", "commands", "sandbox", "services", "worker"},
     "__main__": {"cli"},
-    "ui": {"assembly", "preparation", "services", "store"},
-    "web": {"assembly", "constantcontact", "services"},
+    "ui": {"installation", "preparation", "services", "store"},
+    "web": {"installation", "constantcontact", "services"},
     "pages": {"services", "ui"},
-    "app": {"assembly", "segments", "services", "ui", "web"},
+    "app": {"installation", "segments", "services", "ui", "web"},
 }
 # library → the only rooms that may know it
 LIBRARIES: dict[str, set[str]] = {
-    "sqlalchemy": {"store", "assembly"},
+    "sqlalchemy": {"store", "installation"},
     "sqlmodel": {"store"},
     "alembic": {"store"},
     "streamlit": {"ui", "pages", "app"},
@@ -67,7 +68,14 @@ LIBRARIES: dict[str, set[str]] = {
     "starlette": {"web", "sandbox", "app"},
     "uvicorn": {"sandbox"},
 }
-ALONE = {"errors", "states", "clock", "sandbox", "sample"}  # import nothing of ours at all
+ALONE = {
+    "errors",
+    "states",
+    "clock",
+    "consent",
+    "sandbox",
+    "sample",
+}  # import nothing of ours at all
 
 
 def _files() -> list[Path]:

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.commands.console import counted, say, shown_time
 from ccexport.errors import UsageError
+from ccexport.installation import Parts
 from ccexport.services.access import local_administrator
 from ccexport.services.backups import Backups
 from ccexport.settings import LEAST_PASSPHRASE

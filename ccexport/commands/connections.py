@@ -17,6 +17,7 @@ from ccexport.commands.console import (
     say,
     shown_time,
 )
+from ccexport.consent import CONSENT_TEXT
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
 from ccexport.services.access import local_administrator
@@ -27,7 +28,6 @@ from ccexport.services.connections import (
     connection_document,
     shares_account,
 )
-from ccexport.services.consent import CONSENT_TEXT
 
 app = typer.Typer(help="Constant Contact accounts that exports may use.")
 Agree = Annotated[

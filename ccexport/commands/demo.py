@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ccexport.assembly import Parts
 from ccexport.commands.console import run_progress, say
+from ccexport.commands.following import EXIT_CODES, follow_run
 from ccexport.commands.serve import check_port, end_with_parent, serve_until, stopping
 from ccexport.commands.summary import print_run
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import Conflict, SetupError
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sample import write_sample
 from ccexport.sandbox.visitor import sign_in_at_once
 from ccexport.services.access import local_administrator
 from ccexport.services.connections import Connections
 from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.following import EXIT_CODES, follow_run
 from ccexport.settings import PREFIX, Settings
 
 CONNECTION = "Demo account"

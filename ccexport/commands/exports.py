@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ccexport.assembly import Parts
 from ccexport.commands import export_files
 from ccexport.commands.console import (
     ExportName,
@@ -20,6 +19,7 @@ from ccexport.commands.console import (
 )
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import local_administrator
 from ccexport.services.exports import ExportDraft, Exports, export_document
@@ -157,7 +157,7 @@ def run(
             print_json(run_document(queued))
         say(f"Run {queued.id} is queued; a worker performs it: python -m ccexport worker")
         return
-    from ccexport.services.following import EXIT_CODES, follow_run
+    from ccexport.commands.following import EXIT_CODES, follow_run
 
     try:
         with run_progress() as show:

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from ccexport.assembly import Parts
 from ccexport.commands.console import print_text
 from ccexport.errors import SetupError, UsageError
+from ccexport.installation import Parts
 from ccexport.settings import Settings
 
 DEFAULT_PORT = 8501

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
+from ccexport.installation import Parts
 from ccexport.services.access import Person
 from ccexport.services.permission import DONE, REFUSED, require
 from ccexport.services.roles import RULES, Action

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ccexport import __version__
-from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import CcexportError, Conflict, SetupError, StoreError
+from ccexport.installation import Parts
 from ccexport.processes import is_dead
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, require

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
+from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
 from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, RetryableError, UsageError
+from ccexport.installation import Parts
 from ccexport.services.access import Person
-from ccexport.services.consent import CONSENT_VERSION
 from ccexport.services.permission import audited, may, require
 from ccexport.services.roles import Action
 from ccexport.services.tokens import patiently
@@ -334,7 +334,7 @@ def shares_account(view: ConnectionView, views: Iterable[ConnectionView]) -> str
 def waits_for(view: ConnectionView) -> list[str]:
     """What its exports wait for: `consent`, `export_user`."""
     missing = {
-        "consent": missing_consent(view, CONSENT_VERSION),
+        "consent": missing_consent(view),
         "export_user": missing_export_user(view),
     }
     return [what for what, words in missing.items() if words]
@@ -342,7 +342,7 @@ def waits_for(view: ConnectionView) -> list[str]:
 
 def what_waits(view: ConnectionView) -> list[str]:
     """The same in sentences that say what to do."""
-    words = (missing_consent(view, CONSENT_VERSION), missing_export_user(view))
+    words = (missing_consent(view), missing_export_user(view))
     return [each for each in words if each]
 
 

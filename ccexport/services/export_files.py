@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from ccexport.assembly import Parts
 from ccexport.errors import Conflict, NotFound, SetupError, StoreError, UsageError
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name

@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.constantcontact.client import Client
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import FieldMapping, check_mapping
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ccexport.assembly import Parts
 from ccexport.errors import Conflict, StoreError, UsageError
+from ccexport.installation import Parts
 from ccexport.services.access import Person
 from ccexport.services.people import People
 from ccexport.services.permission import audited, require

@@ -13,9 +13,9 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import CcexportError
+from ccexport.installation import Parts
 from ccexport.processes import is_dead
 from ccexport.services.connections import SIGN_IN_DAYS, is_idle
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password

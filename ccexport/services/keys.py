@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cryptography.fernet import Fernet
 
-from ccexport.assembly import Parts
 from ccexport.errors import Conflict, SetupError
+from ccexport.installation import Parts
 from ccexport.processes import host_name
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, require

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from ccexport.assembly import Parts
 from ccexport.constantcontact.client import Client
 from ccexport.constantcontact.model import ContactList, CustomField
 from ccexport.errors import (
@@ -24,6 +23,7 @@ from ccexport.errors import (
     SetupError,
     UsageError,
 )
+from ccexport.installation import Parts
 from ccexport.services.access import Person
 from ccexport.services.exports import find_list_id
 from ccexport.services.permission import audited, require

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.connections import is_idle, what_waits
 from ccexport.services.described import Progress
 from ccexport.services.progress import RunProgress

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import SourceError, StoreError, UsageError
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import suggest_mapping
 from ccexport.services.access import Person
 from ccexport.services.permission import require

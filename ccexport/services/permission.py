@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.errors import NotAllowed
+from ccexport.installation import Parts
 from ccexport.services.access import Person, Role
 from ccexport.services.roles import RULES, Action, allows, who_may
 from ccexport.store.audited import with_next_change

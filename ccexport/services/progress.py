@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ccexport.assembly import Parts
 from ccexport.constantcontact.model import line_of
 from ccexport.errors import NotFound, SetupError
+from ccexport.installation import Parts
 from ccexport.redaction import redact
 from ccexport.services.access import Person
 from ccexport.services.described import Progress, describe

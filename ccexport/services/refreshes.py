@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import Conflict, SetupError, StoreError
+from ccexport.installation import Parts
 from ccexport.services.access import Person, Role
 from ccexport.services.exports import Exports
 from ccexport.services.permission import audited, require

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ccexport.assembly import Parts
 from ccexport.errors import Conflict, NotFound
+from ccexport.installation import Parts
 from ccexport.services.access import Person
 from ccexport.services.new_runs import ExportCopy, queued_run
 from ccexport.services.permission import audited, require

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
 from ccexport.errors import NotFound
+from ccexport.installation import Parts
 from ccexport.segments.masking import mask_value
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, may, require, why_not

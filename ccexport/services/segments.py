@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Attribute, Segment

@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ccexport.assembly import Parts
+from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, read_callback
 from ccexport.errors import Conflict, UsageError
+from ccexport.installation import Parts
 from ccexport.services.access import Person
 from ccexport.services.connections import Connections, check_name
-from ccexport.services.consent import CONSENT_VERSION
 from ccexport.services.permission import audited, require
 from ccexport.services.roles import Action
 from ccexport.store.sign_ins import GOOD_FOR, SignInStore, Wish

@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from ccexport import __version__
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.health import shown_settings
 from ccexport.settings import mask_password
 from ccexport.store.budget import DayBudget

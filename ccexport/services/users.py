@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.errors import NotAllowed, UsageError
+from ccexport.installation import Parts
 from ccexport.services.access import Person, Role
 from ccexport.services.permission import (
     DONE,

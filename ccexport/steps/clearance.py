@@ -6,13 +6,14 @@ missing, runs wait; they go on by themselves once it is there.
 
 from __future__ import annotations
 
+from ccexport.consent import CONSENT_VERSION
 from ccexport.errors import NeedsAdministrator
 from ccexport.store.connections import ConnectionView
 
 
-def missing_consent(view: ConnectionView, text_version: str) -> str | None:
+def missing_consent(view: ConnectionView) -> str | None:
     """What to tell where nobody has agreed to the present text; None where somebody has."""
-    if view.text_version == text_version:
+    if view.text_version == CONSENT_VERSION:
         return None
     name = view.connection.name
     return (
@@ -34,10 +35,10 @@ def missing_export_user(view: ConnectionView) -> str | None:
     )
 
 
-def check_clearance(view: ConnectionView, text_version: str) -> None:
+def check_clearance(view: ConnectionView) -> None:
     """Raises `NeedsAdministrator`."""
     check_export_user(view)
-    if words := missing_consent(view, text_version):
+    if words := missing_consent(view):
         raise NeedsAdministrator(words)
 
 

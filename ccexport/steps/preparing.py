@@ -42,7 +42,7 @@ Prepared = tuple[
 
 def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     """Check, read, write the run's files, and record counts and batches in one transaction."""
-    check_clearance(tools.connections.view(run.connection_id or 0), tools.consent_version)
+    check_clearance(tools.connections.view(run.connection_id or 0))
     found = write_run_files(held, run, tools)
     tools.reached("files written")
     say_moved(held, run, tools)

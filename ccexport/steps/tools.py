@@ -55,7 +55,6 @@ class Tools:
     throttled_for: Callable[[], timedelta]  # how long every answer of the API has been a 429
     max_profiles: int
     poll_seconds: float
-    consent_version: str  # of the text that somebody must have agreed to
     sleep: Callable[[float], bool]  # True: the process was asked to end meanwhile
     now: Now = utc_now
     preparing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))

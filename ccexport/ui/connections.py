@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from ccexport.consent import CONSENT_TEXT
 from ccexport.services.access import Person
 from ccexport.services.connections import (
     GRANT_REMAINS,
@@ -16,7 +17,6 @@ from ccexport.services.connections import (
     waits_for,
     what_waits,
 )
-from ccexport.services.consent import CONSENT_TEXT
 from ccexport.services.sign_ins import SignIns
 from ccexport.settings import Settings
 from ccexport.store.connections import ConnectionView

@@ -14,8 +14,8 @@ from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.server_util import AUTH_COOKIE_NAME
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, NotAllowed
+from ccexport.installation import Parts
 from ccexport.services.access import Person, local_administrator
 from ccexport.services.permission import require
 from ccexport.services.roles import Action

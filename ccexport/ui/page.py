@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, RetryableError, SetupError
+from ccexport.installation import Parts
 from ccexport.redaction import with_their_words
 from ccexport.services.access import RANK, Person, Role
 from ccexport.settings import load_settings

@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ccexport import __version__
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError
+from ccexport.installation import Parts
 
 
 def health_route(get_parts: Callable[[], Parts], base_path: str = "") -> Route:

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, NotAllowed, RetryableError
+from ccexport.installation import Parts
 from ccexport.redaction import with_their_words
 from ccexport.services.access import Person
 from ccexport.services.sign_ins import COOKIE_SECONDS, SignIns, cookie_name

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.health import health_route
 from ccexport.web.oauth import Who, oauth_routes

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from ccexport.assembly import Parts  # noqa: E402  # the tree is not installed
+from ccexport.installation import Parts  # noqa: E402  # the tree is not installed
 from ccexport.settings import Settings  # noqa: E402
 from tests.benchmarks.measure import machine, report, say  # noqa: E402
 from tests.by_commands import Commands, sandbox_process  # noqa: E402

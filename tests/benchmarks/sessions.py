@@ -35,7 +35,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.exports import Exports
 from ccexport.settings import load_settings
 from tests.benchmarks.installation import EXPORT, installation, write_profiles_apart

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ccexport.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.access import Role, local_administrator
-from ccexport.services.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.services.users import Users
 from tests.cli.running import Here, assert_one_line, start_process
 from tests.house import ANA, House, behaviour, people, write_source

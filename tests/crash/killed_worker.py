@@ -23,7 +23,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.settings import load_settings
 from ccexport.store import runs
 from ccexport.worker import Worker

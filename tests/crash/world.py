@@ -22,7 +22,6 @@ from cryptography.fernet import Fernet
 from sqlalchemy import event
 from sqlmodel import Session, select
 
-from ccexport.assembly import Parts
 from ccexport.constantcontact.auth import TokenPair
 from ccexport.constantcontact.model import Account, Activity, ContactList
 from ccexport.errors import (
@@ -33,6 +32,7 @@ from ccexport.errors import (
     RateLimited,
     ServiceTrouble,
 )
+from ccexport.installation import Parts
 from ccexport.pipeline import execute_run
 from ccexport.preparation.files import plan_batches
 from ccexport.services import tokens as tokens_module

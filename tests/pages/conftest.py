@@ -14,9 +14,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import SettingError
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sample import write_sample
 from ccexport.sandbox.behaviour import Behaviour, ListSpec

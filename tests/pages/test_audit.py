@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.access import local_administrator
 from ccexport.services.connections import Connections
 from ccexport.store.tables import Connection

@@ -9,12 +9,12 @@ import pytest
 import requests
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.errors import UsageError
+from ccexport.installation import Parts
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.services.access import Person, Role, local_administrator
 from ccexport.services.connections import Connections, connection_document
-from ccexport.services.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.services.exports import Exports
 from ccexport.services.sign_ins import SignIns
 from ccexport.states import RunState

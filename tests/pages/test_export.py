@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.services.access import Person, Role, local_administrator

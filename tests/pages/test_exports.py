@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
 from ccexport.errors import NotFound
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import local_administrator
 from ccexport.services.connections import Connections

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.access import local_administrator
 from ccexport.services.refreshes import Refreshes
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor

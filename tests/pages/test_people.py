@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.access import Role, local_administrator
 from ccexport.services.users import Users
 from tests.pages.conftest import OpenPage, texts

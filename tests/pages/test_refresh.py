@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.access import Person, Role, local_administrator
 from ccexport.services.exports import Exports
 from ccexport.services.refreshes import Refreshes

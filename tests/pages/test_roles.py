@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
+from ccexport.installation import Parts
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import RANK, Role, local_administrator
 from ccexport.services.exports import ExportDraft, Exports

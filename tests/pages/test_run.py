@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema
 from ccexport.services.access import local_administrator
 from ccexport.services.exports import Exports

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.states import RunState, Trigger
 from ccexport.ui.runs import PAGE_SIZE
 from tests.pages.conftest import OpenPage, texts

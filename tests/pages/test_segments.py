@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.access import local_administrator
 from ccexport.services.refreshes import Refreshes
 from ccexport.store.exports import ExportView

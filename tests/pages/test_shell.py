@@ -9,7 +9,7 @@ import tomllib
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.redaction import redact
 from ccexport.ui import page
 from ccexport.ui.failures import log_once

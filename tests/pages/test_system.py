@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.store.tables import Connection
 from ccexport.ui.system import ago
 from tests.pages.conftest import OpenPage, texts

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from ccexport.consent import CONSENT_TEXTS, CONSENT_VERSION
 from ccexport.pipeline import execute_run
 from ccexport.preparation.files import plan_batches
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.access import Person, Role
 from ccexport.services.connections import Connections, connection_document
-from ccexport.services.consent import CONSENT_TEXTS, CONSENT_VERSION
 from ccexport.services.runs import Runs
 from ccexport.services.users import Users
 from ccexport.states import RunState

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError, StoreError
+from ccexport.installation import Parts
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.backups import Backups
 from ccexport.store import dump as dump_module

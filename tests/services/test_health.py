@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
 from ccexport.errors import SetupError
+from ccexport.installation import Parts
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.backups import Backups
 from ccexport.services.health import Finding, examine

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import LargeBinary
 from sqlmodel import SQLModel, select
 
-from ccexport.assembly import Parts
 from ccexport.errors import Conflict, SetupError, StoreError
+from ccexport.installation import Parts
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.keys import KeyRotation, KeyUse
 from ccexport.states import RunState

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, Conflict, NotAllowed, SettingError, UsageError
+from ccexport.installation import Parts
 from ccexport.services.access import Person, Role
 from ccexport.services.users import SessionEnded, Users, verified_address
 from ccexport.settings import Settings

@@ -14,7 +14,7 @@ import streamlit
 import uvicorn
 from starlette.applications import Starlette
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.access import local_administrator
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes

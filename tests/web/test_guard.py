@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from ccexport.assembly import Parts
 from ccexport.errors import SettingError, StoreError
+from ccexport.installation import Parts
 from ccexport.settings import Settings
 from ccexport.web.guard import check_believed, check_bind_address, is_loopback, security_headers
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.services.access import local_administrator
 from ccexport.services.sign_ins import SignIns

@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from sqlalchemy import func, select, update
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.services.access import local_administrator
 from ccexport.services.sign_ins import SignIns

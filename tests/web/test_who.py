@@ -11,7 +11,7 @@ import requests
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.sandbox.visitor import sign_in_at_once
 from ccexport.services.access import Person, Role
 from ccexport.services.roles import RULES, Action

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ccexport.assembly import Parts
+from ccexport.installation import Parts
 from ccexport.services.runs import Runs
 from ccexport.states import RunState
 from ccexport.worker import Worker

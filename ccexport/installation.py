@@ -19,7 +19,6 @@ from ccexport.constantcontact.auth import AppCredentials
 from ccexport.constantcontact.client import TIMEOUT_SECONDS, Client
 from ccexport.constantcontact.throttling import Throttling
 from ccexport.errors import SettingError
-from ccexport.services.consent import CONSENT_VERSION
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
 from ccexport.store.audit import AuditStore
@@ -221,7 +220,6 @@ class Parts:
             throttled_for=self.throttling.lasts,
             max_profiles=self.settings.max_profiles,
             poll_seconds=self.settings.poll_seconds,
-            consent_version=CONSENT_VERSION,
             sleep=stop.wait,
             now=self.now,
         )
