@@ -30,7 +30,7 @@ try:
     check_bind_address(st.get_option("server.address"), open_to_others=people_sign_in)
     if settings.trusted_proxies:
         check_believed(settings.believed_proxies, os.environ.get("FORWARDED_ALLOW_IPS"))
-    secrets = identity.auth_secrets(page.parts()) if people_sign_in else None
+    secrets = identity.auth_secrets(page.installation()) if people_sign_in else None
 except CcexportError as error:
     sys.exit(str(error))
 configure_logging(settings.log_level, settings.log_format)
@@ -43,12 +43,12 @@ def who(request: Request) -> Person:
     """Whose request it is."""
     came_from = request.client.host if request.client else ""
     claims = identity.claims_of_cookies(request.cookies) if people_sign_in else {}
-    return identity.person_of(page.parts(), claims, came_from, is_active=True)
+    return identity.person_of(page.installation(), claims, came_from, is_active=True)
 
 
 app = st.App(
     Path(__file__).parent / "ccexport" / "ui" / "shell.py",
-    routes=routes(page.parts, who, settings.base_path),
+    routes=routes(page.installation, who, settings.base_path),
     secrets=secrets,
     middleware=[
         *guards(INDEX_HTML, open_to_others=people_sign_in, public_url=settings.public_url),

@@ -45,7 +45,7 @@ SLOT_TRIES = 5  # a store so slow that every slot is missed must not stop reques
 
 
 @dataclass(frozen=True)
-class Parts:
+class Installation:
     """Everything, built when first used. `now` is the clock of all of it, `elapsed` the one that nobody sets."""
 
     settings: Settings

@@ -12,12 +12,12 @@ from ccexport.ui.format import counted
 
 user = page.begin("Audit", role=Role.ADMINISTRATOR)
 st.caption(
-    f"Every change, refusal and sign-in, kept for {page.parts().settings.audit_days:,} days. "
+    f"Every change, refusal and sign-in, kept for {page.installation().settings.audit_days:,} days. "
     "The command audit export prints it as JSON lines."
 )
 
 with page.errors_shown():
-    audit = Audit(page.parts())
+    audit = Audit(page.installation())
     wanted = widgets.filters(audit, by=user)
     total = audit.count(wanted, by=user)
     if total:

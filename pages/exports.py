@@ -31,7 +31,7 @@ with page.errors_shown():
             st.caption(f"{len(found):,} of {counted(len(exports), 'export')}")
         else:
             st.info("No export matches. Search for something else, or choose another state.")
-    elif Connections(page.parts()).views():
+    elif Connections(page.installation()).views():
         st.info(
             "There is no export yet. Add one: choose a list and segments, and see what it would send."
         )

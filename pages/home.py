@@ -12,7 +12,7 @@ from ccexport.ui import page
 user = page.begin("Home", role=Role.VIEWER)
 
 with page.errors_shown():
-    overview = Overview(page.parts())
+    overview = Overview(page.installation())
     steps = overview.first_steps()
     if not steps.has_run:
         widgets.first_steps(steps, by=user)

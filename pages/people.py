@@ -16,9 +16,9 @@ st.caption(
 )
 
 with page.errors_shown():
-    users = Users(page.parts())
+    users = Users(page.installation())
     widgets.said()
-    widgets.how_people_sign_in(page.parts().settings)
+    widgets.how_people_sign_in(page.installation().settings)
     views = users.views(by=user)
     if views:
         widgets.actions(users, widgets.table(views, user), by=user)

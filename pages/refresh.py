@@ -15,7 +15,7 @@ st.caption(
 )
 
 with page.errors_shown():
-    refreshes = Refreshes(page.parts())
+    refreshes = Refreshes(page.installation())
     widgets.said()
     widgets.overview(refreshes, by=user)
     st.subheader("Schedule", anchor=False)

@@ -16,7 +16,7 @@ user = page.begin("Run" if run_id is None else f"Run {run_id}", role=Role.VIEWER
 
 with page.errors_shown():
     try:
-        progress = RunProgress(page.parts()).of(run_id or 0)
+        progress = RunProgress(page.installation()).of(run_id or 0)
     except NotFound:
         name = (
             "This address names no run."

@@ -13,7 +13,7 @@ from ccexport.ui.format import counted
 user = page.begin("Runs", role=Role.VIEWER)
 
 with page.errors_shown():
-    history = History(page.parts())
+    history = History(page.installation())
     wanted = widgets.filters(history)
     total = history.count(wanted)
     if total:

@@ -19,7 +19,7 @@ from ccexport.commands.console import (
 )
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.access import local_administrator
 from ccexport.services.exports import ExportDraft, Exports, export_document
@@ -114,12 +114,12 @@ def preview(
     as_json: Json = False,
 ) -> None:
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
-    parts: Parts = ctx.obj
+    installation: Installation = ctx.obj
     from ccexport.services.previews import preview_document
 
-    found = Exports(parts).preview(name, samples, by=local_administrator())
-    view = parts.exports.by_name(name)
-    rate, most = parts.settings.cc_requests_per_second, parts.settings.max_profiles
+    found = Exports(installation).preview(name, samples, by=local_administrator())
+    view = installation.exports.by_name(name)
+    rate, most = installation.settings.cc_requests_per_second, installation.settings.max_profiles
     if found.counts.prepared > most:
         say(
             f"A run would fail: it may send {counted(most, 'contact')} at most (CCEXPORT_MAX_PROFILES)."
@@ -150,8 +150,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Queue a run; a worker performs it. With --wait the exit code tells how it ended."""
-    parts: Parts = ctx.obj
-    queued = Exports(parts).queue(name, by=local_administrator())
+    installation: Installation = ctx.obj
+    queued = Exports(installation).queue(name, by=local_administrator())
     if not wait:
         if as_json:
             print_json(run_document(queued))
@@ -161,7 +161,7 @@ def run(
 
     try:
         with run_progress() as show:
-            document = follow_run(parts, queued.id, show)
+            document = follow_run(installation, queued.id, show)
     except KeyboardInterrupt:
         raise SetupError(
             f"Interrupted. Run {queued.id} stays for a worker: python -m ccexport worker"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.runs import Runs
 from ccexport.states import RunState
 from ccexport.worker import Worker
@@ -16,13 +16,15 @@ LOOK_SECONDS = 0.5
 EXIT_CODES = {RunState.SUCCEEDED.value: 0, RunState.COMPLETED_WITH_ERRORS.value: 3}
 
 
-def follow_run(parts: Parts, run_id: int, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def follow_run(
+    installation: Installation, run_id: int, show: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Work on the run where nobody else does, follow it elsewhere; show each look. Gives the last document.
 
     Interrupted, the run stays for a worker.
     """
-    runs = Runs(parts)
-    worker = Worker(parts, threading.Event(), only_run=run_id)
+    runs = Runs(installation)
+    worker = Worker(installation, threading.Event(), only_run=run_id)
     thread = threading.Thread(target=worker.work, name="worker")
     thread.start()
     try:
@@ -31,7 +33,7 @@ def follow_run(parts: Parts, run_id: int, show: Callable[[dict[str, Any]], None]
             show(document | {"waiting_why": runs.why_waiting(runs.get(run_id))})
             if RunState(document["state"]).is_final:
                 return document
-            time.sleep(min(LOOK_SECONDS, parts.settings.poll_seconds))
+            time.sleep(min(LOOK_SECONDS, installation.settings.poll_seconds))
     finally:
         worker.stop.set()
         thread.join()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ccexport.clock import iso
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person
 from ccexport.services.permission import DONE, REFUSED, require
 from ccexport.services.roles import RULES, Action
@@ -20,32 +20,32 @@ OUTCOMES = (DONE, REFUSED)
 class Audit:
     """Questions about the audit."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def page(self, wanted: AuditFilter, number: int, size: int, *, by: Person) -> list[AuditEvent]:
         """Page `number`, from 1; the newest row is the first of page 1."""
-        require(self._parts, by, Action.SEE_AUDIT, "audit")
-        return self._parts.audit.page(wanted, offset=(number - 1) * size, limit=size)
+        require(self._installation, by, Action.SEE_AUDIT, "audit")
+        return self._installation.audit.page(wanted, offset=(number - 1) * size, limit=size)
 
     def count(self, wanted: AuditFilter, *, by: Person) -> int:
         """Rows on all pages together."""
-        require(self._parts, by, Action.SEE_AUDIT, "audit")
-        return self._parts.audit.count(wanted)
+        require(self._installation, by, Action.SEE_AUDIT, "audit")
+        return self._installation.audit.count(wanted)
 
     def people(self, *, by: Person) -> list[str]:
         """Everybody who is in it, by name."""
-        require(self._parts, by, Action.SEE_AUDIT, "audit")
-        return self._parts.audit.people()
+        require(self._installation, by, Action.SEE_AUDIT, "audit")
+        return self._installation.audit.people()
 
     def since_days(self, days: int | None) -> datetime | None:
         """The moment so many days ago; None for all time."""
-        return self._parts.now() - timedelta(days=days) if days else None
+        return self._installation.now() - timedelta(days=days) if days else None
 
     def documents(self, since: datetime | None, *, by: Person) -> Iterator[dict[str, Any]]:
         """Every row as `audit export` prints it, the oldest first."""
-        require(self._parts, by, Action.SEE_AUDIT, "audit")
-        return map(audit_document, self._parts.audit.all_since(since))
+        require(self._installation, by, Action.SEE_AUDIT, "audit")
+        return map(audit_document, self._installation.audit.all_since(since))
 
 
 def audit_document(event: AuditEvent) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from ccexport import __version__
 from ccexport.clock import iso
 from ccexport.errors import CcexportError, Conflict, SetupError, StoreError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.processes import is_dead
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, require
@@ -51,17 +51,17 @@ class Restored:
 class Backups:
     """What an operator does against loss."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def make(self, path: Path, passphrase: str, *, by: Person) -> Made:
         """Write a backup, replacing an earlier one of that name only once it is complete. Raises `SetupError`.
 
         The attempt is recorded, so that `doctor` can tell of backups that fail.
         """
-        by = require(self._parts, by, Action.MAKE_BACKUP, "backup", path.name)
-        store = BackupStore(self._parts.engine, self._parts.now)
-        with audited(self._parts, by, Action.MAKE_BACKUP, "backup", path.name):
+        by = require(self._installation, by, Action.MAKE_BACKUP, "backup", path.name)
+        store = BackupStore(self._installation.engine, self._installation.now)
+        with audited(self._installation, by, Action.MAKE_BACKUP, "backup", path.name):
             attempt = store.started(path.name)
         try:
             made = self._write(path, passphrase)
@@ -79,7 +79,7 @@ class Backups:
         counter = _Counter()
         with (
             _replacing(path) as file,
-            closing(dump_lines(self._parts.engine, self._about())) as lines,
+            closing(dump_lines(self._installation.engine, self._about())) as lines,
         ):
             seal(_compressed(counter.counted(lines)), file, passphrase)
         return Made(counter.rows, path.stat().st_size)
@@ -90,58 +90,58 @@ class Backups:
         Refuses a store that holds something, unless `replace`, and while workers are alive. An older backup is
         brought to this code's tables.
         """
-        by = require(self._parts, by, Action.RESTORE_BACKUP, "backup", path.name)
+        by = require(self._installation, by, Action.RESTORE_BACKUP, "backup", path.name)
         with _opened(path) as file:
             lines = _lines(_decompressed(unseal(file, passphrase, str(path)), path), path)
             about = json.loads(next(lines))
             self._check(replace)
             its = [read_key(text) for text in about["keys"]]
-            if self._parts.settings.secret_key is None and not self._key_file.exists():
-                write_key_file(self._parts.settings.data_dir, about["keys"])
+            if self._installation.settings.secret_key is None and not self._key_file.exists():
+                write_key_file(self._installation.settings.data_dir, about["keys"])
             made_at = datetime.fromisoformat(about["made_at"])
-            with audited(self._parts, by, Action.RESTORE_BACKUP, "backup", path.name):
+            with audited(self._installation, by, Action.RESTORE_BACKUP, "backup", path.name):
                 rows, canceled = restore(
-                    self._parts.engine,
+                    self._installation.engine,
                     lines,
                     about["revision"],
                     self._with(its),
                     made_at,
-                    self._parts.now,
+                    self._installation.now,
                 )
         self._delete_run_files()
         return Restored(made_at, rows, canceled)
 
     @property
     def _key_file(self) -> Path:
-        return self._parts.settings.data_dir / KEY_FILE
+        return self._installation.settings.data_dir / KEY_FILE
 
     def _about(self) -> dict[str, Any]:
         return {
             "version": __version__,
-            "made_at": iso(self._parts.now()),
-            "keys": [key.text for key in self._parts.keys.ring],
+            "made_at": iso(self._installation.now()),
+            "keys": [key.text for key in self._installation.keys.ring],
         }
 
     def _check(self, replace: bool) -> None:
-        alive = [each.id for each in self._parts.workers.alive() if not is_dead(each.id)]
+        alive = [each.id for each in self._installation.workers.alive() if not is_dead(each.id)]
         if alive:
             raise Conflict(
                 f"Workers are alive ({', '.join(sorted(alive))}). Stop them, then restore."
             )
-        if not replace and holds_something(self._parts.engine):
+        if not replace and holds_something(self._installation.engine):
             raise Conflict(
                 "The store holds connections, exports or runs. To put the backup in their place, add --replace."
             )
 
     def _with(self, its: list[Key]) -> Keys:
         """The keys of this installation, then those of the backup: what these made is encrypted with ours."""
-        ring = self._parts.keys.ring
+        ring = self._installation.keys.ring
         merged = (*ring, *(key for key in its if key.name not in {ours.name for ours in ring}))
         return Keys(lambda: merged)
 
     def _delete_run_files(self) -> None:
         """Those that are here belong to other runs of the same numbers, or to later states of them."""
-        shutil.rmtree(self._parts.settings.run_files_dir, ignore_errors=True)
+        shutil.rmtree(self._installation.settings.run_files_dir, ignore_errors=True)
 
 
 class _Counter:

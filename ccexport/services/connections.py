@@ -13,7 +13,7 @@ from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
 from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, RetryableError, UsageError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, may, require
 from ccexport.services.roles import Action
@@ -78,12 +78,14 @@ def _counted(count: int, noun: str) -> str:
 class Connections:
     """What people do with connections."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def begin(self, redirect_uri: str) -> SignIn:
         """Where to send the browser, and what to remember until it comes back."""
-        return begin_sign_in(self._parts.settings.cc_auth_url, self._parts.app, redirect_uri)
+        return begin_sign_in(
+            self._installation.settings.cc_auth_url, self._installation.app, redirect_uri
+        )
 
     def finish(
         self,
@@ -100,21 +102,23 @@ class Connections:
         Raises `Conflict` when the name belongs to another account; nothing changes then.
         """
         name = check_name(name, "connection")
-        existing = self._parts.connections.find(name)
+        existing = self._installation.connections.find(name)
         action = Action.ADD_CONNECTION if existing is None else Action.SIGN_IN_AGAIN
-        by = require(self._parts, by, action, "connection", name, connection=existing)
+        by = require(self._installation, by, action, "connection", name, connection=existing)
         pair = patiently(
             lambda: finish_sign_in(
-                self._parts.settings.cc_auth_url,
-                self._parts.app,
+                self._installation.settings.cc_auth_url,
+                self._installation.app,
                 redirect_uri,
                 code,
                 sign_in.code_verifier,
             ),
-            self._parts.sleep,
+            self._installation.sleep,
         )
         try:
-            with closing(self._parts.client_with_token(pair.access_token, pair.scope)) as client:
+            with closing(
+                self._installation.client_with_token(pair.access_token, pair.scope)
+            ) as client:
                 account = client.account()
         except RetryableError as error:
             # of whom the new pair is cannot be known, so it is not kept: it could send to a stranger's lists
@@ -129,30 +133,32 @@ class Connections:
             contributors=contributors,
             export_user=by.name,
             needs_sign_in=False,
-            created_at=self._parts.now(),
+            created_at=self._installation.now(),
         )
         after = _values(connection) | {"agreed_to": CONSENT_VERSION}
-        with audited(self._parts, by, action, "connection", name, after=after):
-            self._parts.connections.add(connection, agreed_by=by.name, text_version=CONSENT_VERSION)
-        self._parts.tokens.store(connection.id, pair)
+        with audited(self._installation, by, action, "connection", name, after=after):
+            self._installation.connections.add(
+                connection, agreed_by=by.name, text_version=CONSENT_VERSION
+            )
+        self._installation.tokens.store(connection.id, pair)
         return connection
 
     def views(self) -> list[ConnectionView]:
-        return self._parts.connections.views()
+        return self._installation.connections.views()
 
     def usable(self, *, by: Person) -> list[ConnectionView]:
         """Those over which the person may set up exports, by name."""
         return [
             view
             for view in self.views()
-            if may(self._parts, by, Action.ADD_EXPORT, view.connection)
+            if may(self._installation, by, Action.ADD_EXPORT, view.connection)
         ]
 
     def check(self, name: str, *, by: Person) -> CheckedConnection:
         """Ask Constant Contact: is the sign-in alive, the account the same, are the privileges enough?"""
-        require(self._parts, by, Action.CHECK_CONNECTION, "connection", name)
-        connection = self._parts.connections.by_name(name)
-        with closing(self._parts.client_for(connection.id)) as client:
+        require(self._installation, by, Action.CHECK_CONNECTION, "connection", name)
+        connection = self._installation.connections.by_name(name)
+        with closing(self._installation.client_for(connection.id)) as client:
             privileges = client.privileges()
             check_account(connection, client)
             lists = client.lists()
@@ -161,62 +167,91 @@ class Connections:
 
     def lists(self, name: str, *, by: Person) -> list[ContactList]:
         """All lists of the account, by name; every page is read."""
-        connection = self._parts.connections.by_name(name)
+        connection = self._installation.connections.by_name(name)
         require(
-            self._parts, by, Action.SEE_LISTS, "connection", connection.name, connection=connection
+            self._installation,
+            by,
+            Action.SEE_LISTS,
+            "connection",
+            connection.name,
+            connection=connection,
         )
-        with closing(self._parts.client_for(connection.id)) as client:
+        with closing(self._installation.client_for(connection.id)) as client:
             return sorted(client.lists(), key=lambda found: found.name.casefold())
 
     def rename(self, name: str, new_name: str, *, by: Person) -> Connection:
         """Raises `Conflict` when the name is taken. Runs of before keep the name of then."""
         action = Action.RENAME_CONNECTION
-        by = require(self._parts, by, action, "connection", name)
-        connection = self._parts.connections.by_name(name)
+        by = require(self._installation, by, action, "connection", name)
+        connection = self._installation.connections.by_name(name)
         new_name = check_name(new_name, "connection")
         before, after = {"name": connection.name}, {"name": new_name}
         with audited(
-            self._parts, by, action, "connection", connection.name, before=before, after=after
+            self._installation,
+            by,
+            action,
+            "connection",
+            connection.name,
+            before=before,
+            after=after,
         ):
-            self._parts.connections.rename(connection.id, new_name)
-        return self._parts.connections.get(connection.id)
+            self._installation.connections.rename(connection.id, new_name)
+        return self._installation.connections.get(connection.id)
 
     def share(self, name: str, *, contributors: bool, by: Person) -> None:
         """Whether contributors may use it, besides administrators."""
         action = Action.SHARE_CONNECTION
-        by = require(self._parts, by, action, "connection", name)
-        connection = self._parts.connections.by_name(name)
+        by = require(self._installation, by, action, "connection", name)
+        connection = self._installation.connections.by_name(name)
         before = {"contributors": connection.contributors}
         after = {"contributors": contributors}
         with audited(
-            self._parts, by, action, "connection", connection.name, before=before, after=after
+            self._installation,
+            by,
+            action,
+            "connection",
+            connection.name,
+            before=before,
+            after=after,
         ):
-            self._parts.connections.share(connection.id, contributors=contributors)
+            self._installation.connections.share(connection.id, contributors=contributors)
 
     def agree(self, name: str, *, by: Person) -> None:
         """Agree to the text of today for it; runs that waited for that go on."""
         action = Action.AGREE_AGAIN
-        by = require(self._parts, by, action, "connection", name)
-        connection = self._parts.connections.by_name(name)
-        before = {"agreed_to": self._parts.connections.view(connection.id).text_version}
+        by = require(self._installation, by, action, "connection", name)
+        connection = self._installation.connections.by_name(name)
+        before = {"agreed_to": self._installation.connections.view(connection.id).text_version}
         after = {"agreed_to": CONSENT_VERSION}
         with audited(
-            self._parts, by, action, "connection", connection.name, before=before, after=after
+            self._installation,
+            by,
+            action,
+            "connection",
+            connection.name,
+            before=before,
+            after=after,
         ):
-            self._parts.connections.agree(
+            self._installation.connections.agree(
                 connection.id, agreed_by=by.name, text_version=CONSENT_VERSION
             )
 
     def become_export_user(self, name: str, *, by: Person) -> None:
         """Runs read the source by this person's right from now on; those that waited go on."""
         action = Action.BECOME_EXPORT_USER
-        by = require(self._parts, by, action, "connection", name)
-        connection = self._parts.connections.by_name(name)
+        by = require(self._installation, by, action, "connection", name)
+        connection = self._installation.connections.by_name(name)
         before, after = {"export_user": connection.export_user}, {"export_user": by.name}
         with audited(
-            self._parts, by, action, "connection", connection.name, before=before, after=after
+            self._installation,
+            by,
+            action,
+            "connection",
+            connection.name,
+            before=before,
+            after=after,
         ):
-            self._parts.connections.set_export_user(connection.id, by.name)
+            self._installation.connections.set_export_user(connection.id, by.name)
 
     def without_export_user(self, name: str) -> list[str]:
         """The connections whose exports wait since this person lost the right; by name."""
@@ -229,12 +264,14 @@ class Connections:
 
     def export_names(self) -> dict[int, list[str]]:
         """The exports over each connection, by the connection's id."""
-        return self._parts.connections.export_names()
+        return self._installation.connections.export_names()
 
     def live_runs(self, connection_id: int) -> list[int]:
         """Runs over it that have not ended."""
         return [
-            run.id for run in self._parts.runs.unfinished() if run.connection_id == connection_id
+            run.id
+            for run in self._installation.runs.unfinished()
+            if run.connection_id == connection_id
         ]
 
     def remove(self, name: str, *, by: Person, exports_too: bool = False) -> Removed:
@@ -243,17 +280,19 @@ class Connections:
         Its exports stay, detached, or go with it.
         """
         action = Action.REMOVE_CONNECTION
-        by = require(self._parts, by, action, "connection", name)
-        connection = self._parts.connections.by_name(name)
-        exports = self._parts.connections.view(connection.id).exports
+        by = require(self._installation, by, action, "connection", name)
+        connection = self._installation.connections.by_name(name)
+        exports = self._installation.connections.view(connection.id).exports
         stopped = self.live_runs(connection.id)
         before = _values(connection) | {
             "exports": exports,
             "exports_too": exports_too,
             "runs_stopped": stopped,
         }
-        with audited(self._parts, by, action, "connection", connection.name, before=before):
-            self._parts.connections.remove(connection.id, by=by.name, exports_too=exports_too)
+        with audited(self._installation, by, action, "connection", connection.name, before=before):
+            self._installation.connections.remove(
+                connection.id, by=by.name, exports_too=exports_too
+            )
         return Removed(exports, exports_too, len(stopped))
 
     def _sign_in_again(
@@ -269,15 +308,15 @@ class Connections:
                 f'"{connection.name}" belongs to the account {connection.organization}; you signed in to '
                 f"{organization}. Nothing was changed. Sign in with the right account, or choose another name."
             )
-        self._parts.tokens.store(connection.id, pair)
+        self._installation.tokens.store(connection.id, pair)
         after = {"agreed_to": CONSENT_VERSION}
         with audited(
-            self._parts, by, Action.SIGN_IN_AGAIN, "connection", connection.name, after=after
+            self._installation, by, Action.SIGN_IN_AGAIN, "connection", connection.name, after=after
         ):
-            self._parts.connections.agree_again(
+            self._installation.connections.agree_again(
                 connection, agreed_by=by.name, text_version=CONSENT_VERSION
             )
-        self._parts.runs.wake_waiting_for_sign_in(connection.id)
+        self._installation.runs.wake_waiting_for_sign_in(connection.id)
         return connection
 
 

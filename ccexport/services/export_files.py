@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from ccexport.errors import Conflict, NotFound, SetupError, StoreError, UsageError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name
@@ -70,12 +70,16 @@ class Entry:
 class ExportFiles:
     """Exports to a file's text, and back."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def dump(self, name: str | None = None) -> str:
         """All exports by name, or one, as YAML. Raises `NotFound`."""
-        views = self._parts.exports.views() if name is None else [self._parts.exports.by_name(name)]
+        views = (
+            self._installation.exports.views()
+            if name is None
+            else [self._installation.exports.by_name(name)]
+        )
         return write_entries([_as_document(view) for view in views])
 
     def apply(
@@ -87,9 +91,9 @@ class ExportFiles:
         `Conflict` when somebody changed one of them meanwhile.
         """
         entries = read_entries(text, file_name)
-        before = {view.export.name_key: view for view in self._parts.exports.views()}
-        exports, new, changes, differences = Exports(self._parts), [], [], []
-        with DraftChecks(self._parts) as checks:
+        before = {view.export.name_key: view for view in self._installation.exports.views()}
+        exports, new, changes, differences = Exports(self._installation), [], [], []
+        with DraftChecks(self._installation) as checks:
             for entry in entries:
                 view = before.get(entry.draft.name.casefold())
                 difference = _compare(view, entry.draft)
@@ -105,8 +109,10 @@ class ExportFiles:
                     changes.append(exports.as_change(view, checked, revision=seen))
         if not dry_run and (new or changes):
             after = {each.name: each.change for each in differences if each.change != "unchanged"}
-            with audited(self._parts, by, Action.APPLY_EXPORTS, "file", file_name, after=after):
-                self._parts.exports.save(new, changes)
+            with audited(
+                self._installation, by, Action.APPLY_EXPORTS, "file", file_name, after=after
+            ):
+                self._installation.exports.save(new, changes)
         return differences
 
     def _require(self, by: Person, entry: Entry, view: ExportView | None) -> None:
@@ -115,11 +121,11 @@ class ExportFiles:
         if view is not None:
             names.add(view.connection_name or "")
         for name in sorted(names):
-            connection = self._parts.connections.find(name) if name else None
+            connection = self._installation.connections.find(name) if name else None
             if name and connection is None:
                 continue  # the check says so, with its line
             require(
-                self._parts,
+                self._installation,
                 by,
                 Action.APPLY_EXPORTS,
                 "export",

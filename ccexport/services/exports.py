@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ccexport.clock import iso
 from ccexport.constantcontact.client import Client
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name
@@ -52,20 +52,25 @@ _LIST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 class Exports:
     """What people do with exports."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def add(self, draft: ExportDraft, *, by: Person) -> ExportView:
         """Check everything, here and at Constant Contact, then store it. Saving runs nothing."""
-        name, connection = draft.name.strip(), self._parts.connections.by_name(draft.connection)
-        by = require(self._parts, by, Action.ADD_EXPORT, "export", name, connection=connection)
+        name, connection = (
+            draft.name.strip(),
+            self._installation.connections.by_name(draft.connection),
+        )
+        by = require(
+            self._installation, by, Action.ADD_EXPORT, "export", name, connection=connection
+        )
         self._check_free(draft.name)
-        with DraftChecks(self._parts) as checks:
+        with DraftChecks(self._installation) as checks:
             checked = checks.check(draft)
         new, after = self.as_new(checked, by=by), checked_values(checked)
-        with audited(self._parts, by, Action.ADD_EXPORT, "export", name, after=after):
-            self._parts.exports.save([new], [])
-        return self._parts.exports.by_name(new.export.name)
+        with audited(self._installation, by, Action.ADD_EXPORT, "export", name, after=after):
+            self._installation.exports.save([new], [])
+        return self._installation.exports.by_name(new.export.name)
 
     def update(
         self, name: str, draft: ExportDraft, *, by: Person, revision: int | None = None
@@ -78,12 +83,12 @@ class Exports:
         self.check_new_connection(view, draft.connection, by=by)
         if draft.name.strip().casefold() != view.export.name_key:
             self._check_free(draft.name)
-        with DraftChecks(self._parts) as checks:
+        with DraftChecks(self._installation) as checks:
             checked = checks.check(draft)
         change = self.as_change(view, checked, revision=revision)
         before, after = differences(view_values(view), checked_values(checked))
         with audited(
-            self._parts,
+            self._installation,
             by,
             Action.CHANGE_EXPORT,
             "export",
@@ -91,14 +96,14 @@ class Exports:
             before=before,
             after=after,
         ):
-            self._parts.exports.update(change)
-        return self._parts.exports.get(view.export.id)
+            self._installation.exports.update(change)
+        return self._installation.exports.get(view.export.id)
 
     def duplicate(self, name: str, new_name: str, *, by: Person) -> ExportView:
         """A copy under another name. It is off until somebody turns it on: two alike would send twice."""
         view, by = self.for_change(name, Action.DUPLICATE_EXPORT, by=by)
         new_name = self._check_free(new_name)
-        now = self._parts.now()
+        now = self._installation.now()
         copy = Export(
             name=new_name,
             name_key=new_name.casefold(),
@@ -113,10 +118,10 @@ class Exports:
         )
         after = view_values(view) | {"name": new_name, "schedule": "off"}
         with audited(
-            self._parts, by, Action.DUPLICATE_EXPORT, "export", view.export.name, after=after
+            self._installation, by, Action.DUPLICATE_EXPORT, "export", view.export.name, after=after
         ):
-            self._parts.exports.add(copy, view.segments, view.mapping)
-        return self._parts.exports.by_name(new_name)
+            self._installation.exports.add(copy, view.segments, view.mapping)
+        return self._installation.exports.by_name(new_name)
 
     def set_schedule(
         self, name: str, schedule: str, *, by: Person, revision: int | None = None
@@ -127,7 +132,7 @@ class Exports:
         values = {"schedule": schedule, "next_run_at": self._next_run_at(schedule, view)}
         before, after = {"schedule": view.export.schedule}, {"schedule": schedule}
         with audited(
-            self._parts,
+            self._installation,
             by,
             Action.SCHEDULE_EXPORT,
             "export",
@@ -136,8 +141,8 @@ class Exports:
             after=after,
         ):
             change = ExportChange(view.export.id, view.export.name, revision, values)
-            self._parts.exports.update(change)
-        return self._parts.exports.get(view.export.id)
+            self._installation.exports.update(change)
+        return self._installation.exports.get(view.export.id)
 
     def turn_off(self, name: str, *, by: Person) -> ExportView:
         """It runs only when asked to."""
@@ -149,7 +154,7 @@ class Exports:
 
     def as_new(self, checked: CheckedDraft, *, by: Person) -> NewExport:
         """What `add` stores of a checked draft."""
-        now = self._parts.now()
+        now = self._installation.now()
         export = Export(
             **self._values(checked, None), created_by=by.name, created_at=now, updated_at=now
         )
@@ -170,9 +175,11 @@ class Exports:
 
     def for_change(self, name: str, action: Action, *, by: Person) -> tuple[ExportView, Person]:
         """The export, once it is known that the person may do this with it. Raises `NotFound`, `NotAllowed`."""
-        view = self._parts.exports.by_name(name)
+        view = self._installation.exports.by_name(name)
         connection = self._connection_of(view)
-        by = require(self._parts, by, action, "export", view.export.name, connection=connection)
+        by = require(
+            self._installation, by, action, "export", view.export.name, connection=connection
+        )
         return view, by
 
     def why_not(
@@ -181,19 +188,21 @@ class Exports:
         """Of these actions, those that the person may not do with one of the exports, each with the reason."""
         each_once = {view.export.connection_id: view for view in views}.values()
         connections = [self._connection_of(view) for view in each_once]
-        found = {each: why_not(self._parts, by, each, connections) for each in actions}
+        found = {each: why_not(self._installation, by, each, connections) for each in actions}
         return {action: reason for action, reason in found.items() if reason is not None}
 
     def check_new_connection(self, view: ExportView, name: str, *, by: Person) -> None:
         """An export may move only to a connection that the person may use as well."""
-        connection = self._parts.connections.by_name(name)
+        connection = self._installation.connections.by_name(name)
         if connection.id != view.export.connection_id:
             action = Action.CHANGE_EXPORT
-            require(self._parts, by, action, "export", view.export.name, connection=connection)
+            require(
+                self._installation, by, action, "export", view.export.name, connection=connection
+            )
 
     def _connection_of(self, view: ExportView) -> Connection | None:
         connection_id = view.export.connection_id
-        return None if connection_id is None else self._parts.connections.get(connection_id)
+        return None if connection_id is None else self._installation.connections.get(connection_id)
 
     def _values(self, checked: CheckedDraft, before: ExportView | None) -> dict[str, Any]:
         return {
@@ -213,32 +222,32 @@ class Exports:
             due_at = before.export.next_run_at
             if due_at is not None:
                 return due_at
-        return next(iter(next_times(schedule, self._parts.now(), 1)), None)
+        return next(iter(next_times(schedule, self._installation.now(), 1)), None)
 
     def _check_free(self, name: str) -> str:
         name = check_name(name, "export")
-        if self._parts.exports.is_taken(name):
+        if self._installation.exports.is_taken(name):
             raise Conflict(f'There is an export "{name}" already. Choose another name.')
         return name
 
     def views(self) -> list[ExportView]:
-        return self._parts.exports.views()
+        return self._installation.exports.views()
 
     def last_runs(self) -> dict[int, Run]:
         """The newest run of each export, by the export's id."""
-        return self._parts.runs.last_of_each_export()
+        return self._installation.runs.last_of_each_export()
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
         from ccexport.services.preview_values import Question  # the two bring Ibis along
         from ccexport.services.previews import as_seen, preview_mapping
 
-        by = require(self._parts, by, Action.PREVIEW_EXPORT, "export", name)
-        masked = not may(self._parts, by, Action.SEE_VALUES)
-        view = self._parts.exports.by_name(name)
+        by = require(self._installation, by, Action.PREVIEW_EXPORT, "export", name)
+        masked = not may(self._installation, by, Action.SEE_VALUES)
+        view = self._installation.exports.by_name(name)
         mapping = FieldMapping(view.mapping)
         types = self._custom_field_types(view, mapping)
-        with self._parts.open_source() as source:
+        with self._installation.open_source() as source:
             check_mapping(mapping, source.attribute_names)
             source.check_segments(view.segments)
             question = Question(tuple(view.segments), mapping, tuple(types.items()))
@@ -249,8 +258,8 @@ class Exports:
         """Remove it; the history of its runs stays."""
         view, by = self.for_change(name, Action.REMOVE_EXPORT, by=by)
         name, before = view.export.name, view_values(view)
-        with audited(self._parts, by, Action.REMOVE_EXPORT, "export", name, before=before):
-            self._parts.exports.remove(view.export.id)
+        with audited(self._installation, by, Action.REMOVE_EXPORT, "export", name, before=before):
+            self._installation.exports.remove(view.export.id)
 
     def queue(
         self,
@@ -263,14 +272,16 @@ class Exports:
         """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said."""
         view, by = self.for_change(name, Action.RUN_EXPORT, by=by)
         after = {"trigger": trigger.value, "mode": view.export.mode, "list_id": view.export.list_id}
-        with audited(self._parts, by, Action.RUN_EXPORT, "export", view.export.name, after=after):
+        with audited(
+            self._installation, by, Action.RUN_EXPORT, "export", view.export.name, after=after
+        ):
             return self.queue_view(view, by=by, trigger=trigger, due_at=due_at)
 
     def queue_view(
         self, view: ExportView, *, by: Person, trigger: Trigger, due_at: datetime | None
     ) -> Run:
         """The same, of an export that was read already, on behalf of a refresh: nobody is asked."""
-        return self._parts.runs.queue(self._new_run(view, by, trigger, due_at))
+        return self._installation.runs.queue(self._new_run(view, by, trigger, due_at))
 
     def queue_due(self, view: ExportView, *, by: Person) -> Run | None:
         """Queue the run whose time has come and move on to the first time from now: missed times are run once.
@@ -278,12 +289,12 @@ class Exports:
         None when another worker did, or when a run of the export is live: then this time is left out.
         """
         export = view.export
-        then = next(iter(next_times(export.schedule, self._parts.now(), 1)), None)
+        then = next(iter(next_times(export.schedule, self._installation.now(), 1)), None)
         run = self._new_run(view, by, Trigger.SCHEDULE, export.next_run_at)
         try:
-            return run if self._parts.exports.take_due(export, then, run) else None
+            return run if self._installation.exports.take_due(export, then, run) else None
         except Conflict as conflict:
-            if self._parts.exports.take_due(export, then, None):
+            if self._installation.exports.take_due(export, then, None):
                 log.warning("%s Its time %s is left out.", conflict, iso(export.next_run_at))
             return None
 
@@ -295,7 +306,7 @@ class Exports:
             raise SetupError(
                 f'"{export.name}" is detached: its connection was removed. Give it another connection first.'
             )
-        connection = self._parts.connections.get(export.connection_id)
+        connection = self._installation.connections.get(export.connection_id)
         copy = ExportCopy(
             export_id=export.id,
             connection_id=connection.id,
@@ -308,7 +319,7 @@ class Exports:
             mapping=[list(pair) for pair in view.mapping],
             mode=export.mode,
         )
-        return queued_run(copy, trigger, by=by, at=self._parts.now(), due_at=due_at)
+        return queued_run(copy, trigger, by=by, at=self._installation.now(), due_at=due_at)
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:
         if not mapping.custom_fields:
@@ -317,15 +328,15 @@ class Exports:
             raise MappingError(
                 f'"{view.export.name}" is detached; its custom fields are known only with a connection.'
             )
-        with closing(self._parts.client_for(view.export.connection_id)) as client:
+        with closing(self._installation.client_for(view.export.connection_id)) as client:
             return check_custom_fields(mapping, client)
 
 
 class DraftChecks:
     """Checks drafts against the source and their accounts, and asks each thing once. Use it in a `with`."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
         self._open = ExitStack()
         self._source: Source | None = None
         self._clients: dict[int, Client] = {}
@@ -343,7 +354,7 @@ class DraftChecks:
         name = check_name(draft.name, "export")
         mode, schedule = check_mode(draft.mode), check_schedule(draft.schedule)
         list_id = find_list_id(draft.list_id)
-        connection = self._parts.connections.by_name(draft.connection)
+        connection = self._installation.connections.by_name(draft.connection)
         self._check_source(draft)
         client = self._client(connection)
         if (connection.id, list_id) not in self._list_names:
@@ -366,14 +377,14 @@ class DraftChecks:
         if not draft.segments:
             raise UsageError("No segment was chosen. Name at least one with --segment.")
         if self._source is None:
-            self._source = self._open.enter_context(self._parts.open_source())
+            self._source = self._open.enter_context(self._installation.open_source())
         check_mapping(draft.mapping, self._source.attribute_names)
         self._source.check_segments(draft.segments)
 
     def _client(self, connection: Connection) -> Client:
         """A client of the connection, whose account was found to be the one it was made for."""
         if connection.id not in self._clients:
-            client = self._open.enter_context(closing(self._parts.client_for(connection.id)))
+            client = self._open.enter_context(closing(self._installation.client_for(connection.id)))
             check_account(connection, client)
             self._clients[connection.id] = client
         return self._clients[connection.id]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ccexport.errors import Conflict, StoreError, UsageError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person
 from ccexport.services.people import People
 from ccexport.services.permission import audited, require
@@ -31,21 +31,21 @@ class Forgotten:
 class Forgetting:
     """Takes one person out of what the runs kept."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def forget(self, email: str, *, by: Person) -> Forgotten:
         """By address, in whatever case; and by the profiles that had it. The address itself is nowhere noted.
 
         Raises `Conflict`, before anything is changed, while he is in a run that has not ended.
         """
-        by = require(self._parts, by, Action.FORGET_PERSON, "person")
+        by = require(self._installation, by, Action.FORGET_PERSON, "person")
         wanted = email.strip().lower()
         if "@" not in wanted:
             raise UsageError("That is no email address; write for example ana@example.com.")
-        found = People(self._parts)
+        found = People(self._installation)
         in_source = found.ids_now(wanted)[0]
-        runs = self._parts.runs.latest(limit=None)
+        runs = self._installation.runs.latest(limit=None)
         ids, unreadable = self._ids(runs, wanted, set(in_source))
         affected = [run for run in runs if self._is_in(run, wanted, ids)]
         if live := [str(run.id) for run in affected if not run.state.is_final]:
@@ -54,7 +54,12 @@ class Forgetting:
                 "then start this again. Nothing was changed."
             )
         with audited(
-            self._parts, by, Action.FORGET_PERSON, "person", "", after={"runs": len(affected)}
+            self._installation,
+            by,
+            Action.FORGET_PERSON,
+            "person",
+            "",
+            after={"runs": len(affected)},
         ):
             rows = sum(self._blank(run, wanted, ids) for run in affected)
         return Forgotten(rows, len(affected), unreadable, bool(in_source))
@@ -65,7 +70,7 @@ class Forgetting:
         for run in runs:
             for name in self._files(run):
                 try:
-                    rows = self._parts.run_files.find(run.id, name, {"email": [email]})
+                    rows = self._installation.run_files.find(run.id, name, {"email": [email]})
                 except StoreError:
                     unreadable += 1
                     continue
@@ -75,7 +80,9 @@ class Forgetting:
     def _is_in(self, run: Run, email: str, ids: set[str]) -> bool:
         wanted = {"email": [email], "customer_id": sorted(ids)}
         try:
-            return any(self._parts.run_files.find(run.id, n, wanted) for n in self._files(run))
+            return any(
+                self._installation.run_files.find(run.id, n, wanted) for n in self._files(run)
+            )
         except StoreError:
             return False
 
@@ -84,13 +91,15 @@ class Forgetting:
 
         blanking = Blanking(email, ids)
         for name in self._files(run):
-            self._parts.run_files.rewrite(run.id, name, blanking)
-        if self._parts.runs.get(run.id).files_deleted_at is not None:
-            self._parts.run_files.delete(run.id)  # their time was over while they were rewritten
+            self._installation.run_files.rewrite(run.id, name, blanking)
+        if self._installation.runs.get(run.id).files_deleted_at is not None:
+            self._installation.run_files.delete(
+                run.id
+            )  # their time was over while they were rewritten
         return blanking.rows
 
     def _files(self, run: Run) -> list[str]:
         from ccexport.steps.preparing import CONTACTS, REJECTIONS
 
-        files = self._parts.run_files
+        files = self._installation.run_files
         return [name for name in (CONTACTS, REJECTIONS) if files.exists(run.id, name)]

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from ccexport.clock import iso
 from ccexport.errors import CcexportError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.processes import is_dead
 from ccexport.services.connections import SIGN_IN_DAYS, is_idle
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
@@ -54,9 +54,9 @@ def shown_settings(settings: Settings) -> Iterator[tuple[str, str]]:
         yield f"{PREFIX}{name.upper()}", mask_password(text) or "not set"
 
 
-def examine(parts: Parts) -> Iterator[Finding]:
+def examine(installation: Installation) -> Iterator[Finding]:
     """Look at one thing after the other; what cannot be looked at is a finding, not an error."""
-    checks: tuple[tuple[str, Callable[[Parts], str]], ...] = (
+    checks: tuple[tuple[str, Callable[[Installation], str]], ...] = (
         ("settings", _names),
         ("store", _store),
         ("source", _source),
@@ -68,46 +68,48 @@ def examine(parts: Parts) -> Iterator[Finding]:
         ("backups", _backups),
     )
     for subject, check in checks:
-        yield _finding(subject, check, parts)
-    yield from _connections(parts)
+        yield _finding(subject, check, installation)
+    yield from _connections(installation)
 
 
 class _NotWell(CcexportError):
     """A check's way of saying what to do."""
 
 
-def _finding(subject: str, check: Callable[[Parts], str], parts: Parts) -> Finding:
+def _finding(
+    subject: str, check: Callable[[Installation], str], installation: Installation
+) -> Finding:
     try:
-        return Finding(subject, True, check(parts))
+        return Finding(subject, True, check(installation))
     except CcexportError as error:
         return Finding(subject, False, str(error))
 
 
-def _store(parts: Parts) -> str:
-    unfinished = len(parts.runs.unfinished())
-    holder = holder_of_write_lock(parts.engine)
+def _store(installation: Installation) -> str:
+    unfinished = len(installation.runs.unfinished())
+    holder = holder_of_write_lock(installation.engine)
     if holder is not None and holder.is_stopped:
         raise _NotWell(f"nobody can write to it: {say_stopped(holder)}")
     ended = "1 run" if unfinished == 1 else f"{unfinished:,} runs"
-    return f"{parts.engine.url.render_as_string(hide_password=True)}, {ended} not ended"
+    return f"{installation.engine.url.render_as_string(hide_password=True)}, {ended} not ended"
 
 
-def _source(parts: Parts) -> str:
-    with parts.open_source() as source:
+def _source(installation: Installation) -> str:
+    with installation.open_source() as source:
         segments = source.segments()
         return f"{len(source.attribute_names)} attributes, {len(segments)} segments"
 
 
-def _application(parts: Parts) -> str:
-    budget = parts.budget.today()
-    app = parts.app
+def _application(installation: Installation) -> str:
+    budget = installation.budget.today()
+    app = installation.app
     secret = "with a secret" if app.client_secret else "without a secret (PKCE alone)"
     return f"application set {secret}; {budget.used:,} of {budget.limit:,} requests used today"
 
 
-def _workers(parts: Parts) -> str:
-    alive = [worker for worker in parts.workers.alive() if not is_dead(worker.id)]
-    if not alive and any(map(_goes_on_by_itself, parts.runs.unfinished())):
+def _workers(installation: Installation) -> str:
+    alive = [worker for worker in installation.workers.alive() if not is_dead(worker.id)]
+    if not alive and any(map(_goes_on_by_itself, installation.runs.unfinished())):
         raise _NotWell(
             "runs are queued and no worker is alive. Start one: python -m ccexport worker"
         )
@@ -119,11 +121,11 @@ def _goes_on_by_itself(run: Run) -> bool:
     return run.state is not RunState.WAITING or run.waiting_until is not None
 
 
-def _runs(parts: Parts) -> str:
+def _runs(installation: Installation) -> str:
     """A run that nobody works on, or with which nothing happens, though it could go on."""
-    live = parts.runs.unfinished()
+    live = installation.runs.unfinished()
     for run in live:
-        if why := _why_stuck(run, parts):
+        if why := _why_stuck(run, installation):
             raise _NotWell(
                 f'run {run.id} of "{run.export_name}" is stuck: {why}. Look at the log of the worker; '
                 "when it is started anew, the run goes on."
@@ -131,8 +133,8 @@ def _runs(parts: Parts) -> str:
     return f"{len(live):,} live, none stuck"
 
 
-def _why_stuck(run: Run, parts: Parts) -> str:
-    now = parts.now()
+def _why_stuck(run: Run, installation: Installation) -> str:
+    now = installation.now()
     begins = max(run.queued_at, run.waiting_until or run.queued_at)
     if run.state is RunState.WAITING and (run.waiting_until is None or begins > now):
         return ""
@@ -140,14 +142,14 @@ def _why_stuck(run: Run, parts: Parts) -> str:
         return f"no worker has taken it since {iso(begins)}"
     if run.lease_until is not None and now - run.lease_until > NOBODY_TAKES_IT:
         return f"its worker fell silent at {iso(run.lease_until)} and no other took it over"
-    last = max((event.at for event in parts.runs.events(run.id)), default=run.queued_at)
+    last = max((event.at for event in installation.runs.events(run.id)), default=run.queued_at)
     if run.lease_until is not None and now - last > NOTHING_HAPPENS:
         return f"nothing has happened since {iso(last)}"
     return ""
 
 
-def _disk(parts: Parts) -> str:
-    folder = parts.settings.data_dir
+def _disk(installation: Installation) -> str:
+    folder = installation.settings.data_dir
     try:
         free = shutil.disk_usage(folder if folder.exists() else ".").free
     except OSError as error:
@@ -157,9 +159,9 @@ def _disk(parts: Parts) -> str:
     return f"{free / 1e9:.0f} GB free for {folder}"
 
 
-def _files(parts: Parts) -> str:
+def _files(installation: Installation) -> str:
     """Store, key and run files are for their owner alone."""
-    folder = parts.settings.data_dir
+    folder = installation.settings.data_dir
     looked_at = 0
     for path in (folder, *folder.rglob("*")) if folder.exists() else ():
         try:
@@ -174,11 +176,11 @@ def _files(parts: Parts) -> str:
     return f"{looked_at:,} below {folder}, all for their owner alone"
 
 
-def _backups(parts: Parts) -> str:
-    attempts = BackupStore(parts.engine).latest()
+def _backups(installation: Installation) -> str:
+    attempts = BackupStore(installation.engine).latest()
     if not attempts:
         return "none made yet (python -m ccexport backup FILE)"
-    newest, now = attempts[0], parts.now()
+    newest, now = attempts[0], installation.now()
     good = next((each for each in attempts if each.finished_at and not each.error), None)
     last_good = (
         f"the last good one is of {iso(good.started_at)}" if good else "none was good so far"
@@ -192,31 +194,31 @@ def _backups(parts: Parts) -> str:
     return last_good
 
 
-def _connections(parts: Parts) -> Iterator[Finding]:
+def _connections(installation: Installation) -> Iterator[Finding]:
     """Ask Constant Contact about each sign-in, and compare clocks with the first answer."""
     try:
-        views = parts.connections.views()
+        views = installation.connections.views()
     except CcexportError:
         views = []  # the store's own finding says it
     offset: float | None = None
     for connection in (view.connection for view in views):
         subject = f'connection "{connection.name}"'
         try:
-            with closing(parts.client_for(connection.id)) as client:
+            with closing(installation.client_for(connection.id)) as client:
                 organization = client.account().organization
                 offset = client.clock_offset_seconds if offset is None else offset
         except CcexportError as error:
             yield Finding(subject, False, str(error))
         else:
             yield Finding(subject, True, f"signed in to {organization}")
-    yield from _idle(parts, [view for view in views if is_idle(view, parts.now())])
-    yield _clock(parts, offset)
+    yield from _idle(installation, [view for view in views if is_idle(view, installation.now())])
+    yield _clock(installation, offset)
 
 
-def _idle(parts: Parts, idle: Sequence[ConnectionView]) -> Iterator[Finding]:
+def _idle(installation: Installation, idle: Sequence[ConnectionView]) -> Iterator[Finding]:
     """Sign-ins that were about to end for want of use, as they were before they were asked about."""
     for view in idle:
-        days, name = view.unused_days(parts.now()), view.connection.name
+        days, name = view.unused_days(installation.now()), view.connection.name
         text = (
             f"had not been used for {days} days; unused for {SIGN_IN_DAYS} it ends. Asking about it just now renews it "
             "where Constant Contact answers; run an export over it, or remove it"
@@ -224,20 +226,20 @@ def _idle(parts: Parts, idle: Sequence[ConnectionView]) -> Iterator[Finding]:
         yield Finding(f'sign-in of "{name}"', False, text)
 
 
-def _clock(parts: Parts, offset: float | None) -> Finding:
+def _clock(installation: Installation, offset: float | None) -> Finding:
     if offset is None:
         return Finding(
             "clock",
             True,
-            f"{iso(parts.now())}; compared once Constant Contact answers a connection",
+            f"{iso(installation.now())}; compared once Constant Contact answers a connection",
         )
     if abs(offset) > MAX_CLOCK_OFFSET_SECONDS:
         away = f"{abs(offset):.0f} s away from Constant Contact's. Set this machine's clock."
         return Finding("clock", False, away)
-    return Finding("clock", True, f"{iso(parts.now())}, as Constant Contact's")
+    return Finding("clock", True, f"{iso(installation.now())}, as Constant Contact's")
 
 
-def _names(_parts: Parts) -> str:
+def _names(_parts: Installation) -> str:
     """A variable that is no setting is most likely one that is spelled wrongly."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ):

@@ -23,7 +23,7 @@ from ccexport.errors import (
     SetupError,
     UsageError,
 )
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person
 from ccexport.services.exports import find_list_id
 from ccexport.services.permission import audited, require
@@ -47,10 +47,10 @@ class Known:
 class Lists:
     """Questions of a person about an account's lists and custom fields."""
 
-    def __init__(self, parts: Parts, by: Person) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation, by: Person) -> None:
+        self._installation = installation
         self._by = by
-        self._store = ListCacheStore(parts.engine, parts.now)
+        self._store = ListCacheStore(installation.engine, installation.now)
 
     def known(self, connection_id: int) -> Known | None:
         """The lists as they were when somebody last asked; None where nobody has. Asks nobody itself."""
@@ -70,7 +70,7 @@ class Lists:
         with self._client(connection_id) as client:
             made = _create(client, name)
         after = {"connection": connection.name, "list_id": made.list_id}
-        with audited(self._parts, by, Action.CREATE_LIST, "list", name, after=after):
+        with audited(self._installation, by, Action.CREATE_LIST, "list", name, after=after):
             pass  # what was made is at Constant Contact
         new = KnownList(made.list_id, made.name, made.membership_count or 0)
         known = self.known(connection_id)
@@ -105,9 +105,14 @@ class Lists:
     def _require(
         self, action: Action, connection_id: int, name: str = ""
     ) -> tuple[Person, Connection]:
-        connection = self._parts.connections.get(connection_id)
+        connection = self._installation.connections.get(connection_id)
         by = require(
-            self._parts, self._by, action, "list", name or connection.name, connection=connection
+            self._installation,
+            self._by,
+            action,
+            "list",
+            name or connection.name,
+            connection=connection,
         )
         return by, connection
 
@@ -120,19 +125,21 @@ class Lists:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
 
         def pace(_operation: str) -> None:
-            wait = self._parts.budget.reserve_slot()
+            wait = self._installation.budget.reserve_slot()
             if time.monotonic() + wait > give_up_at:
                 raise ServiceTrouble("Constant Contact takes too long to answer.")
             time.sleep(wait)
 
         client = Client(
-            self._parts.settings.cc_api_url,
-            get_token=lambda: self._parts.tokens.access_token(connection_id),
-            refresh_token=lambda rejected: self._parts.tokens.renewed(connection_id, rejected),
+            self._installation.settings.cc_api_url,
+            get_token=lambda: self._installation.tokens.access_token(connection_id),
+            refresh_token=lambda rejected: self._installation.tokens.renewed(
+                connection_id, rejected
+            ),
             pace=pace,
-            get_scope=lambda: self._parts.tokens.scope(connection_id),
-            timeout_seconds=_shorter(TIMEOUT_SECONDS, self._parts.timeout_seconds),
-            sleep=self._parts.sleep,
+            get_scope=lambda: self._installation.tokens.scope(connection_id),
+            timeout_seconds=_shorter(TIMEOUT_SECONDS, self._installation.timeout_seconds),
+            sleep=self._installation.sleep,
         )
         try:
             yield client

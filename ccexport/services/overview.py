@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.connections import is_idle, what_waits
 from ccexport.services.described import Progress
 from ccexport.services.progress import RunProgress
@@ -78,14 +78,14 @@ class FirstSteps:
 class Overview:
     """What Home asks."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._history = HistoryStore(parts.engine, parts.now)
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._history = HistoryStore(installation.engine, installation.now)
 
     def first_steps(self) -> FirstSteps:
         counts = self._history.export_counts()
         return FirstSteps(
-            has_connection=bool(self._parts.connections.views()),
+            has_connection=bool(self._installation.connections.views()),
             has_export=counts["all"] > 0,
             has_run=self._history.has_runs(),
         )
@@ -95,10 +95,10 @@ class Overview:
         return self._history.has_live()
 
     def now(self) -> Now:
-        runs = self._parts.runs.unfinished()
-        progress = RunProgress(self._parts)
+        runs = self._installation.runs.unfinished()
+        progress = RunProgress(self._installation)
         first = sorted(runs, key=_liveliest_first)[:SHOWN]
-        workers = len(self._parts.workers.alive())
+        workers = len(self._installation.workers.alive())
         return Now(
             live=tuple(progress.of_run(run, workers=workers) for run in first),
             live_total=len(runs),
@@ -108,11 +108,11 @@ class Overview:
     def to_do(self) -> ToDo:
         waiting = self._history.waiting_for_a_person()
         failing, failing_total = self._history.failing(FAILING_FOR, limit=SHOWN)
-        views = self._parts.connections.views()
-        last = self._parts.refreshes.latest(1)
+        views = self._installation.connections.views()
+        last = self._installation.refreshes.latest(1)
         return ToDo(
             sign_ins=tuple(view for view in views if view.connection.needs_sign_in),
-            idle=tuple(view for view in views if is_idle(view, self._parts.now())),
+            idle=tuple(view for view in views if is_idle(view, self._installation.now())),
             waiting_for_sign_in=sum(run.waiting_for is WaitingFor.SIGN_IN for run in waiting),
             approvals=tuple(run for run in waiting if run.waiting_for is WaitingFor.APPROVAL),
             waiting_connections=tuple(words for view in views for words in what_waits(view)),
@@ -123,10 +123,10 @@ class Overview:
         )
 
     def budget(self) -> DayBudget:
-        return self._parts.budget.today()
+        return self._installation.budget.today()
 
     def coming(self) -> Coming:
-        schedule = self._parts.refreshes.schedule()
+        schedule = self._installation.refreshes.schedule()
         return Coming(
             refresh_at=schedule.next_at if schedule else None,
             refresh_exports=self._history.export_counts()["refresh"],
@@ -135,15 +135,15 @@ class Overview:
 
     def daily(self, days: int) -> list[DaySums]:
         """Sums of the last so many days, today included."""
-        return self._history.daily(RunFilter(since=since_days(days, self._parts.now())))
+        return self._history.daily(RunFilter(since=since_days(days, self._installation.now())))
 
 
 class History:
     """What the screen Runs asks."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._history = HistoryStore(parts.engine, parts.now)
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._history = HistoryStore(installation.engine, installation.now)
 
     def page(self, wanted: RunFilter, number: int, size: int) -> list[Run]:
         """Page `number`, from 1; the newest run is the first of page 1."""
@@ -164,7 +164,7 @@ class History:
 
     def since_days(self, days: int | None) -> datetime | None:
         """The beginning of the UTC day so many days ago, today counted; None for all time."""
-        return since_days(days, self._parts.now()) if days else None
+        return since_days(days, self._installation.now()) if days else None
 
 
 def since_days(days: int, now: datetime) -> datetime:

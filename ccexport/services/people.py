@@ -8,7 +8,7 @@ from typing import Any
 
 from ccexport.clock import iso
 from ccexport.errors import SourceError, StoreError, UsageError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import suggest_mapping
 from ccexport.services.access import Person
 from ccexport.services.permission import require
@@ -38,19 +38,19 @@ class Found:
 class People:
     """Questions about one person."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def find(self, email: str, *, by: Person) -> Found:
         """By address, in whatever case. Reads the files of every run that are kept on this machine, newest first."""
-        require(self._parts, by, Action.FIND_PERSON, "person")
+        require(self._installation, by, Action.FIND_PERSON, "person")
         wanted = email.strip().lower()
         if "@" not in wanted:
             raise UsageError("That is no email address; write for example ana@example.com.")
         ids, remarks = self.ids_now(wanted)
         entries: list[dict[str, Any]] = []
         not_searched = 0
-        for run in self._parts.runs.latest(limit=None):
+        for run in self._installation.runs.latest(limit=None):
             try:
                 entries += self._in_run(run, wanted, ids)
             except StoreError:
@@ -66,9 +66,11 @@ class People:
     def ids_now(self, email: str) -> tuple[list[str], list[str]]:
         """Whose address it is in the source at present, in any attribute that an export takes addresses from."""
         try:
-            with self._parts.open_source() as source:
+            with self._installation.open_source() as source:
                 known = source.attribute_names
-                mapped = {dict(view.mapping)["email"] for view in self._parts.exports.views()}
+                mapped = {
+                    dict(view.mapping)["email"] for view in self._installation.exports.views()
+                }
                 names = mapped or {suggest_mapping(known).get("email", "")}
                 found = [source.keys_of(name, email) for name in names if name in known]
         except SourceError as error:
@@ -81,13 +83,13 @@ class People:
 
         if not run.read_count:
             return
-        files = self._parts.run_files
+        files = self._installation.run_files
         rows = files.find(run.id, CONTACTS, {"email": [email]}) if run.prepared_count else []
         if rows:
-            batches = self._parts.batches.of_run(run.id)
+            batches = self._installation.batches.of_run(run.id)
             named = {
                 batch.first_row + row.row: row
-                for batch, row in self._parts.batches.failed_rows(run.id)
+                for batch, row in self._installation.batches.failed_rows(run.id)
             }
             for number, row in rows:
                 outcome, detail = _fate(number, batches, named)

@@ -1,8 +1,8 @@
 """Asks the table of roles before something is done, and writes the audit with it.
 
-    require(parts, by, Action.RENAME_CONNECTION, "connection", name)         # raises NotAllowed, and that is audited
-    with audited(parts, by, Action.RENAME_CONNECTION, "connection", name, before=…, after=…):
-        store.rename(…)                                              # one transaction: the change and its row
+    require(installation, by, Action.RENAME_CONNECTION, "connection", name)  # raises NotAllowed, and audits that
+    with audited(installation, by, Action.RENAME_CONNECTION, "connection", name, before=…, after=…):
+        store.rename(…)  # one transaction: the change and its row
 
 The role of one who signed in is read from the store each time: a page drawn an hour ago knows an old one.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ccexport.errors import NotAllowed
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person, Role
 from ccexport.services.roles import RULES, Action, allows, who_may
 from ccexport.store.audited import with_next_change
@@ -26,42 +26,44 @@ DONE, REFUSED = "done", "refused"
 NO_ROLE = "none"
 
 
-def role_now(parts: Parts, by: Person) -> Role | None:
+def role_now(installation: Installation, by: Person) -> Role | None:
     """The role that counts at this moment; None: no access any more."""
     if by.email is None:
         return by.role
-    role = role_of(parts.users.find(by.email))
+    role = role_of(installation.users.find(by.email))
     return Role(role) if role else None
 
 
-def may(parts: Parts, by: Person, action: Action, connection: Connection | None = None) -> bool:
+def may(
+    installation: Installation, by: Person, action: Action, connection: Connection | None = None
+) -> bool:
     """Whether `require` would let it pass. For pages: what cannot be done is not offered."""
-    return _lets(parts, role_now(parts, by), action, connection)
+    return _lets(installation, role_now(installation, by), action, connection)
 
 
 def why_not(
-    parts: Parts, by: Person, action: Action, connections: Iterable[Connection | None]
+    installation: Installation, by: Person, action: Action, connections: Iterable[Connection | None]
 ) -> str | None:
     """Why `require` would refuse it over one of these, in its words; None where it would let it pass over each.
 
     For pages: what the role reaches, but not here, is offered disabled with the reason.
     """
-    role = role_now(parts, by)
+    role = role_now(installation, by)
     for connection in connections:
-        if not _lets(parts, role, action, connection):
+        if not _lets(installation, role, action, connection):
             return _say(action, role, connection)
     return None
 
 
-def may_somewhere(parts: Parts, by: Person, action: Action) -> bool:
+def may_somewhere(installation: Installation, by: Person, action: Action) -> bool:
     """The same where some connection may be shared: whether it is worth offering at all."""
-    role = role_now(parts, by)
-    see_values = parts.settings.contributors_see_values
+    role = role_now(installation, by)
+    see_values = installation.settings.contributors_see_values
     return allows(action, role, is_shared=True, see_values=see_values)
 
 
 def require(
-    parts: Parts,
+    installation: Installation,
     by: Person,
     action: Action,
     kind: str = "",
@@ -73,16 +75,16 @@ def require(
 
     `connection`: the one that the action goes over; None where it has none, as a detached export.
     """
-    role = role_now(parts, by)
-    if not _lets(parts, role, action, connection):
-        parts.audit.add(event_of(parts, by, role, action, REFUSED, kind, name))
+    role = role_now(installation, by)
+    if not _lets(installation, role, action, connection):
+        installation.audit.add(event_of(installation, by, role, action, REFUSED, kind, name))
         raise NotAllowed(_say(action, role, connection))
     return replace(by, role=role or by.role)
 
 
 @contextmanager
 def audited(
-    parts: Parts,
+    installation: Installation,
     by: Person,
     action: Action,
     kind: str,
@@ -98,17 +100,17 @@ def audited(
     """
     if not RULES[action].writes:
         raise ValueError(f"{action} only looks: the audit has nothing to say of it")
-    event = event_of(parts, by, role_now(parts, by), action, DONE, kind, name)
+    event = event_of(installation, by, role_now(installation, by), action, DONE, kind, name)
     event.before = dict(before) if before is not None else None
     event.after = dict(after) if after is not None else None
     with with_next_change(event) as pending:
         yield
     if not pending.is_taken:
-        parts.audit.add(event)
+        installation.audit.add(event)
 
 
 def event_of(
-    parts: Parts,
+    installation: Installation,
     by: Person,
     role: Role | None,
     action: Action,
@@ -118,7 +120,7 @@ def event_of(
 ) -> AuditEvent:
     """A row of the audit, not yet written."""
     return AuditEvent(
-        at=parts.now(),
+        at=installation.now(),
         who=by.name,
         role=role.value if role else NO_ROLE,
         action=action.value,
@@ -129,12 +131,14 @@ def event_of(
     )
 
 
-def _lets(parts: Parts, role: Role | None, action: Action, connection: Connection | None) -> bool:
+def _lets(
+    installation: Installation, role: Role | None, action: Action, connection: Connection | None
+) -> bool:
     return allows(
         action,
         role,
         is_shared=connection is not None and connection.contributors,
-        see_values=parts.settings.contributors_see_values,
+        see_values=installation.settings.contributors_see_values,
     )
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 
 from ccexport.constantcontact.model import line_of
 from ccexport.errors import NotFound, SetupError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.redaction import redact
 from ccexport.services.access import Person
 from ccexport.services.described import Progress, describe
@@ -54,44 +54,44 @@ class Rejected:
 class RunProgress:
     """Questions about one run, and running its export anew."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._history = HistoryStore(parts.engine, parts.now)
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._history = HistoryStore(installation.engine, installation.now)
 
     def of(self, run_id: int) -> Progress:
         """Raises `NotFound`."""
-        return self.of_run(self._parts.runs.get(run_id))
+        return self.of_run(self._installation.runs.get(run_id))
 
     def of_run(self, run: Run, *, workers: int | None = None) -> Progress:
         """The same of a run that was just read; `workers` where their number is known already."""
         is_live = not run.state.is_final
         if workers is None:
-            workers = len(self._parts.workers.alive()) if is_live else 0
+            workers = len(self._installation.workers.alive()) if is_live else 0
         return describe(
             run,
-            self._parts.batches.of_run(run.id),
-            now=self._parts.now(),
-            spacing_seconds=SPACING_MARGIN / self._parts.settings.cc_requests_per_second,
+            self._installation.batches.of_run(run.id),
+            now=self._installation.now(),
+            spacing_seconds=SPACING_MARGIN / self._installation.settings.cc_requests_per_second,
             previous=self._history.previous(run) if is_live else None,
             workers=workers,
         )
 
     def batches(self, run_id: int) -> list[Batch]:
         """By number."""
-        return self._parts.batches.of_run(run_id)
+        return self._installation.batches.of_run(run_id)
 
     def events(self, run_id: int) -> list[RunEvent]:
-        return self._parts.runs.events(run_id)
+        return self._installation.runs.events(run_id)
 
     def run_again(self, run_id: int, *, by: Person) -> Run:
         """Queue the export as it is now. Raises `NotFound` when it was removed, `Conflict` while a run is live."""
-        run = self._parts.runs.get(run_id)
+        run = self._installation.runs.get(run_id)
         if run.export_id is None:
             raise NotFound(
                 f'The export "{run.export_name}" has been removed, so it cannot run again.'
             )
-        name = self._parts.exports.get(run.export_id).export.name
-        return Exports(self._parts).queue(name, by=by)
+        name = self._installation.exports.get(run.export_id).export.name
+        return Exports(self._installation).queue(name, by=by)
 
     # --- which profiles --------------------------------------------------------------------------
 
@@ -102,10 +102,10 @@ class RunProgress:
 
         The service may quote an address: it is masked for those who may not see values.
         """
-        by = require(self._parts, by, Action.SEE_EXPORTS, "run", str(run_id))
-        sees_values = may(self._parts, by, Action.SEE_VALUES)
-        batches = self._parts.batches.of_run(run_id)
-        unnamed = Runs(self._parts).failures(run_id).unnamed_by_file
+        by = require(self._installation, by, Action.SEE_EXPORTS, "run", str(run_id))
+        sees_values = may(self._installation, by, Action.SEE_VALUES)
+        batches = self._installation.batches.of_run(run_id)
+        unnamed = Runs(self._installation).failures(run_id).unnamed_by_file
         rows: list[FailedRow] = []
         for batch in batches:
             if batch_number in (None, batch.number):
@@ -129,7 +129,7 @@ class RunProgress:
 
     def _errors_of(self, run_id: int, batch: Batch) -> list[tuple[int | None, str]]:
         """(line of the file, words): the rows that were named, and before them what was said of no row."""
-        named = [row for _, row in self._parts.batches.failed_rows(run_id, batch.number)]
+        named = [row for _, row in self._installation.batches.failed_rows(run_id, batch.number)]
         if not named:
             return [read_error(text) for text in batch.errors]
         said = {row.words for row in named}
@@ -143,11 +143,11 @@ class RunProgress:
         """Row of the file, counted from 0 → its profile; empty when the run's files are gone or damaged."""
         from ccexport.steps.preparing import CONTACTS  # brings Arrow along
 
-        if not rows or not self._parts.run_files.exists(run_id, CONTACTS):
+        if not rows or not self._installation.run_files.exists(run_id, CONTACTS):
             return {}
         first = min(rows)
         try:
-            table = self._parts.run_files.rows(
+            table = self._installation.run_files.rows(
                 run_id, CONTACTS, batch.first_row + first, max(rows) - first + 1
             )
         except SetupError:
@@ -159,7 +159,7 @@ class RunProgress:
         """Whether the list of those left out is still kept."""
         from ccexport.steps.preparing import REJECTIONS  # brings Arrow along
 
-        return self._parts.run_files.exists(run_id, REJECTIONS)
+        return self._installation.run_files.exists(run_id, REJECTIONS)
 
     def rejected(
         self,
@@ -171,10 +171,10 @@ class RunProgress:
         most: int = SHOWN_REJECTIONS,
     ) -> Rejected:
         """Profiles left out of a run for a reason, or with `search` in key or address. Raises `NotFound`."""
-        run, wanted = self._parts.runs.get(run_id), search.strip().casefold()
+        run, wanted = self._installation.runs.get(run_id), search.strip().casefold()
         rows = (
             row
-            for row in Runs(self._parts).rejected(run_id, by=by)
+            for row in Runs(self._installation).rejected(run_id, by=by)
             if (reason is None or row[2] == reason)
             and (not wanted or any(wanted in row[place].casefold() for place in (0, 1, 3)))
         )
@@ -185,8 +185,8 @@ class RunProgress:
 
     def rejected_csv(self, run_id: int, *, by: Person) -> bytes:
         """All profiles left out, as CSV for a spreadsheet: UTF-8 with BOM, formulas disarmed. Raises `NotFound`."""
-        require(self._parts, by, Action.SEE_VALUES, "run", str(run_id))
-        return to_spreadsheet_csv(REJECTED_HEADER, Runs(self._parts).rejected(run_id, by=by))
+        require(self._installation, by, Action.SEE_VALUES, "run", str(run_id))
+        return to_spreadsheet_csv(REJECTED_HEADER, Runs(self._installation).rejected(run_id, by=by))
 
 
 def _unnamed(batch_number: int, count: int) -> list[FailedRow]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ccexport.clock import iso
 from ccexport.errors import Conflict, SetupError, StoreError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person, Role
 from ccexport.services.exports import Exports
 from ccexport.services.permission import audited, require
@@ -58,14 +58,14 @@ class RefreshResult:
 class Refreshes:
     """What people and workers do with refreshes."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     # --- the schedule ----------------------------------------------------------------------------
 
     def schedule(self) -> RefreshSchedule | None:
         """As it was set last; None when it never was. Without `next_at` it is off."""
-        return self._parts.refreshes.schedule()
+        return self._installation.refreshes.schedule()
 
     def recurrence(self) -> Recurrence | None:
         """Days, times and zone as they were set last, also while it is off."""
@@ -80,40 +80,44 @@ class Refreshes:
     ) -> RefreshSchedule:
         """Weekdays (0 is Monday), one to four times `HH:MM`, a zone. Raises `UsageError`."""
         found = check_recurrence(weekdays, times, zone)
-        next_at = found.next_times(self._parts.now(), 1)[0]
+        next_at = found.next_times(self._installation.now(), 1)[0]
         at = [f"{each:%H:%M}" for each in found.times]
         days = list(found.weekdays)
         action, before = Action.SCHEDULE_REFRESH, self._schedule_values()
-        by = require(self._parts, by, action, "refresh", _SCHEDULE)
+        by = require(self._installation, by, action, "refresh", _SCHEDULE)
         after = {"weekdays": days, "times": at, "zone": found.zone, "is_on": True}
-        with audited(self._parts, by, action, "refresh", _SCHEDULE, before=before, after=after):
-            return self._parts.refreshes.set_schedule(days, at, found.zone, next_at, by=by.name)
+        with audited(
+            self._installation, by, action, "refresh", _SCHEDULE, before=before, after=after
+        ):
+            return self._installation.refreshes.set_schedule(
+                days, at, found.zone, next_at, by=by.name
+            )
 
     def turn_off(self, *, by: Person) -> None:
         """No refresh by itself any more; days and times stay to be turned on again."""
         action, before = Action.TURN_OFF_REFRESH, self._schedule_values()
-        by = require(self._parts, by, action, "refresh", _SCHEDULE)
-        with audited(self._parts, by, action, "refresh", _SCHEDULE, before=before):
-            self._parts.refreshes.turn_off(by=by.name)
+        by = require(self._installation, by, action, "refresh", _SCHEDULE)
+        with audited(self._installation, by, action, "refresh", _SCHEDULE, before=before):
+            self._installation.refreshes.turn_off(by=by.name)
 
     def would_be_next(
         self, weekdays: Sequence[int], times: Sequence[str], zone: str
     ) -> list[datetime]:
         """The next five times of a schedule that is not saved. Raises `UsageError`."""
-        return check_recurrence(weekdays, times, zone).next_times(self._parts.now(), 5)
+        return check_recurrence(weekdays, times, zone).next_times(self._installation.now(), 5)
 
     def next_five(self) -> list[datetime]:
         """The next five times, the first of which may be over and due; none while it is off."""
         row, recurrence = self.schedule(), self.recurrence()
         if row is None or recurrence is None or row.next_at is None:
             return []
-        return [row.next_at, *recurrence.next_times(max(row.next_at, self._parts.now()), 4)]
+        return [row.next_at, *recurrence.next_times(max(row.next_at, self._installation.now()), 4)]
 
     def exports(self) -> list[ExportView]:
         """The exports that run with each refresh, by name."""
         return [
             view
-            for view in self._parts.exports.views()
+            for view in self._installation.exports.views()
             if view.state == "active" and view.export.schedule == "refresh"
         ]
 
@@ -122,9 +126,9 @@ class Refreshes:
     def ask(self, *, by: Person) -> Refresh:
         """Let a worker do it soon: what a page's button does."""
         action = Action.ASK_FOR_REFRESH
-        by = require(self._parts, by, action, "refresh", _SEGMENTS)
-        with audited(self._parts, by, action, "refresh", _SEGMENTS):
-            return self._parts.refreshes.ask(by=by.name)
+        by = require(self._installation, by, action, "refresh", _SEGMENTS)
+        with audited(self._installation, by, action, "refresh", _SEGMENTS):
+            return self._installation.refreshes.ask(by=by.name)
 
     def refresh(
         self, *, by: Person, trigger: Trigger = Trigger.MANUAL, due_at: datetime | None = None
@@ -134,15 +138,15 @@ class Refreshes:
         A source that cannot be read is recorded in the refresh's `error`, and nothing is queued.
         """
         action, after = Action.ASK_FOR_REFRESH, {"trigger": trigger.value}
-        by = require(self._parts, by, action, "refresh", _SEGMENTS)
-        with audited(self._parts, by, action, "refresh", _SEGMENTS, after=after):
-            begun = self._parts.refreshes.begin(trigger, by=by.name, due_at=due_at)
+        by = require(self._installation, by, action, "refresh", _SEGMENTS)
+        with audited(self._installation, by, action, "refresh", _SEGMENTS, after=after):
+            begun = self._installation.refreshes.begin(trigger, by=by.name, due_at=due_at)
         return self.perform(Begun(begun, begun.started_at))
 
     def begin_due(self) -> Begun | None:
         """The refresh to perform now, if any: due, asked for, or left unfinished by a worker that died."""
-        store, row, recurrence = self._parts.refreshes, self.schedule(), self.recurrence()
-        now = self._parts.now()
+        store, row, recurrence = self._installation.refreshes, self.schedule(), self.recurrence()
+        now = self._installation.now()
         if row is not None and recurrence and row.next_at is not None and row.next_at <= now:
             then = recurrence.next_times(now, 1)[0]
             refresh = store.begin_due(row.next_at, then, by=SCHEDULER.name)
@@ -175,37 +179,39 @@ class Refreshes:
 
     def latest(self, limit: int = 20) -> list[RefreshView]:
         """The newest first."""
-        return self._parts.refreshes.latest(limit)
+        return self._installation.refreshes.latest(limit)
 
     def sizes(self, segment: str, limit: int = 30) -> list[SizeAt]:
         """How large a segment was at the last refreshes, the oldest first."""
-        return self._parts.refreshes.sizes(segment, limit)
+        return self._installation.refreshes.sizes(segment, limit)
 
     def all_sizes(self, refreshes: int = 12) -> dict[str, list[SizeAt]]:
         """The same of every segment, in one question."""
-        return self._parts.refreshes.all_sizes(refreshes)
+        return self._installation.refreshes.all_sizes(refreshes)
 
     def is_waited_for(self) -> bool:
         """Whether a refresh is asked for or running."""
-        return self._parts.refreshes.has_unfinished()
+        return self._installation.refreshes.has_unfinished()
 
     def is_worker_alive(self) -> bool:
         """Whether anybody is there to do it."""
-        return bool(self._parts.workers.alive())
+        return bool(self._installation.workers.alive())
 
     # --- exports on their own schedule -----------------------------------------------------------
 
     def queue_due_exports(self) -> list[Run]:
         """Queue a run of every export whose own time has come; one that cannot be queued holds up no other."""
-        exports, queued = Exports(self._parts), []
-        for view in self._parts.exports.due():
+        exports, queued = Exports(self._installation), []
+        for view in self._installation.exports.due():
             try:
                 run = exports.queue_due(view, by=SCHEDULER)
             except StoreError:
                 raise  # it is still due when the store is back
             except SetupError as error:
                 log.error('"%s" is not run by its schedule: %s', view.export.name, error)
-                self._parts.exports.take_due(view.export, None, None)  # until it is saved again
+                self._installation.exports.take_due(
+                    view.export, None, None
+                )  # until it is saved again
                 continue
             if run is not None:
                 queued.append(run)
@@ -224,11 +230,11 @@ class Refreshes:
         return {"weekdays": row.weekdays, "times": row.times, "zone": row.zone, "is_on": is_on}
 
     def _sizes_now(self) -> dict[str, int]:
-        with self._parts.open_source() as source:
+        with self._installation.open_source() as source:
             return {segment.name: segment.members for segment in source.segments()}
 
     def _queue_exports(self, begun: Begun) -> tuple[list[Run], dict[str, str]]:
-        exports, last = Exports(self._parts), self._parts.runs.last_of_each_export()
+        exports, last = Exports(self._installation), self._installation.runs.last_of_each_export()
         by, due_at = Person(begun.refresh.requested_by, Role.ADMINISTRATOR), begun.refresh.due_at
         runs: list[Run] = []
         left_out: dict[str, str] = {}
@@ -248,7 +254,7 @@ class Refreshes:
         return runs, left_out
 
     def _end(self, begun: Begun, result: RefreshResult, error: str | None) -> RefreshResult:
-        store = self._parts.refreshes
+        store = self._installation.refreshes
         store.finish(
             begun.refresh.id, sizes=result.sizes, runs_queued=len(result.runs), error=error
         )

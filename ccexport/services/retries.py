@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ccexport.errors import Conflict, NotFound
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person
 from ccexport.services.new_runs import ExportCopy, queued_run
 from ccexport.services.permission import audited, require
@@ -31,28 +31,30 @@ class Retry:
 class Retries:
     """What people do with runs of which something failed."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def retry(self, run_id: int, *, by: Person) -> Retry:
         """Queue it. Raises `Conflict` or `NotFound` where there is nothing to retry, or nothing left to do it with."""
-        run = self._parts.runs.get(run_id)
-        connection = Runs(self._parts).connection_of(run)
-        by = require(self._parts, by, Action.RETRY_RUN, "run", str(run_id), connection=connection)
+        run = self._installation.runs.get(run_id)
+        connection = Runs(self._installation).connection_of(run)
+        by = require(
+            self._installation, by, Action.RETRY_RUN, "run", str(run_id), connection=connection
+        )
         self._check_may_run(run)
-        found = Runs(self._parts).failures(run_id)
+        found = Runs(self._installation).failures(run_id)
         if not found.count:
             raise Conflict(_nothing_to_retry(run, found.unnamed))
         self._check_files(run)
         after = {"export": run.export_name, "rows": found.count}
-        with audited(self._parts, by, Action.RETRY_RUN, "run", str(run_id), after=after):
-            new = self._parts.runs.queue(self._again(run, by))
+        with audited(self._installation, by, Action.RETRY_RUN, "run", str(run_id), after=after):
+            new = self._installation.runs.queue(self._again(run, by))
         return Retry(new, found.count, found.unnamed)
 
     def failed_csv(self, run_id: int, *, by: Person) -> bytes:
         """What Constant Contact said of a run's files, as CSV for a spreadsheet, with whose row it is about."""
-        require(self._parts, by, Action.SEE_VALUES, "run", str(run_id))
-        rows = RunProgress(self._parts).failed_rows(run_id, by=by)
+        require(self._installation, by, Action.SEE_VALUES, "run", str(run_id))
+        rows = RunProgress(self._installation).failed_rows(run_id, by=by)
         return to_spreadsheet_csv(
             FAILED_HEADER,
             (
@@ -67,7 +69,7 @@ class Retries:
         return run.state.is_final and run.failed_count > 0 and is_kept
 
     def _again(self, run: Run, by: Person) -> Run:
-        export, now = ExportCopy.of_run(run), self._parts.now()
+        export, now = ExportCopy.of_run(run), self._installation.now()
         return queued_run(export, Trigger.RETRY, by=by, at=now, retry_of=run.id)
 
     def _check_may_run(self, run: Run) -> None:
@@ -80,7 +82,7 @@ class Retries:
             raise NotFound(
                 f'Run {run.id} cannot be retried: its {gone} has been removed. Set up "{run.export_name}" anew.'
             )
-        for later in self._parts.runs.retries_of(run.id):
+        for later in self._installation.runs.retries_of(run.id):
             if later.submitted_count:
                 raise Conflict(
                     f"Run {later.id} has retried run {run.id} already. Retry run {later.id} if some of it failed too."
@@ -89,7 +91,7 @@ class Retries:
     def _check_files(self, run: Run) -> None:
         from ccexport.steps.preparing import CONTACTS
 
-        if run.files_deleted_at is None and self._parts.run_files.exists(run.id, CONTACTS):
+        if run.files_deleted_at is None and self._installation.run_files.exists(run.id, CONTACTS):
             return
         where = (
             "no longer kept (CCEXPORT_RETENTION_DAYS)"

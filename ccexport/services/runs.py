@@ -7,7 +7,7 @@ from typing import Any
 
 from ccexport.clock import iso
 from ccexport.errors import NotFound
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.segments.masking import mask_value
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, may, require, why_not
@@ -23,13 +23,13 @@ _STAGES = (RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING)
 class Runs:
     """What people do with runs."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def document(self, run_id: int) -> dict[str, Any]:
         """A run with its batches, as `runs show --json` prints it. Raises `NotFound`."""
-        batches = self._parts.batches.of_run(run_id)
-        run = self._parts.runs.get(run_id)
+        batches = self._installation.batches.of_run(run_id)
+        run = self._installation.runs.get(run_id)
         unnamed = self.failures(run_id).unnamed_by_file if run.failed_count else {}
         return {
             **run_document(run),
@@ -40,38 +40,38 @@ class Runs:
         """Run documents without batches, the newest first. Raises `NotFound` for an export that never was."""
         if export_name is not None:
             export_name = self._name_as_kept(export_name)
-        runs = self._parts.runs.latest(export_name=export_name, limit=limit)
+        runs = self._installation.runs.latest(export_name=export_name, limit=limit)
         return [run_document(run) for run in runs]
 
     def _name_as_kept(self, name: str) -> str:
         """An export's name as runs have it; that of a removed one as it is given."""
         try:
-            return self._parts.exports.by_name(name).export.name
+            return self._installation.exports.by_name(name).export.name
         except NotFound:
-            if self._parts.runs.latest(export_name=name, limit=1):
+            if self._installation.runs.latest(export_name=name, limit=1):
                 return name
             raise
 
     def get(self, run_id: int) -> Run:
-        return self._parts.runs.get(run_id)
+        return self._installation.runs.get(run_id)
 
     def why_waiting(self, run: Run) -> str | None:
         """The sentence that says why a run waits and what to do; None for one that does not wait."""
-        return self._parts.runs.why_waiting(run)
+        return self._installation.runs.why_waiting(run)
 
     def failures(self, run_id: int) -> FailedRows:
         """Which rows failed at Constant Contact, and of how many more it did not say which they are."""
-        batches = self._parts.batches
+        batches = self._installation.batches
         return failed_rows(batches.of_run(run_id), batches.failed_rows(run_id))
 
     def events(self, run_id: int) -> list[RunEvent]:
-        return self._parts.runs.events(run_id)
+        return self._installation.runs.events(run_id)
 
     def request_cancel(self, run_id: int, *, by: Person) -> Run:
         """Ask for the end of a run; its worker acts on it between two steps."""
-        run = self._parts.runs.get(run_id)
+        run = self._installation.runs.get(run_id)
         by = require(
-            self._parts,
+            self._installation,
             by,
             Action.CANCEL_RUN,
             "run",
@@ -79,8 +79,8 @@ class Runs:
             connection=self.connection_of(run),
         )
         before = {"export": run.export_name, "state": run.state.value}
-        with audited(self._parts, by, Action.CANCEL_RUN, "run", str(run_id), before=before):
-            return self._parts.runs.request_cancel(run_id, by.name)
+        with audited(self._installation, by, Action.CANCEL_RUN, "run", str(run_id), before=before):
+            return self._installation.runs.request_cancel(run_id, by.name)
 
     def why_not(self, action: Action, run: Run, *, by: Person) -> str | None:
         """Why nobody, or this person, may do this with the run; None where he may.
@@ -88,17 +88,19 @@ class Runs:
         Running it again goes over its export's connection of today, all else over that of the run.
         """
         if action is not Action.RUN_EXPORT:
-            return why_not(self._parts, by, action, [self.connection_of(run)])
+            return why_not(self._installation, by, action, [self.connection_of(run)])
         if run.export_id is None:
             return "The export has been removed."
-        connection_id = self._parts.exports.get(run.export_id).export.connection_id
-        connection = self._parts.connections.get(connection_id) if connection_id else None
-        return why_not(self._parts, by, action, [connection])
+        connection_id = self._installation.exports.get(run.export_id).export.connection_id
+        connection = self._installation.connections.get(connection_id) if connection_id else None
+        return why_not(self._installation, by, action, [connection])
 
     def connection_of(self, run: Run) -> Connection | None:
         """The one that it went over; None when that was removed."""
         try:
-            return self._parts.connections.get(run.connection_id) if run.connection_id else None
+            return (
+                self._installation.connections.get(run.connection_id) if run.connection_id else None
+            )
         except NotFound:
             return None
 
@@ -109,12 +111,14 @@ class Runs:
         """
         from ccexport.steps.preparing import REJECTIONS  # brings Arrow along
 
-        by = require(self._parts, by, Action.SEE_EXPORTS, "run", str(run_id))
-        sees_values = may(self._parts, by, Action.SEE_VALUES)
-        run = self._parts.runs.get(run_id)
+        by = require(self._installation, by, Action.SEE_EXPORTS, "run", str(run_id))
+        sees_values = may(self._installation, by, Action.SEE_VALUES)
+        run = self._installation.runs.get(run_id)
         if run.rejected_count == 0:
             return iter(())
-        if run.files_deleted_at is not None or not self._parts.run_files.exists(run_id, REJECTIONS):
+        if run.files_deleted_at is not None or not self._installation.run_files.exists(
+            run_id, REJECTIONS
+        ):
             raise NotFound(
                 f"The files of run {run_id} are no longer kept (CCEXPORT_RETENTION_DAYS); its counts are kept."
             )
@@ -122,7 +126,7 @@ class Runs:
         return rows if sees_values else map(_masked, rows)
 
     def _rows_of(self, run_id: int, file: str) -> Iterator[tuple[str, ...]]:
-        for batch in self._parts.run_files.stream(run_id, file):
+        for batch in self._installation.run_files.stream(run_id, file):
             columns = [batch[name].to_pylist() for name in REJECTED_HEADER]
             for row in zip(*columns, strict=True):
                 yield tuple(value or "" for value in row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Attribute, Segment
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 class Segments:
     """Questions about the source."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def all(self) -> list[Segment]:
-        with self._parts.open_source() as source:
+        with self._installation.open_source() as source:
             return source.segments()
 
     def one(self, name: str) -> tuple[Segment, list[Attribute]]:
         """A segment, and the attributes of all profiles. Raises `SourceError` naming near names."""
-        with self._parts.open_source() as source:
+        with self._installation.open_source() as source:
             source.check_segments([name])
             segment = next(found for found in source.segments() if found.name == name)
             return segment, source.attributes()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, read_callback
 from ccexport.errors import Conflict, UsageError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person
 from ccexport.services.connections import Connections, check_name
 from ccexport.services.permission import audited, require
@@ -39,9 +39,9 @@ class Departure:
 class SignIns:
     """What happens between the button Connect and the new connection."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._connections = Connections(parts)
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._connections = Connections(installation)
 
     def prepare(
         self, name: str, *, contributors: bool, agreed: bool, by: Person, again: bool = False
@@ -51,26 +51,28 @@ class SignIns:
         Raises `UsageError`, `Conflict` where the name is taken, `SettingError` where no application is set.
         """
         name = check_name(name, "connection")
-        by = require(self._parts, by, Action.ASK_FOR_CONNECTION, "connection", name)
+        by = require(self._installation, by, Action.ASK_FOR_CONNECTION, "connection", name)
         if not agreed:
             raise UsageError("Nobody has agreed to the transfer of data. Read the text and agree.")
-        _ = self._parts.app
+        _ = self._installation.app
         if again:
-            name = self._parts.connections.by_name(name).name
-        elif self._parts.connections.find(name) is not None:
+            name = self._installation.connections.by_name(name).name
+        elif self._installation.connections.find(name) is not None:
             raise Conflict(
                 f'There is a connection "{name}" already. Choose another name, or sign in again at that one.'
             )
         ticket = secrets.token_urlsafe(32)
         after = {"contributors": contributors, "agreed_to": CONSENT_VERSION, "again": again}
-        with audited(self._parts, by, Action.ASK_FOR_CONNECTION, "connection", name, after=after):
+        with audited(
+            self._installation, by, Action.ASK_FOR_CONNECTION, "connection", name, after=after
+        ):
             self._store.add(ticket, Wish(name, contributors, by.name))
         return ticket
 
     def start(self, ticket: str, *, by: Person) -> Departure:
         """Begin the sign-in of a ticket. Raises `UsageError` for one that is unknown, old, used or somebody else's."""
-        require(self._parts, by, Action.ASK_FOR_CONNECTION, "connection")
-        sign_in = self._connections.begin(self._parts.settings.redirect_uri)
+        require(self._installation, by, Action.ASK_FOR_CONNECTION, "connection")
+        sign_in = self._connections.begin(self._installation.settings.redirect_uri)
         browser = secrets.token_urlsafe(32)
         begun = self._store.begin(
             ticket,
@@ -92,7 +94,7 @@ class SignIns:
         somebody declined, `Conflict` where the account is another than the connection's, `NotAllowed` where he is no
         administrator any more, and what the exchange raises.
         """
-        require(self._parts, by, Action.ASK_FOR_CONNECTION, "connection")
+        require(self._installation, by, Action.ASK_FOR_CONNECTION, "connection")
         state = params.get("state", "")
         found = self._store.take(state, cookies.get(cookie_name(state), ""))
         if found is None or found.wish.asked_by != by.name:
@@ -105,14 +107,16 @@ class SignIns:
             found.wish.connection_name,
             code,
             SignIn("", state, found.code_verifier),
-            self._parts.settings.redirect_uri,
+            self._installation.settings.redirect_uri,
             by=by,
             contributors=found.wish.contributors,
         )
 
     @property
     def _store(self) -> SignInStore:
-        return SignInStore(self._parts.engine, self._parts.keys, self._parts.now)
+        return SignInStore(
+            self._installation.engine, self._installation.keys, self._installation.now
+        )
 
 
 def cookie_name(state: str) -> str:

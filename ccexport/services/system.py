@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from ccexport import __version__
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.health import shown_settings
 from ccexport.settings import mask_password
 from ccexport.store.budget import DayBudget
@@ -28,24 +28,24 @@ class Version:
 class System:
     """Looks at the installation. Quick: nothing here goes over the network but to the store."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     def now(self) -> datetime:
-        return self._parts.now()
+        return self._installation.now()
 
     def workers(self) -> list[Worker]:
         """Those alive, the newest first."""
-        return self._parts.workers.alive()
+        return self._installation.workers.alive()
 
     def budget(self) -> DayBudget:
-        return self._parts.budget.today()
+        return self._installation.budget.today()
 
     def places(self) -> list[tuple[str, str]]:
         """Where the store, the source and the files are, passwords masked."""
-        settings = self._parts.settings
+        settings = self._installation.settings
         return [
-            ("Store", self._parts.engine.url.render_as_string(hide_password=True)),
+            ("Store", self._installation.engine.url.render_as_string(hide_password=True)),
             ("Source of profiles", mask_password(settings.source_url)),
             ("Run files and key", str(settings.data_dir)),
             ("Redirect address to register at Constant Contact", settings.redirect_uri),
@@ -53,11 +53,11 @@ class System:
 
     def settings(self) -> list[tuple[str, str]]:
         """Each variable with its value, secrets masked."""
-        return list(shown_settings(self._parts.settings))
+        return list(shown_settings(self._installation.settings))
 
     def versions(self) -> list[Version]:
         """Ours, Python's, the store's and those of the libraries that matter."""
-        dialect = self._parts.engine.dialect
+        dialect = self._installation.engine.dialect
         found = [Version("ccexport", __version__), Version("Python", platform.python_version())]
         if info := dialect.server_version_info:
             found.append(Version(dialect.name, ".".join(str(part) for part in info)))

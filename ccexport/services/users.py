@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from ccexport.errors import NotAllowed, UsageError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.services.access import Person, Role
 from ccexport.services.permission import (
     DONE,
@@ -55,8 +55,8 @@ class UserView:
 class Users:
     """What is asked about people, and what administrators do with them."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
 
     # --- who is it -------------------------------------------------------------------------------
 
@@ -66,15 +66,15 @@ class Users:
         `is_active`: somebody does something, so that the session goes on. Raises `SessionEnded`, `NotAllowed`.
         """
         email = verified_address(claims)
-        session = self._parts.users.session(_session_id(claims))
+        session = self._installation.users.session(_session_id(claims))
         if session is None:
             self._begin(claims, email, came_from)
         else:
             self._check_alive(session)
             if is_active:
-                self._parts.users.touch(session)
+                self._installation.users.touch(session)
         person = Person(email, Role.VIEWER, email, came_from)
-        role = role_now(self._parts, person)
+        role = role_now(self._installation, person)
         if role is None:
             raise NotAllowed(
                 f"{email} has no access to ccexport. Ask an administrator to add the address under Settings > People."
@@ -83,29 +83,29 @@ class Users:
 
     def leave(self, claims: Claims, *, by: Person) -> None:
         """Sign out: the session ends here, whatever becomes of the browser's cookie."""
-        with audited(self._parts, by, Action.SIGN_OUT, _KIND, by.name):
-            self._parts.users.end_session(_session_id(claims))
+        with audited(self._installation, by, Action.SIGN_OUT, _KIND, by.name):
+            self._installation.users.end_session(_session_id(claims))
 
     # --- administrators --------------------------------------------------------------------------
 
     def views(self, *, by: Person) -> list[UserView]:
         """Everybody, by address."""
-        require(self._parts, by, Action.SEE_ADMINISTRATION, "people")
-        return [_view(user) for user in self._parts.users.all()]
+        require(self._installation, by, Action.SEE_ADMINISTRATION, "people")
+        return [_view(user) for user in self._installation.users.all()]
 
     def add(self, email: str, role: Role, *, by: Person) -> UserView:
         """Somebody may sign in, or may again. Raises `UsageError`, `Conflict` for one who is there."""
         email = check_address(email)
-        by = require(self._parts, by, Action.ADD_PERSON, _KIND, email)
+        by = require(self._installation, by, Action.ADD_PERSON, _KIND, email)
         after = {"role": role.value}
-        with audited(self._parts, by, Action.ADD_PERSON, _KIND, email, after=after):
-            return _view(self._parts.users.add(email, role.value, by=by.name))
+        with audited(self._installation, by, Action.ADD_PERSON, _KIND, email, after=after):
+            return _view(self._installation.users.add(email, role.value, by=by.name))
 
     def change(self, email: str, role: Role, *, by: Person) -> UserView:
         """Another role, from the next click on. Raises `Conflict` for the last administrator, `UsageError`."""
         email = check_address(email)
-        by = require(self._parts, by, Action.CHANGE_PERSON, _KIND, email)
-        user = self._parts.users.get(email)
+        by = require(self._installation, by, Action.CHANGE_PERSON, _KIND, email)
+        user = self._installation.users.get(email)
         if user.claimed_role is not None:
             raise UsageError(
                 f"The role of {email} comes from the sign-in provider ({user.claimed_role}). Change it there; it "
@@ -113,33 +113,33 @@ class Users:
             )
         before, after = {"role": role_of(user)}, {"role": role.value}
         with audited(
-            self._parts, by, Action.CHANGE_PERSON, _KIND, email, before=before, after=after
+            self._installation, by, Action.CHANGE_PERSON, _KIND, email, before=before, after=after
         ):
-            return _view(self._parts.users.set_role(email, role.value))
+            return _view(self._installation.users.set_role(email, role.value))
 
     def remove(self, email: str, *, by: Person) -> None:
         """No access from the next click on, whatever the provider says. Raises `Conflict` for the last one."""
         email = check_address(email)
-        by = require(self._parts, by, Action.REMOVE_PERSON, _KIND, email)
-        before = {"role": role_of(self._parts.users.get(email))}
-        with audited(self._parts, by, Action.REMOVE_PERSON, _KIND, email, before=before):
-            self._parts.users.remove(email)
+        by = require(self._installation, by, Action.REMOVE_PERSON, _KIND, email)
+        before = {"role": role_of(self._installation.users.get(email))}
+        with audited(self._installation, by, Action.REMOVE_PERSON, _KIND, email, before=before):
+            self._installation.users.remove(email)
 
     # --- helpers ---------------------------------------------------------------------------------
 
     def _check_alive(self, session: UserSession) -> None:
-        idle = self._parts.now() - session.seen_at
+        idle = self._installation.now() - session.seen_at
         if session.ended_at is None and idle <= self._longest_idle:
             return
         raise SessionEnded("Your session has ended. Sign in again.")
 
     @property
     def _longest_idle(self) -> timedelta:
-        return timedelta(minutes=self._parts.settings.session_minutes)
+        return timedelta(minutes=self._installation.settings.session_minutes)
 
     def _begin(self, claims: Claims, email: str, came_from: str) -> None:
         """The first page after a sign-in. A cookie that is older than a session may be begins none."""
-        now, issued = self._parts.now(), claims.get("iat")
+        now, issued = self._installation.now(), claims.get("iat")
         began_at = float(issued) if isinstance(issued, (int, float)) else 0.0
         if now.timestamp() - began_at > self._longest_idle.total_seconds():
             raise SessionEnded("Your sign-in is too old. Sign in again.")
@@ -154,15 +154,17 @@ class Users:
         role = self._role_after(seen, first_role)
         person = Person(email, role or Role.VIEWER, email, came_from)
         outcome = DONE if role else REFUSED
-        event = event_of(self._parts, person, role, Action.SIGN_IN, outcome, _KIND, email)
+        event = event_of(self._installation, person, role, Action.SIGN_IN, outcome, _KIND, email)
         try:
             with with_next_change(event):
-                self._parts.users.start_session(_session_id(claims), seen, first_role=first_role)
+                self._installation.users.start_session(
+                    _session_id(claims), seen, first_role=first_role
+                )
         except AlreadyStarted:
             return
 
     def _first_role(self, email: str) -> str | None:
-        settings = self._parts.settings
+        settings = self._installation.settings
         if email in settings.administrators:
             return Role.ADMINISTRATOR.value
         default = settings.oidc_default_role
@@ -170,7 +172,7 @@ class Users:
 
     def _role_after(self, seen: User, first_role: str | None) -> Role | None:
         """The role that he has once the session has begun."""
-        known = self._parts.users.find(seen.email)
+        known = self._installation.users.find(seen.email)
         if known is not None and known.removed_at is not None:
             return None
         given = known.given_role if known is not None else None
@@ -179,7 +181,7 @@ class Users:
 
     def _claimed_role(self, claims: Claims) -> str | None:
         """The highest role that the person's groups give."""
-        settings = self._parts.settings
+        settings = self._installation.settings
         if not settings.oidc_role_claim:
             return None
         held, roles = _values_of(claims, settings.oidc_role_claim), settings.roles_by_claim

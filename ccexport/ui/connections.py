@@ -145,7 +145,7 @@ def add_form(*, by: Person, first: bool) -> None:
         st.caption(
             "Its redirect address has to be registered for the application at Constant Contact:"
         )
-        st.code(page.parts().settings.redirect_uri, language=None)
+        st.code(page.installation().settings.redirect_uri, language=None)
 
 
 def _what_waits(view: ConnectionView, by: Person) -> None:
@@ -166,7 +166,7 @@ def _what_waits(view: ConnectionView, by: Person) -> None:
 
 def _agree(name: str, by: Person) -> None:
     with page.errors_shown():
-        Connections(page.parts()).agree(name, by=by)
+        Connections(page.installation()).agree(name, by=by)
         _say(f"You agreed for “{plain(name)}”. Runs that waited for it go on.")
 
 
@@ -184,7 +184,7 @@ def _export_user(view: ConnectionView, by: Person) -> None:
 
 def _become_export_user(name: str, by: Person) -> None:
     with page.errors_shown():
-        Connections(page.parts()).become_export_user(name, by=by)
+        Connections(page.installation()).become_export_user(name, by=by)
         _say(f"You are the export user of “{plain(name)}” now. Runs that waited for one go on.")
 
 
@@ -260,14 +260,14 @@ def _connect(name: str, contributors: bool | None, *, by: Person, key: str) -> N
     )
     if clicked:
         with page.errors_shown():
-            ticket = SignIns(page.parts()).prepare(
+            ticket = SignIns(page.installation()).prepare(
                 name,
                 contributors=bool(contributors),
                 agreed=agreed,
                 by=by,
                 again=contributors is None,
             )
-            address = f"{page.parts().settings.base_path}/oauth/start/{ticket}"
+            address = f"{page.installation().settings.base_path}/oauth/start/{ticket}"
             st.html(
                 f'<p>Off to Constant Contact … <a href="{address}" target="_self">Open it yourself</a> if nothing '
                 "happens.</p>"
@@ -277,7 +277,7 @@ def _connect(name: str, contributors: bool | None, *, by: Person, key: str) -> N
 
 def _test(name: str, by: Person) -> None:
     with st.spinner("Asking Constant Contact …"), page.errors_shown():
-        found = Connections(page.parts()).check(name, by=by)
+        found = Connections(page.installation()).check(name, by=by)
         organization = plain(found.organization)
         if found.missing_privileges:
             missing = plain(", ".join(found.missing_privileges))
@@ -292,7 +292,7 @@ def _test(name: str, by: Person) -> None:
 def _share(name: str, key: str, by: Person) -> None:
     with page.errors_shown():
         contributors = bool(st.session_state[key])
-        Connections(page.parts()).share(name, contributors=contributors, by=by)
+        Connections(page.installation()).share(name, contributors=contributors, by=by)
 
 
 @st.dialog("Rename connection", on_dismiss=_close)
@@ -303,7 +303,7 @@ def _rename(name: str, by: Person) -> None:
     st.caption("Exports keep using it. Runs of before show the name of then.")
     if st.button("Save", key="connections_rename_save", type="primary"):
         with page.errors_shown():
-            renamed = Connections(page.parts()).rename(name, new_name, by=by)
+            renamed = Connections(page.installation()).rename(name, new_name, by=by)
             _close()
             _say(f"“{plain(name)}” is called “{plain(renamed.name)}” now.")
             st.rerun()
@@ -317,7 +317,7 @@ def _remove(view: ConnectionView, exports: Sequence[str], by: Person) -> None:
         f"“{plain(name)}” ({organization}) is removed and its sign-in destroyed. This cannot be undone; the history "
         "of its runs stays."
     )
-    if live := Connections(page.parts()).live_runs(view.connection.id):
+    if live := Connections(page.installation()).live_runs(view.connection.id):
         runs = (
             "1 run is live: it is" if len(live) == 1 else f"{len(live):,} runs are live: they are"
         )
@@ -339,7 +339,7 @@ def _remove(view: ConnectionView, exports: Sequence[str], by: Person) -> None:
     label = "Remove connection and exports" if exports_too else "Remove connection"
     if st.button(label, key="connections_remove_confirm", type="primary"):
         with page.errors_shown():
-            removed = Connections(page.parts()).remove(name, by=by, exports_too=exports_too)
+            removed = Connections(page.installation()).remove(name, by=by, exports_too=exports_too)
             _close()
             words = (f"“{plain(name)}” is removed.", removed.in_words(), GRANT_REMAINS)
             _say(" ".join(filter(None, words)))

@@ -72,7 +72,7 @@ class Filled:
 
 def open_draft(export_id: int | None) -> ExportView | None:
     """Begin a draft when the page was opened for another export than before. Raises `NotFound`."""
-    view = page.parts().exports.get(export_id) if export_id is not None else None
+    view = page.installation().exports.get(export_id) if export_id is not None else None
     if st.session_state.get("export_open") != (export_id or 0):
         start_draft(view)
     return view
@@ -108,7 +108,7 @@ def _open_schedule(schedule: str) -> None:
 def why_not_changed(view: ExportView, by: Person) -> str | None:
     """Why this person may not change the export; None where he may."""
     action = Action.CHANGE_EXPORT
-    return Exports(page.parts()).why_not([action], [view], by=by).get(action)
+    return Exports(page.installation()).why_not([action], [view], by=by).get(action)
 
 
 def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
@@ -164,7 +164,7 @@ def form(by: Person) -> Filled:
 
 def _connection(by: Person) -> Connection | None:
     """The connections that this person may use; None where none is chosen."""
-    views = {view.connection.id: view for view in Connections(page.parts()).usable(by=by)}
+    views = {view.connection.id: view for view in Connections(page.installation()).usable(by=by)}
     usable = {each: view.connection for each, view in views.items()}
     if not usable:
         _say_none_is_usable(by)
@@ -262,7 +262,7 @@ def _schedule() -> str:
         st.caption("It runs at the press of a button alone.")
         return "off"
     if when == "refresh":
-        _say_next(Refreshes(page.parts()).next_five()[:3], "No refresh is scheduled.")
+        _say_next(Refreshes(page.installation()).next_five()[:3], "No refresh is scheduled.")
         return "refresh"
     at_column, zone_column = st.columns([2, 3])
     at = at_column.time_input("Time of day", key="export_time", step=900, persist_state="session")
@@ -319,7 +319,7 @@ def save_bar(view: ExportView | None, filled: Filled, by: Person) -> None:
 
 
 def _save(view: ExportView | None, filled: Filled, by: Person) -> None:
-    exports, draft = Exports(page.parts()), _draft(filled)
+    exports, draft = Exports(page.installation()), _draft(filled)
     try:
         with st.spinner("Checking it with the source and Constant Contact …"):
             if view is None:
@@ -362,7 +362,7 @@ def _offer_theirs(view: ExportView | None) -> None:
 
 def _run(view: ExportView, by: Person) -> None:
     with page.errors_shown():
-        run = Exports(page.parts()).queue(view.export.name, by=by)
+        run = Exports(page.installation()).queue(view.export.name, by=by)
         go_to_run(run.id)
 
 

@@ -61,7 +61,7 @@ class Listed:
 
 def all_exports() -> list[Listed]:
     """Every export by name: three questions to the store, however many there are."""
-    exports, refreshes = Exports(page.parts()), Refreshes(page.parts())
+    exports, refreshes = Exports(page.installation()), Refreshes(page.installation())
     last, refresh = exports.last_runs(), refreshes.schedule()
     next_refresh = refresh.next_at if refresh else None
     return [
@@ -78,7 +78,7 @@ def _next_at(view: ExportView, next_refresh: datetime | None) -> datetime | None
 
 def say_what_waits() -> None:
     """Connections whose exports wait for an administrator."""
-    for view in Connections(page.parts()).views():
+    for view in Connections(page.installation()).views():
         for words in what_waits(view):
             st.warning(plain(words), icon=":material/front_hand:")
 
@@ -231,7 +231,7 @@ def actions(chosen: Sequence[Listed], by: Person) -> None:
     on = [each for each in chosen if each.view.state != "off"]
     off = [each for each in chosen if each.view.state == "off"]
     views = [each.view for each in chosen]
-    button = _Buttons(Exports(page.parts()).why_not(_BUTTONS.values(), views, by=by))
+    button = _Buttons(Exports(page.installation()).why_not(_BUTTONS.values(), views, by=by))
     with st.container(horizontal=True, vertical_alignment="center"):
         if button("run", "Run" if len(chosen) < 2 else f"Run {len(chosen)}", "play_arrow", chosen):
             _run(chosen, by)
@@ -286,7 +286,7 @@ def _close() -> None:
 
 def add_button(by: Person) -> None:
     """To the set-up of a new one; a contributor needs a connection that is shared."""
-    shared = by.role is Role.ADMINISTRATOR or Connections(page.parts()).usable(by=by)
+    shared = by.role is Role.ADMINISTRATOR or Connections(page.installation()).usable(by=by)
     clicked = st.button(
         "Add export",
         key="exports_add",
@@ -304,11 +304,11 @@ def _open(one: Listed | None) -> None:
     try:
         st.switch_page(str(PAGES / "export.py"), query_params=query)
     except StreamlitPageNotFoundError:  # as when a page runs by itself
-        page.go_to(f"{page.parts().settings.base_path}/export?{urlencode(query)}")
+        page.go_to(f"{page.installation().settings.base_path}/export?{urlencode(query)}")
 
 
 def _run(chosen: Sequence[Listed], by: Person) -> None:
-    exports = Exports(page.parts())
+    exports = Exports(page.installation())
     queued: dict[int, str] = {}
 
     def queue(each: Listed) -> None:
@@ -320,7 +320,7 @@ def _run(chosen: Sequence[Listed], by: Person) -> None:
 
 
 def _turn_off(chosen: Sequence[Listed], by: Person) -> None:
-    failed = _each(chosen, lambda each: Exports(page.parts()).turn_off(each.name, by=by))
+    failed = _each(chosen, lambda each: Exports(page.installation()).turn_off(each.name, by=by))
     done = len(chosen) - len(failed)
     said = f"{counted(done, 'export')} turned off: run only when asked to."
     _finish(said if done else "", failed)
@@ -346,7 +346,7 @@ def _turn_on(chosen: Sequence[Listed], by: Person) -> None:
     if st.button("Turn on", key="exports_on_confirm", type="primary"):
         with page.errors_shown():
             for each in chosen:
-                Exports(page.parts()).turn_on(each.name, schedule, by=by)
+                Exports(page.installation()).turn_on(each.name, schedule, by=by)
             _finish(f"{names}: runs {plain(describe_schedule(schedule))}.", [])
 
 
@@ -361,7 +361,7 @@ def _duplicate(one: Listed, by: Person) -> None:
     st.caption("The copy is off: it runs only when asked to, until you turn it on.")
     if st.button("Duplicate", key="exports_duplicate_confirm", type="primary"):
         with page.errors_shown():
-            copy = Exports(page.parts()).duplicate(one.name, name, by=by)
+            copy = Exports(page.installation()).duplicate(one.name, name, by=by)
             _finish(f"“{plain(copy.export.name)}” is made. It is off.", [])
 
 
@@ -373,7 +373,7 @@ def _remove(chosen: Sequence[Listed], by: Person) -> None:
     )
     label = "Remove" if len(chosen) == 1 else f"Remove {len(chosen)} exports"
     if st.button(label, key="exports_remove_confirm", type="primary"):
-        failed = _each(chosen, lambda each: Exports(page.parts()).remove(each.name, by=by))
+        failed = _each(chosen, lambda each: Exports(page.installation()).remove(each.name, by=by))
         done = len(chosen) - len(failed)
         _finish(f"{counted(done, 'export')} removed." if done else "", failed)
 

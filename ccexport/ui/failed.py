@@ -36,11 +36,11 @@ def errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
         if shown.open:
             with shown:
                 _table(progress.failed_rows(batch.run_id, batch.number, by=by), batch.number)
-    if bad and may(page.parts(), by, Action.SEE_VALUES):
+    if bad and may(page.installation(), by, Action.SEE_VALUES):
         run_id = bad[0].run_id
         st.download_button(
             "Download what failed as CSV",
-            data=lambda: Retries(page.parts()).failed_csv(run_id, by=by),
+            data=lambda: Retries(page.installation()).failed_csv(run_id, by=by),
             file_name=f"run-{run_id}-failed.csv",
             mime="text/csv",
             key="run_failed_download",

@@ -178,13 +178,13 @@ def _failed(run: Run, *, by: Person) -> None:
             run_badge(run.state)
             st.markdown(_about(run, f"· {moment(run.finished_at)}"), width="stretch")
             link("run", "Open", run=run.id)
-            if may_somewhere(page.parts(), by, Action.RUN_EXPORT):
+            if may_somewhere(page.installation(), by, Action.RUN_EXPORT):
                 _run_again_button(run, by=by)
         st.caption(plain(run.error or _some_failed(run)))
 
 
 def _run_again_button(run: Run, *, by: Person) -> None:
-    why_not = Runs(page.parts()).why_not(Action.RUN_EXPORT, run, by=by)
+    why_not = Runs(page.installation()).why_not(Action.RUN_EXPORT, run, by=by)
     clicked = st.button(
         "Run again",
         key=f"home_again_{run.id}",
@@ -194,14 +194,17 @@ def _run_again_button(run: Run, *, by: Person) -> None:
     )
     if clicked:
         with page.errors_shown():
-            new = RunProgress(page.parts()).run_again(run.id, by=by)
+            new = RunProgress(page.installation()).run_again(run.id, by=by)
             st.toast(f"Run {new.id} is queued.")
 
 
 def _some_failed(run: Run) -> str:
     not_sent = run.prepared_count - run.submitted_count
-    parts = [f"{run.failed_count:,} of {run.submitted_count:,} contacts failed"]
-    return "; ".join([*parts, f"{not_sent:,} were not sent"] if not_sent > 0 else parts) + "."
+    installation = [f"{run.failed_count:,} of {run.submitted_count:,} contacts failed"]
+    return (
+        "; ".join([*installation, f"{not_sent:,} were not sent"] if not_sent > 0 else installation)
+        + "."
+    )
 
 
 # --- what runs -----------------------------------------------------------------------------------
@@ -212,7 +215,7 @@ def _live(now: Now, *, by: Person) -> None:
     if not now.live:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("Nothing runs at this moment.", width="content")
-            if may_somewhere(page.parts(), by, Action.RUN_EXPORT):
+            if may_somewhere(page.installation(), by, Action.RUN_EXPORT):
                 link("exports", "Run an export", icon=":material/play_arrow:")
     for progress in now.live:
         run = progress.run

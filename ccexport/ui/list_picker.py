@@ -28,7 +28,7 @@ def list_picker(account: Account | None, by: Person) -> str:
     if account is None:
         st.selectbox("List", [], index=None, placeholder="Choose a connection first", disabled=True)
         return ""
-    lists = Lists(page.parts(), by)
+    lists = Lists(page.installation(), by)
     known, trouble = _known(lists, account)
     list_id = _choice(known)
     with st.container(horizontal=True, vertical_alignment="center"):

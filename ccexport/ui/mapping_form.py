@@ -112,7 +112,7 @@ def _fields(account: Account | None, by: Person) -> Fields:
 def _ask_fields(account: Account, by: Person) -> tuple[list[tuple[str, str, str]], str | None]:
     try:
         with st.spinner("Asking Constant Contact for the custom fields …"):
-            found = Lists(page.parts(), by).custom_fields(account.connection_id)
+            found = Lists(page.installation(), by).custom_fields(account.connection_id)
     except CcexportError as error:
         return [], str(error)
     return [(field.name, field.label, field.type) for field in found], None

@@ -47,9 +47,9 @@ Found = TypeVar("Found")
 @st.cache_resource(show_spinner=False)
 def live() -> LivePreview:
     """The live preview of this process. Holds the source, and nothing of a person."""
-    parts = page.parts()
-    url = parts.settings.source_url
-    return LivePreview(parts.open_source, lambda: source_version(url))
+    installation = page.installation()
+    url = installation.settings.source_url
+    return LivePreview(installation.open_source, lambda: source_version(url))
 
 
 def ask(segments: tuple[str, ...], mapping: FieldMapping, types: Mapping[str, str]) -> Question:
@@ -63,7 +63,7 @@ def ask(segments: tuple[str, ...], mapping: FieldMapping, types: Mapping[str, st
 def show(question: Question, by: Person) -> None:
     """Counts of the whole above single profiles; the profiles are there first."""
     page.begin_again(by)
-    masked = not may(page.parts(), by, Action.SEE_VALUES)
+    masked = not may(page.installation(), by, Action.SEE_VALUES)
     if masked:
         st.caption("Values are masked: seeing them needs CCEXPORT_CONTRIBUTORS_SEE_VALUES.")
     counts = st.container()
@@ -122,8 +122,8 @@ def _show_whole(whole: Whole, *, masked: bool) -> None:
 
 def _effort(whole: Whole) -> str:
     """Files, requests, time, share of the day's budget."""
-    parts = page.parts()
-    budget, rate = parts.budget.today(), parts.settings.cc_requests_per_second
+    installation = page.installation()
+    budget, rate = installation.budget.today(), installation.settings.cc_requests_per_second
     seconds = timedelta(seconds=whole.requests / rate)
     used = share(whole.requests, budget.limit)
     left = f"{budget.left:,} of {budget.limit:,} requests are left today"

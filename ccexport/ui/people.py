@@ -145,7 +145,7 @@ def _remove(users: Users, email: str, by: Person) -> None:
 
 def _what_waits(email: str) -> str:
     """Exports that ran by the right of one who has just lost it."""
-    names = Connections(page.parts()).without_export_user(email)
+    names = Connections(page.installation()).without_export_user(email)
     if not names:
         return ""
     over = ", ".join(f"“{plain(name)}”" for name in names)

@@ -57,11 +57,11 @@ def head(progress: Progress, *, by: Person) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         if progress.is_final:
-            if may_somewhere(page.parts(), by, Action.RUN_EXPORT):
+            if may_somewhere(page.installation(), by, Action.RUN_EXPORT):
                 _run_again_button(run, by)
-                if Retries(page.parts()).is_offered(run):
+                if Retries(page.installation()).is_offered(run):
                     _retry_button(run, by)
-        elif may_somewhere(page.parts(), by, Action.CANCEL_RUN):
+        elif may_somewhere(page.installation(), by, Action.CANCEL_RUN):
             _cancel_button(run, by)
         link("runs", "All runs of this export", icon=":material/history:", export=run.export_name)
     if progress.is_final and st.session_state.pop("run_canceling", None) == run.id:
@@ -72,7 +72,7 @@ def _button(
     action: Action, run: Run, by: Person, label: str, *, key: str, icon: str, tip: str
 ) -> bool:
     """Disabled, with the reason for a tip, where the person may not do it with this run."""
-    why_not = Runs(page.parts()).why_not(action, run, by=by)
+    why_not = Runs(page.installation()).why_not(action, run, by=by)
     tip = plain(why_not) if why_not else tip
     return st.button(label, key=key, icon=icon, disabled=why_not is not None, help=tip or None)
 
@@ -81,7 +81,7 @@ def _run_again_button(run: Run, by: Person) -> None:
     tip, icon = "Queues the export as it is set up now.", ":material/replay:"
     if _button(Action.RUN_EXPORT, run, by, "Run again", key="run_again", icon=icon, tip=tip):
         with page.errors_shown():
-            new = RunProgress(page.parts()).run_again(run.id, by=by)
+            new = RunProgress(page.installation()).run_again(run.id, by=by)
             go_to_run(new.id)
 
 
@@ -90,7 +90,7 @@ def _retry_button(run: Run, by: Person) -> None:
     icon = ":material/redo:"
     if _button(Action.RETRY_RUN, run, by, "Retry failed", key="run_retry", icon=icon, tip=tip):
         with page.errors_shown():
-            go_to_run(Retries(page.parts()).retry(run.id, by=by).run.id)
+            go_to_run(Retries(page.installation()).retry(run.id, by=by).run.id)
 
 
 def _cancel_button(run: Run, by: Person) -> None:
@@ -122,7 +122,7 @@ def _ask_to_cancel(run: Run, by: Person) -> None:
         no = st.button("Let it run", key="run_cancel_no")
     if yes:
         with page.errors_shown():
-            Runs(page.parts()).request_cancel(run.id, by=by)
+            Runs(page.installation()).request_cancel(run.id, by=by)
             no = True
     if no:
         _close_dialog()
@@ -142,7 +142,7 @@ def live(first: Progress, *, by: Person) -> None:
         with page.errors_shown():
             now = first
             if live_parts.repeats() and not first.is_final:
-                read = RunProgress(page.parts()).of
+                read = RunProgress(page.installation()).of
                 now = live_parts.recent(("run", run_id), lambda: read(run_id))
             if _is_other(now.run, first.run) or live_parts.is_too_often(seconds, LIVE_SECONDS):
                 st.rerun()  # the head, the buttons and those left out have changed as well
@@ -175,7 +175,7 @@ def _trouble(progress: Progress, by: Person) -> None:
         if run.waiting_for is WaitingFor.SIGN_IN:
             link_for_administrators("connections", "Sign in again", icon=":material/login:", by=by)
         elif run.waiting_for is WaitingFor.APPROVAL:
-            st.markdown(plain(Runs(page.parts()).why_waiting(run) or ""))
+            st.markdown(plain(Runs(page.installation()).why_waiting(run) or ""))
             link_for_administrators(
                 "connections", "Go to Connections", icon=":material/link:", by=by
             )
@@ -215,8 +215,8 @@ def _funnel(funnel: Funnel, not_sent: str) -> None:
     charts.funnel(funnel, key="run_funnel")
     st.markdown(
         "\n".join(
-            f"- **{total:,} {what}** = {_sum(parts)}"
-            for total, what, parts in (
+            f"- **{total:,} {what}** = {_sum(installation)}"
+            for total, what, installation in (
                 (
                     funnel.read,
                     "read",
@@ -247,8 +247,8 @@ def _funnel(funnel: Funnel, not_sent: str) -> None:
     )
 
 
-def _sum(parts: Sequence[tuple[int, str]]) -> str:
-    shown = [part for index, part in enumerate(parts) if index == 0 or part[0]]
+def _sum(installation: Sequence[tuple[int, str]]) -> str:
+    shown = [part for index, part in enumerate(installation) if index == 0 or part[0]]
     return " + ".join(f"{count:,} {what}" for count, what in shown)
 
 
@@ -264,7 +264,7 @@ def left_out(run: Run, by: Person) -> None:
     st.subheader(f"Left out: {run.rejected_count:,}", anchor=False)
     ordered = sorted(run.rejections.items(), key=lambda item: -item[1])
     st.markdown("\n".join(f"- **{count:,}** {plain(_reason(reason))}" for reason, count in ordered))
-    progress = RunProgress(page.parts())
+    progress = RunProgress(page.installation())
     with page.errors_shown():
         if not progress.has_rejections(run.id):
             where = (
@@ -280,7 +280,7 @@ def left_out(run: Run, by: Person) -> None:
         if shown.open:
             with shown:
                 _rejected(run, progress, [reason for reason, _ in ordered], by)
-        if not may(page.parts(), by, Action.SEE_VALUES):
+        if not may(page.installation(), by, Action.SEE_VALUES):
             st.caption("Addresses are masked for your role, and the file of them is not for it.")
             return
         st.download_button(
@@ -334,7 +334,7 @@ def details(first: Progress, *, by: Person) -> None:
     def draw() -> None:
         page.begin_again(by)
         with page.errors_shown():
-            progress = RunProgress(page.parts())
+            progress = RunProgress(page.installation())
             batches: Sequence[Batch] = first.batches
             if live_parts.repeats() and not first.is_final:
                 batches = live_parts.recent(("files", run_id), lambda: progress.batches(run_id))

@@ -81,7 +81,7 @@ def link(name: str, label: str, *, icon: str = GO_ICON, **query: str | int) -> N
 
 def link_for_administrators(name: str, label: str, *, icon: str = GO_ICON, by: Person) -> None:
     """A link to a screen of administrators; who is none reads whose it is."""
-    if may(page.parts(), by, Action.SEE_ADMINISTRATION):
+    if may(page.installation(), by, Action.SEE_ADMINISTRATION):
         link(name, label, icon=icon)
     else:
         st.caption("for administrators", width="content")
@@ -103,7 +103,7 @@ def short(text: str, most: int = 60) -> str:
 
 
 def _address(name: str, query: Mapping[str, str]) -> str:
-    address = f"{page.parts().settings.base_path}/{name}"
+    address = f"{page.installation().settings.base_path}/{name}"
     return f"{address}?{urlencode(query)}" if query else address
 
 

@@ -29,7 +29,7 @@ REFRESHES = 12
 def table(by: Person) -> None:
     """Sizes at once; the share that can be written to when it has been counted."""
     sizes = {segment.name: segment.members for segment in live().segments()}
-    history = Refreshes(page.parts()).all_sizes(REFRESHES)
+    history = Refreshes(page.installation()).all_sizes(REFRESHES)
     users = _exports_by_segment()
     st.caption(f"{counted(len(sizes), 'segment')} in the source.")
     spot = st.empty()
@@ -47,7 +47,7 @@ def table(by: Person) -> None:
 
 def _exports_by_segment() -> dict[str, list[tuple[int, str]]]:
     users: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for view in Exports(page.parts()).views():
+    for view in Exports(page.installation()).views():
         for segment in view.segments:
             users[segment].append((view.export.id, view.export.name))
     return users
@@ -121,13 +121,13 @@ def _one(sizes: Mapping[str, int], users: Mapping[str, list[tuple[int, str]]], b
         st.markdown("Exports that use it:")
         with st.container(horizontal=True):
             for export_id, name in mine[:20]:
-                if may_somewhere(page.parts(), by, Action.PREVIEW_EXPORT):
+                if may_somewhere(page.installation(), by, Action.PREVIEW_EXPORT):
                     link("export", plain(name[:80]), icon=":material/upload:", export=export_id)
                 else:
                     st.markdown(plain(name[:80]), width="content")
     else:
         st.markdown("No export uses it yet.")
-        if may_somewhere(page.parts(), by, Action.ADD_EXPORT):
+        if may_somewhere(page.installation(), by, Action.ADD_EXPORT):
             link("export", "Add export", icon=":material/add:")
     rows: list[dict[str, Any]] = list(live().masked_sample(chosen, SAMPLE))
     st.markdown(f"The first {counted(len(rows), 'profile')} by key, masked:")

@@ -21,7 +21,7 @@ def workers(by: Person) -> None:
     """Who works, drawn anew every ten seconds; with nobody there, how to start one."""
     page.begin_again(by)
     with page.errors_shown():
-        system = System(page.parts())
+        system = System(page.installation())
         alive = system.workers()
         if not alive:
             st.error(
@@ -47,7 +47,7 @@ def workers(by: Person) -> None:
 
 def budget() -> None:
     """The day's requests: used, left, and when they begin anew."""
-    today = System(page.parts()).budget()
+    today = System(page.installation()).budget()
     share = min(1.0, today.used / today.limit)
     with st.container(horizontal=True, gap="large"):
         st.metric("Used", f"{today.used:,}", width="content")
@@ -65,7 +65,7 @@ def checks() -> None:
     """Looks at everything when asked: source and Constant Contact may take a few seconds."""
     if st.button("Check everything", key="system_check", icon=":material/stethoscope:"):
         with st.spinner("Looking at store, source, disk and every connection …"):
-            findings = list(examine(page.parts()))
+            findings = list(examine(page.installation()))
         for finding in findings:
             _show(finding)
         if all(finding.ok for finding in findings):
@@ -76,7 +76,7 @@ def checks() -> None:
 
 def places() -> None:
     """Store, source and versions; the settings, secrets masked."""
-    system = System(page.parts())
+    system = System(page.installation())
     with st.container(border=True):
         for label, text in system.places():
             st.markdown(f":small[:gray[{label}]]  \n{plain(text)}")

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.redaction import redact
 from ccexport.ui import page
 from ccexport.ui.failures import log_once
@@ -29,7 +29,7 @@ def test_menu_leaves_out_pages_that_need_an_id() -> None:
     assert hidden == {"export", "run"}
 
 
-def test_shell_opens_its_first_page(parts: Parts) -> None:
+def test_shell_opens_its_first_page(installation: Installation) -> None:
     test = AppTest.from_file(str(ROOT / "ccexport" / "ui" / "shell.py"), default_timeout=30).run()
     assert not test.exception
     assert test.title

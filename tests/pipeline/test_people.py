@@ -15,7 +15,7 @@ from tests.house import ANA, House, people, write_source
 
 
 def find(house: House, email: str) -> Found:
-    return People(house.parts).find(email, by=ANA)
+    return People(house.installation).find(email, by=ANA)
 
 
 def fates(house: House, number: int) -> list[tuple[int, str]]:
@@ -93,7 +93,7 @@ def test_a_run_that_has_not_ended_says_where_the_person_is(house: House) -> None
 def test_a_run_whose_files_are_gone_is_said_and_the_others_are_searched(house: House) -> None:
     house.run()
     house.run()
-    house.parts.run_files.delete(1)
+    house.installation.run_files.delete(1)
     assert fates(house, 1) == [(2, "accepted")]
     (remark,) = find(house, "person1@example.com").remarks
     assert "1 runs could not be searched" in remark
@@ -120,4 +120,4 @@ def test_what_is_no_address_is_refused(house: House) -> None:
 
 def test_whoever_may_not_see_values_may_not_look_for_people(house: House) -> None:
     with pytest.raises(Exception, match=r"may find what became of a person"):
-        People(house.parts).find("a@example.com", by=Person("vera", Role.VIEWER))
+        People(house.installation).find("a@example.com", by=Person("vera", Role.VIEWER))

@@ -75,7 +75,7 @@ def test_a_file_that_is_in_the_way_of_itself_is_halved_after_some_tries(house: H
 def test_the_row_that_no_file_may_hold_is_named(house: House) -> None:
     refuse(house, address(7))
     document = house.run()
-    ((batch, row),) = house.parts.batches.failed_rows(document["id"])
+    ((batch, row),) = house.installation.batches.failed_rows(document["id"])
     assert (batch.first_row + row.row, row.words) == (6, WORDS)
 
 
@@ -175,12 +175,12 @@ def test_halves_are_proven_the_same_when_the_run_files_are_made_anew(house: Hous
     refuse(house, address(7))
     run_id = house.queue()
     house.perform_until(run_id, "refusal recorded")
-    house.parts.run_files.delete(run_id)
+    house.installation.run_files.delete(run_id)
     house.work()
     document = house.document(run_id)
     check_sums(document)
     assert (document["state"], document["counts"]["accepted"]) == ("completed_with_errors", 9)
-    assert house.parts.run_files.exists(run_id, CONTACTS)
+    assert house.installation.run_files.exists(run_id, CONTACTS)
 
 
 def test_what_no_other_file_would_mend_is_not_halved_and_what_was_sent_is_followed(
@@ -209,6 +209,6 @@ def test_what_no_other_file_would_mend_is_not_halved_and_what_was_sent_is_follow
 def test_a_call_that_may_work_later_is_not_halved(house: House, do: str) -> None:
     house.tell("/_sandbox/behaviour", faults=[{"on": "contactsCSVImport", "do": do}])
     run_id = house.queue()
-    assert house.parts.runs.claim("w1", run_id=run_id)
-    execute_run(Held(run_id, "w1"), Worker(house.parts).tools)
-    assert [batch["rows"] for batch in Runs(house.parts).document(run_id)["batches"]] == [10]
+    assert house.installation.runs.claim("w1", run_id=run_id)
+    execute_run(Held(run_id, "w1"), Worker(house.installation).tools)
+    assert [batch["rows"] for batch in Runs(house.installation).document(run_id)["batches"]] == [10]

@@ -81,9 +81,9 @@ def test_a_live_run_of_the_first_version_goes_on_after_the_upgrade(
     first.connect()
     first.add_export()
     first.run()
-    with first.parts.engine.connect() as connection:
+    with first.installation.engine.connect() as connection:
         made = rows_of(connection)
-    first.parts.run_files.delete(1)
+    first.installation.run_files.delete(1)
     first.close()
     with writing(old_engine) as session:
         put_in_the_middle(session.connection(), made)

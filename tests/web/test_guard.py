@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from ccexport.errors import SettingError, StoreError
-from ccexport.installation import Parts
+from ccexport.installation import Installation
 from ccexport.settings import Settings
 from ccexport.web.guard import check_believed, check_bind_address, is_loopback, security_headers
 
@@ -105,7 +105,7 @@ def test_proxies_are_believed_under_the_address_that_an_ipv6_server_sees_too() -
     ]
 
 
-def test_health_tells_store_and_workers_and_no_secret(web: str, parts: Parts) -> None:
+def test_health_tells_store_and_workers_and_no_secret(web: str, installation: Installation) -> None:
     answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
     assert answer.json() | {"version": ""} == {
         "status": "no worker",
@@ -113,17 +113,17 @@ def test_health_tells_store_and_workers_and_no_secret(web: str, parts: Parts) ->
         "workers_alive": 0,
         "version": "",
     }
-    parts.workers.started("w", host="here", pid=1, version="1")
+    installation.workers.started("w", host="here", pid=1, version="1")
     assert requests.get(f"{web}/healthz", timeout=TIMEOUT).json()["workers_alive"] == 1
 
 
 def test_health_without_a_store_is_503_and_says_nothing_of_where_it_is(
-    web: str, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    web: str, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise StoreError("The store postgresql://db.internal/x cannot be reached.")
 
-    monkeypatch.setattr(parts.workers, "alive", fail)
+    monkeypatch.setattr(installation.workers, "alive", fail)
     answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
     assert (answer.status_code, answer.json()["store"]) == (503, "unreachable")
     assert "internal" not in answer.text
