@@ -36,8 +36,8 @@ from ccexport.store.users import UserStore
 from ccexport.store.workers import WorkerStore
 
 if TYPE_CHECKING:
+    from ccexport.runs.tools import Tools
     from ccexport.segments.source import Source
-    from ccexport.steps.tools import Tools
     from ccexport.store.run_files import RunFiles
 
 LATE_SECONDS = 0.05  # less than that is within the margin of the slots
@@ -205,7 +205,7 @@ class Installation:
 
     def tools(self, stop: threading.Event) -> Tools:
         """What runs work with, in a process that ends when `stop` is set."""
-        from ccexport.steps.tools import ActivityBoard, Tools
+        from ccexport.runs.tools import ActivityBoard, Tools
 
         return Tools(
             runs=self.runs,

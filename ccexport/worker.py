@@ -20,11 +20,11 @@ import schedule
 from ccexport import __version__
 from ccexport.errors import CcexportError, StoreError
 from ccexport.installation import Installation
-from ccexport.pipeline import execute_run
 from ccexport.processes import host_name, is_dead, new_worker_name
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.tools import Tools
 from ccexport.services.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
-from ccexport.steps.tools import Tools
 from ccexport.store.runs import Held
 from ccexport.store.tables import Run
 

@@ -14,8 +14,8 @@ from typing import Any
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import read_callback
 from ccexport.installation import Installation
-from ccexport.pipeline import execute_run
 from ccexport.preparation.mapping import parse_mapping
+from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.behaviour import Behaviour
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.sandbox.visitor import sign_in_at_once

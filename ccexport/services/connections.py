@@ -14,12 +14,12 @@ from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, fini
 from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, RetryableError, UsageError
 from ccexport.installation import Installation
+from ccexport.runs.clearance import missing_consent, missing_export_user
+from ccexport.runs.preflight import check_account
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, may, require
 from ccexport.services.roles import Action
 from ccexport.services.tokens import patiently
-from ccexport.steps.clearance import missing_consent, missing_export_user
-from ccexport.steps.preflight import check_account
 from ccexport.store.connections import ConnectionView
 from ccexport.store.tables import Connection
 

@@ -15,6 +15,8 @@ from ccexport.constantcontact.client import Client
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping
+from ccexport.runs.due import ExportCopy, queued_run
+from ccexport.runs.preflight import check_account, check_custom_fields, check_list
 from ccexport.services.access import Person
 from ccexport.services.connections import check_name
 from ccexport.services.export_values import (
@@ -24,12 +26,10 @@ from ccexport.services.export_values import (
     differences,
     view_values,
 )
-from ccexport.services.new_runs import ExportCopy, queued_run
 from ccexport.services.permission import audited, may, require, why_not
 from ccexport.services.roles import Action
 from ccexport.services.schedules import check_schedule, next_times
 from ccexport.states import Mode, Trigger
-from ccexport.steps.preflight import check_account, check_custom_fields, check_list
 from ccexport.store.exports import ExportChange, ExportView, NewExport
 from ccexport.store.tables import Connection, Export, Run
 

@@ -87,7 +87,7 @@ class Forgetting:
             return False
 
     def _blank(self, run: Run, email: str, ids: set[str]) -> int:
-        from ccexport.steps.forgetting import Blanking  # brings Arrow along
+        from ccexport.preparation.blanking import Blanking  # brings Arrow along
 
         blanking = Blanking(email, ids)
         for name in self._files(run):
@@ -99,7 +99,7 @@ class Forgetting:
         return blanking.rows
 
     def _files(self, run: Run) -> list[str]:
-        from ccexport.steps.preparing import CONTACTS, REJECTIONS
+        from ccexport.runs.preparing import CONTACTS, REJECTIONS
 
         files = self._installation.run_files
         return [name for name in (CONTACTS, REJECTIONS) if files.exists(run.id, name)]

@@ -79,7 +79,7 @@ class People:
 
     def _in_run(self, run: Run, email: str, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Raises `StoreError` where the run's files are gone."""
-        from ccexport.steps.preparing import CONTACTS, REJECTIONS  # brings Arrow along
+        from ccexport.runs.preparing import CONTACTS, REJECTIONS  # brings Arrow along
 
         if not run.read_count:
             return

@@ -141,7 +141,7 @@ class RunProgress:
 
     def _customer_ids(self, run_id: int, batch: Batch, rows: Sequence[int]) -> dict[int, str]:
         """Row of the file, counted from 0 → its profile; empty when the run's files are gone or damaged."""
-        from ccexport.steps.preparing import CONTACTS  # brings Arrow along
+        from ccexport.runs.preparing import CONTACTS  # brings Arrow along
 
         if not rows or not self._installation.run_files.exists(run_id, CONTACTS):
             return {}
@@ -157,7 +157,7 @@ class RunProgress:
 
     def has_rejections(self, run_id: int) -> bool:
         """Whether the list of those left out is still kept."""
-        from ccexport.steps.preparing import REJECTIONS  # brings Arrow along
+        from ccexport.runs.preparing import REJECTIONS  # brings Arrow along
 
         return self._installation.run_files.exists(run_id, REJECTIONS)
 

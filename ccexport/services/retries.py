@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ccexport.errors import Conflict, NotFound
 from ccexport.installation import Installation
+from ccexport.runs.due import ExportCopy, queued_run
 from ccexport.services.access import Person
-from ccexport.services.new_runs import ExportCopy, queued_run
 from ccexport.services.permission import audited, require
 from ccexport.services.progress import RunProgress
 from ccexport.services.roles import Action
@@ -89,7 +89,7 @@ class Retries:
                 )
 
     def _check_files(self, run: Run) -> None:
-        from ccexport.steps.preparing import CONTACTS
+        from ccexport.runs.preparing import CONTACTS
 
         if run.files_deleted_at is None and self._installation.run_files.exists(run.id, CONTACTS):
             return

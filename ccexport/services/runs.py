@@ -8,12 +8,12 @@ from typing import Any
 from ccexport.clock import iso
 from ccexport.errors import NotFound
 from ccexport.installation import Installation
+from ccexport.runs.failures import FailedRows, failed_rows
 from ccexport.segments.masking import mask_value
 from ccexport.services.access import Person
 from ccexport.services.permission import audited, may, require, why_not
 from ccexport.services.roles import Action
 from ccexport.states import RunState
-from ccexport.steps.failures import FailedRows, failed_rows
 from ccexport.store.tables import Batch, Connection, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
@@ -109,7 +109,7 @@ class Runs:
 
         Addresses are masked for those who may not see values.
         """
-        from ccexport.steps.preparing import REJECTIONS  # brings Arrow along
+        from ccexport.runs.preparing import REJECTIONS  # brings Arrow along
 
         by = require(self._installation, by, Action.SEE_EXPORTS, "run", str(run_id))
         sees_values = may(self._installation, by, Action.SEE_VALUES)

@@ -31,7 +31,7 @@ from ccexport.worker import Worker
 KILLED = -signal.SIGKILL
 PATIENCE_SECONDS = 120
 _STORE = f"{os.sep}ccexport{os.sep}store{os.sep}"
-_IMPORTED = ("tests.crash.killed_worker", "ccexport.segments.source", "ccexport.steps.tools")
+_IMPORTED = ("tests.crash.killed_worker", "ccexport.segments.source", "ccexport.runs.tools")
 _processes = multiprocessing.get_context("forkserver")
 
 

@@ -33,13 +33,13 @@ from ccexport.errors import (
     ServiceTrouble,
 )
 from ccexport.installation import Installation
-from ccexport.pipeline import execute_run
 from ccexport.preparation.files import plan_batches
+from ccexport.runs import preparing
+from ccexport.runs.pipeline import execute_run
 from ccexport.services import tokens as tokens_module
 from ccexport.services.runs import Runs
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
-from ccexport.steps import preparing
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run, RunEvent
 from ccexport.store.tokens import TokenStore

@@ -19,8 +19,8 @@ from ccexport.constantcontact import answers, auth
 from ccexport.constantcontact.auth import read_callback
 from ccexport.constantcontact.client import Client
 from ccexport.errors import CcexportError
-from ccexport.pipeline import execute_run
 from ccexport.redaction import with_their_words
+from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.sandbox.state import LoggedRequest
 from ccexport.sandbox.visitor import sign_in_at_once

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from ccexport.constantcontact.throttling import Throttling
-from ccexport.pipeline import execute_run
 from ccexport.preparation.files import plan_batches
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.tools import Tools
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.runs import Runs
-from ccexport.steps.tools import Tools
 from ccexport.store.runs import Held
 from tests.conftest import Clock
 from tests.faults.stage import MovedClock
@@ -82,7 +82,7 @@ def end_faults(house: House) -> None:
 def test_the_days_quota_reached_in_mid_run_is_waited_for_and_the_run_adds_up(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.preparing.plan_batches", partial(plan_batches, max_rows=2))
+    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=2))
     house = turns.house
     run_id = house.queue()
     used = sum(each["path"].startswith("/v3/") for each in house.requests())
@@ -223,7 +223,7 @@ def test_no_waiting_counts_as_a_failure_or_as_work(turns: Turns) -> None:
 def test_a_right_that_is_lost_in_mid_run_is_waited_for_and_what_was_sent_adds_up(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.preparing.plan_batches", partial(plan_batches, max_rows=2))
+    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=2))
     house = turns.house
     run_id = house.queue()
     fault(house, "contactsCSVImport", "access_denied", after=2)

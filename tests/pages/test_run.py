@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from ccexport.installation import Installation
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema
+from ccexport.runs.preparing import CONTACTS, REJECTIONS
 from ccexport.services.access import local_administrator
 from ccexport.services.exports import Exports
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.steps.preparing import CONTACTS, REJECTIONS
 from ccexport.store.engine import writing
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Batch, Run

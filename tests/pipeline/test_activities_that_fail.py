@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ccexport.clock import utc_now
-from ccexport.pipeline import execute_run
 from ccexport.preparation.files import plan_batches
+from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
@@ -52,8 +52,8 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
     def cut(rows: int, in_flight: int) -> None:
         planned = partial(plan_batches, max_rows=rows)
-        monkeypatch.setattr("ccexport.steps.preparing.plan_batches", planned)
-        monkeypatch.setattr("ccexport.pipeline.MAX_IN_FLIGHT", in_flight)
+        monkeypatch.setattr("ccexport.runs.preparing.plan_batches", planned)
+        monkeypatch.setattr("ccexport.runs.pipeline.MAX_IN_FLIGHT", in_flight)
 
     return cut
 

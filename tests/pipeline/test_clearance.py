@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from ccexport.consent import CONSENT_TEXTS, CONSENT_VERSION
-from ccexport.pipeline import execute_run
 from ccexport.preparation.files import plan_batches
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.access import Person, Role
 from ccexport.services.connections import Connections, connection_document
 from ccexport.services.runs import Runs
 from ccexport.services.users import Users
 from ccexport.states import RunState
-from ccexport.steps.preparing import CONTACTS
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
 from tests.house import ANA, House, behaviour, check_sums, people, write_source
@@ -178,7 +178,7 @@ def test_one_of_two_things_is_not_enough(house: House) -> None:
 def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_and_no_more_is_sent(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.preparing.plan_batches", partial(plan_batches, max_rows=3))
+    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=3))
     run_id = house.queue()
     at(house, run_id, "outcome committed", lambda: Users(house.installation).remove(OLD, by=ANA))
     assert_waits(house, run_id, OLD)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from ccexport.runs.moved import NOTE
 from ccexport.sandbox.server import running_sandbox
-from ccexport.steps.moved import NOTE
 from tests.house import LIST_ID, House, behaviour, check_sums, people, write_source
 
 OF_A_FULL_RUN = {

@@ -31,7 +31,7 @@ def test_a_person_is_found_in_every_run_with_what_became_of_them(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = partial(plan_batches, max_rows=5)
-    monkeypatch.setattr("ccexport.steps.preparing.plan_batches", cut)
+    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", cut)
     fault(house, "reject_rows", lines=[3], messages=["no"])
     house.run()
     fault(house, "activity_failed", after=1, messages=["Too many."])

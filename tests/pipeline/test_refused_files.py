@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ccexport.pipeline import execute_run
 from ccexport.preparation.files import plan_batches
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
 from ccexport.services.runs import Runs
-from ccexport.steps.preparing import CONTACTS
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
 from tests.house import House, check_sums, people, write_source
@@ -25,7 +25,7 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def cut(rows: int) -> None:
         monkeypatch.setattr(
-            "ccexport.steps.preparing.plan_batches", partial(plan_batches, max_rows=rows)
+            "ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=rows)
         )
 
     return cut
@@ -145,7 +145,7 @@ def test_a_bad_row_in_each_of_many_files_is_no_reason_to_stop(
 def test_no_run_spends_more_than_so_many_requests_on_halving(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.halving.MAX_HALVINGS", 3)
+    monkeypatch.setattr("ccexport.runs.halving.MAX_HALVINGS", 3)
     write_source(house.source, people(64))
     refuse(house, address(64))
     document = house.run()

@@ -35,7 +35,7 @@ def house(
     tmp_path: Path, database_url: str, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[House]:
     """An export in four files, on each database."""
-    monkeypatch.setattr("ccexport.steps.preparing.plan_batches", partial(plan_batches, max_rows=3))
+    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=3))
     house = House(tmp_path, sandbox, database_url=database_url)
     write_source(house.source, people(10))
     house.connect()
@@ -132,7 +132,7 @@ def test_removal_ends_a_run_that_waits_with_its_files_under_way(
         raise ServiceTrouble("Constant Contact is down.", retry_after_seconds=3_600)
 
     with monkeypatch.context() as patch:
-        patch.setattr("ccexport.pipeline.follow_batches", trouble)
+        patch.setattr("ccexport.runs.pipeline.follow_batches", trouble)
         worker = Worker(house.installation)
         thread = threading.Thread(target=worker.work)
         thread.start()

@@ -9,11 +9,11 @@ import pytest
 
 from ccexport.errors import Conflict, NotFound
 from ccexport.preparation.files import plan_batches
+from ccexport.runs.preparing import CONTACTS
 from ccexport.services.connections import Connections
 from ccexport.services.exports import Exports
 from ccexport.services.progress import FailedRow, RunProgress
 from ccexport.services.retries import Retries
-from ccexport.steps.preparing import CONTACTS
 from tests.house import ANA, House, check_sums, people, write_source
 
 UNNAMED = "failed; Constant Contact did not say which, so a retry cannot send them."
@@ -39,7 +39,7 @@ def retried(house: House, run_id: int) -> dict[str, object]:
 def three_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten people in files of four, four and two."""
     cut = partial(plan_batches, max_rows=4)
-    monkeypatch.setattr("ccexport.steps.preparing.plan_batches", cut)
+    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", cut)
 
 
 @pytest.mark.usefixtures("three_files")

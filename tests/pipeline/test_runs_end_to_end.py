@@ -10,13 +10,13 @@ import pytest
 
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError
-from ccexport.pipeline import execute_run
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.behaviour import OWNER
 from ccexport.sandbox.people import PEOPLE
 from ccexport.services.connections import Connections
 from ccexport.services.exports import Exports
 from ccexport.services.runs import Runs
-from ccexport.steps.preparing import CONTACTS
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
 from tests.house import ANA, LIST_ID, House, check_sums, people, write_source
@@ -254,7 +254,7 @@ def test_run_files_that_are_gone_are_prepared_again_and_proven_the_same(
         house.installation.run_files.delete(run_id)
         raise SystemExit  # as if the process had died here
 
-    monkeypatch.setattr("ccexport.pipeline.send_batch", lose_files)
+    monkeypatch.setattr("ccexport.runs.pipeline.send_batch", lose_files)
     assert house.installation.runs.claim("w1", run_id=run_id)
     with pytest.raises(SystemExit):
         execute_run(Held(run_id, "w1"), Worker(house.installation).tools)

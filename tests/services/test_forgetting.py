@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from ccexport.errors import Conflict, UsageError
-from ccexport.pipeline import execute_run
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
+from ccexport.runs.retrying import pick_rows
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.forgetting import Forgetting
 from ccexport.services.people import People
 from ccexport.services.runs import Runs
-from ccexport.steps.preparing import CONTACTS
-from ccexport.steps.retrying import pick_rows
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
 from tests.house import ANA, House, behaviour, people, write_source

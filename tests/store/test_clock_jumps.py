@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine
 
 from ccexport.errors import CcexportError, QuotaExceeded
+from ccexport.runs.following import PollTimer
 from ccexport.states import RunState
-from ccexport.steps.following import PollTimer
 from ccexport.store.budget import BudgetStore
 from ccexport.store.runs import Held, RunStore
 from tests.conftest import Clock

@@ -31,15 +31,15 @@ from ccexport.errors import (
     StoreError,
 )
 from ccexport.redaction import with_their_words
+from ccexport.runs.clearance import missing_consent, missing_export_user
+from ccexport.runs.following import PollTimer, follow_batches
+from ccexport.runs.halving import sending_order
+from ccexport.runs.outcomes import RunTotals, judge_run, repeated_failure
+from ccexport.runs.preparing import prepare_run
+from ccexport.runs.restoring import restore_run_files
+from ccexport.runs.sending import FilesAhead, send_batch
+from ccexport.runs.tools import MAX_IN_FLIGHT, ConnectionRemoved, StopAsked, Tools
 from ccexport.states import BatchState, RunState, WaitingFor
-from ccexport.steps.clearance import missing_consent, missing_export_user
-from ccexport.steps.following import PollTimer, follow_batches
-from ccexport.steps.halving import sending_order
-from ccexport.steps.outcomes import RunTotals, judge_run, repeated_failure
-from ccexport.steps.preparing import prepare_run
-from ccexport.steps.restoring import restore_run_files
-from ccexport.steps.sending import FilesAhead, send_batch
-from ccexport.steps.tools import MAX_IN_FLIGHT, ConnectionRemoved, StopAsked, Tools
 from ccexport.store.budget import next_reset
 from ccexport.store.runs import Held, LeaseLost, Wait
 from ccexport.store.tables import Batch, Run

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ccexport.errors import ConstantContactRefused, InTheWay
 from ccexport.redaction import redact
-from ccexport.steps.outcomes import quoted
-from ccexport.steps.preparing import file_of, new_file_name
-from ccexport.steps.tools import Tools
+from ccexport.runs.outcomes import quoted
+from ccexport.runs.preparing import file_of, new_file_name
+from ccexport.runs.tools import Tools
 from ccexport.store.batches import Piece
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run

@@ -13,7 +13,7 @@ import numpy as np
 
 from ccexport.errors import StoreError
 from ccexport.preparation.duplicates import text_hashes
-from ccexport.steps.tools import Tools
+from ccexport.runs.tools import Tools
 from ccexport.store.run_files import RunFiles
 from ccexport.store.runs import Held
 from ccexport.store.tables import Run

@@ -20,13 +20,13 @@ from ccexport.preparation.files import PlannedBatch, plan_batches, render_file
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
 from ccexport.preparation.stream import prepared_rows
+from ccexport.runs.clearance import check_clearance, check_export_user
+from ccexport.runs.failures import failed_rows
+from ccexport.runs.moved import say_moved
+from ccexport.runs.preflight import check_source, check_target
+from ccexport.runs.retrying import pick_rows
+from ccexport.runs.tools import Tools
 from ccexport.states import BatchState
-from ccexport.steps.clearance import check_clearance, check_export_user
-from ccexport.steps.failures import failed_rows
-from ccexport.steps.moved import say_moved
-from ccexport.steps.preflight import check_source, check_target
-from ccexport.steps.retrying import pick_rows
-from ccexport.steps.tools import Tools
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.run_files import RunFileWriter
 from ccexport.store.runs import Held

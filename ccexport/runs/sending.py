@@ -16,10 +16,10 @@ from ccexport.errors import (
     RetryableError,
     StoreError,
 )
+from ccexport.runs.halving import record_refusal
+from ccexport.runs.preparing import file_of
+from ccexport.runs.tools import ConnectionRemoved, Tools
 from ccexport.states import BatchState
-from ccexport.steps.halving import record_refusal
-from ccexport.steps.preparing import file_of
-from ccexport.steps.tools import ConnectionRemoved, Tools
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run
 

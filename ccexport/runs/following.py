@@ -17,10 +17,10 @@ from ccexport.errors import (
     ServiceTrouble,
 )
 from ccexport.redaction import redact, with_their_words
+from ccexport.runs.outcomes import first_words, judge_activity
+from ccexport.runs.sending import record_submitted
+from ccexport.runs.tools import ACTIVITY_DEADLINE, Tools
 from ccexport.states import BatchState
-from ccexport.steps.outcomes import first_words, judge_activity
-from ccexport.steps.sending import record_submitted
-from ccexport.steps.tools import ACTIVITY_DEADLINE, Tools
 from ccexport.store.batches import Ended
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run

@@ -21,9 +21,9 @@ import numpy as np
 
 from ccexport.errors import SetupError, StoreError
 from ccexport.preparation.files import PlannedBatch
+from ccexport.runs.preparing import CONTACTS, NOBODY, file_of, new_batch, write_run_files
+from ccexport.runs.tools import Tools
 from ccexport.states import BatchState
-from ccexport.steps.preparing import CONTACTS, NOBODY, file_of, new_batch, write_run_files
-from ccexport.steps.tools import Tools
 from ccexport.store.runs import Held
 from ccexport.store.tables import Batch, Run
 
