@@ -14,7 +14,7 @@ from ccexport.errors import CcexportError
 from ccexport.processes import keep_memory_private
 from ccexport.redaction import configure_logging
 from ccexport.segments import read_fast
-from ccexport.services.access import Person
+from ccexport.services.people.access import Person
 from ccexport.settings import load_settings
 from ccexport.ui import identity, page
 from ccexport.ui.failures import log_once, on_script_error

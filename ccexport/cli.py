@@ -239,7 +239,7 @@ def serve(
 @app.command()
 def doctor(ctx: typer.Context) -> None:
     """Print the settings, secrets masked, and check store, source, Constant Contact, clock and disk."""
-    from ccexport.services.health import examine, shown_settings
+    from ccexport.services.operations.health import examine, shown_settings
 
     installation: Installation = ctx.obj
     for name, value in shown_settings(installation.settings):

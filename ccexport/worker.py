@@ -23,7 +23,7 @@ from ccexport.installation import Installation
 from ccexport.processes import host_name, is_dead, new_worker_name
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.runs import Held
 from ccexport.store.tables import Run

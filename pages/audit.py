@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.audit import Audit
+from ccexport.services.people.access import Role
+from ccexport.services.people.audit import Audit
 from ccexport.ui import audit as widgets
 from ccexport.ui import page
 from ccexport.ui.format import counted

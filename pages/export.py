@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ccexport.errors import NotFound
-from ccexport.services.access import Role
+from ccexport.services.people.access import Role
 from ccexport.ui import export_setup as widgets
 from ccexport.ui import page
 from ccexport.ui.mapping_preview import show_for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.connections import Connections
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import Role
 from ccexport.ui import exports as widgets
 from ccexport.ui import page
 from ccexport.ui.format import counted

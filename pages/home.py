@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.overview import Overview
+from ccexport.services.people.access import Role
+from ccexport.services.runs.overview import Overview
 from ccexport.ui import home as widgets
 from ccexport.ui import page
 

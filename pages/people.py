@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.users import Users
+from ccexport.services.people.access import Role
+from ccexport.services.people.users import Users
 from ccexport.ui import page
 from ccexport.ui import people as widgets
 

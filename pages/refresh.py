@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Role
 from ccexport.ui import page
 from ccexport.ui import refresh as widgets
 

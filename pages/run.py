@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from ccexport.errors import NotFound
-from ccexport.services.access import Role
-from ccexport.services.progress import RunProgress
+from ccexport.services.people.access import Role
+from ccexport.services.runs.progress import RunProgress
 from ccexport.ui import page
 from ccexport.ui import run as widgets
 from ccexport.ui.runs import link

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.overview import History
+from ccexport.services.people.access import Role
+from ccexport.services.runs.overview import History
 from ccexport.ui import page
 from ccexport.ui import runs as widgets
 from ccexport.ui.format import counted

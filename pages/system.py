@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
+from ccexport.services.people.access import Role
 from ccexport.ui import page
 from ccexport.ui import system as widgets
 

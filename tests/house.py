@@ -19,10 +19,10 @@ from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.behaviour import Behaviour
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import Person, Role
+from ccexport.services.runs.runs import Runs
 from ccexport.settings import Settings
 from ccexport.states import RunState
 from ccexport.store.runs import Held

@@ -12,8 +12,8 @@ from ccexport.constantcontact.client import Client
 from ccexport.errors import NotFoundThere
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import Person, Role
-from ccexport.services.exports import ExportDraft
+from ccexport.services.exports.exports import ExportDraft
+from ccexport.services.people.access import Person, Role
 from ccexport.settings import Settings
 from ccexport.states import RunState
 from ccexport.store.runs import Held

@@ -12,8 +12,8 @@ from ccexport.clock import iso
 from ccexport.commands.console import counted, say, shown_time
 from ccexport.errors import UsageError
 from ccexport.installation import Installation
-from ccexport.services.access import local_administrator
-from ccexport.services.backups import Backups
+from ccexport.services.operations.backups import Backups
+from ccexport.services.people.access import local_administrator
 from ccexport.settings import LEAST_PASSPHRASE
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]

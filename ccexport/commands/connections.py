@@ -20,14 +20,14 @@ from ccexport.commands.console import (
 from ccexport.consent import CONSENT_TEXT
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import (
+from ccexport.services.connections.connections import (
     GRANT_REMAINS,
     Connections,
     check_name,
     connection_document,
     shares_account,
 )
+from ccexport.services.people.access import local_administrator
 
 app = typer.Typer(help="Constant Contact accounts that exports may use.")
 Agree = Annotated[

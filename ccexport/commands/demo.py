@@ -19,9 +19,9 @@ from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sample import write_sample
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import local_administrator
 from ccexport.settings import PREFIX, Settings
 
 CONNECTION = "Demo account"

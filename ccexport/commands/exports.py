@@ -21,13 +21,13 @@ from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import local_administrator
-from ccexport.services.exports import ExportDraft, Exports, export_document
-from ccexport.services.runs import run_document
+from ccexport.services.exports.exports import ExportDraft, Exports, export_document
+from ccexport.services.people.access import local_administrator
+from ccexport.services.runs.runs import run_document
 
 if TYPE_CHECKING:
-    from ccexport.services.preview_values import ProfileSample
-    from ccexport.services.previews import ExportPreview
+    from ccexport.services.preview.preview_values import ProfileSample
+    from ccexport.services.preview.previews import ExportPreview
 
 app = typer.Typer(help="Which segments go to which list.")
 app.command()(export_files.dump)
@@ -115,7 +115,7 @@ def preview(
 ) -> None:
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
     installation: Installation = ctx.obj
-    from ccexport.services.previews import preview_document
+    from ccexport.services.preview.previews import preview_document
 
     found = Exports(installation).preview(name, samples, by=local_administrator())
     view = installation.exports.by_name(name)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ccexport.installation import Installation
-from ccexport.services.runs import Runs
+from ccexport.services.runs.runs import Runs
 from ccexport.states import RunState
 from ccexport.worker import Worker
 

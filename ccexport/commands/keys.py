@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from ccexport.commands.console import counted, print_table, say
-from ccexport.services.access import local_administrator
-from ccexport.services.keys import KeyRotation
+from ccexport.services.operations.keys import KeyRotation
+from ccexport.services.people.access import local_administrator
 
 app = typer.Typer(help="The keys that encrypt sign-ins and run files.")
 

@@ -11,9 +11,9 @@ import typer
 from ccexport.clock import iso
 from ccexport.commands.console import Json, print_json, print_table, print_text, say
 from ccexport.errors import SourceError, UsageError
-from ccexport.services.access import local_administrator
-from ccexport.services.refreshes import Refreshes, RefreshResult, refresh_document
-from ccexport.services.schedules import DAY_NAMES, EVERY_DAY, describe_recurrence
+from ccexport.services.exports.schedules import DAY_NAMES, EVERY_DAY, describe_recurrence
+from ccexport.services.operations.refreshes import Refreshes, RefreshResult, refresh_document
+from ccexport.services.people.access import local_administrator
 
 
 def refresh(

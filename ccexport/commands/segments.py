@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ccexport.commands.console import Json, counted, print_json, print_table, print_text
-from ccexport.services.segments import Segments
+from ccexport.services.operations.segments import Segments
 
 app = typer.Typer(help="The segments of the source.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
-from ccexport.services.access import Person
+from ccexport.services.people.access import Person
 from ccexport.states import RunState, Trigger
 from ccexport.store.tables import Run
 

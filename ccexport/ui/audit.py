@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.access import Person
-from ccexport.services.audit import OUTCOMES, Audit, in_words
-from ccexport.services.roles import RULES, Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.audit import OUTCOMES, Audit, in_words
+from ccexport.services.people.roles import RULES, Action
 from ccexport.store.audit import AuditFilter
 from ccexport.store.tables import AuditEvent
 

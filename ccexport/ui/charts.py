@@ -12,8 +12,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.described import Funnel
-from ccexport.services.run_words import duration
+from ccexport.services.runs.described import Funnel
+from ccexport.services.runs.run_words import duration
 from ccexport.store.history import DaySums, RunTime
 from ccexport.ui.format import moment
 

@@ -8,8 +8,7 @@ from typing import Any
 import streamlit as st
 
 from ccexport.consent import CONSENT_TEXT
-from ccexport.services.access import Person
-from ccexport.services.connections import (
+from ccexport.services.connections.connections import (
     GRANT_REMAINS,
     MAX_NAME_CHARACTERS,
     Connections,
@@ -17,7 +16,8 @@ from ccexport.services.connections import (
     waits_for,
     what_waits,
 )
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person
 from ccexport.settings import Settings
 from ccexport.store.connections import ConnectionView
 from ccexport.ui import page

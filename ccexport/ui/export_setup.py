@@ -12,17 +12,17 @@ import streamlit as st
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections, what_waits
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.refreshes import Refreshes
-from ccexport.services.roles import Action
-from ccexport.services.schedules import (
+from ccexport.services.connections.connections import MAX_NAME_CHARACTERS, Connections, what_waits
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.exports.schedules import (
     daily_recurrence,
     describe_schedule,
     next_times,
     zone_names,
 )
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.roles import Action
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
 from ccexport.ui import page

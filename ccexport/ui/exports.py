@@ -13,12 +13,12 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.errors import CcexportError
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import MAX_NAME_CHARACTERS, Connections, what_waits
-from ccexport.services.exports import Exports
-from ccexport.services.refreshes import Refreshes
-from ccexport.services.roles import Action
-from ccexport.services.schedules import describe_schedule, zone_names
+from ccexport.services.connections.connections import MAX_NAME_CHARACTERS, Connections, what_waits
+from ccexport.services.exports.exports import Exports
+from ccexport.services.exports.schedules import describe_schedule, zone_names
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.roles import Action
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Run
 from ccexport.ui import page

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.access import Person
-from ccexport.services.permission import may
-from ccexport.services.progress import FailedRow, RunProgress
-from ccexport.services.retries import Retries
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import may
+from ccexport.services.people.roles import Action
+from ccexport.services.runs.progress import FailedRow, RunProgress
+from ccexport.services.runs.retries import Retries
 from ccexport.store.tables import Batch
 from ccexport.ui import page
 from ccexport.ui.format import counted

@@ -7,14 +7,14 @@ from datetime import timedelta
 import streamlit as st
 
 from ccexport.clock import utc_now
-from ccexport.services.access import RANK, Person, Role
-from ccexport.services.connections import SIGN_IN_DAYS
-from ccexport.services.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
-from ccexport.services.permission import may_somewhere
-from ccexport.services.progress import RunProgress
-from ccexport.services.roles import Action
-from ccexport.services.run_words import headline
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import SIGN_IN_DAYS
+from ccexport.services.people.access import RANK, Person, Role
+from ccexport.services.people.permission import may_somewhere
+from ccexport.services.people.roles import Action
+from ccexport.services.runs.overview import Coming, FirstSteps, Now, Overview, ToDo, since_days
+from ccexport.services.runs.progress import RunProgress
+from ccexport.services.runs.run_words import headline
+from ccexport.services.runs.runs import Runs
 from ccexport.store.tables import Run
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts

@@ -16,10 +16,10 @@ from streamlit.web.server.starlette.starlette_websocket import _get_signed_cooki
 
 from ccexport.errors import CcexportError, NotAllowed
 from ccexport.installation import Installation
-from ccexport.services.access import Person, local_administrator
-from ccexport.services.permission import require
-from ccexport.services.roles import Action
-from ccexport.services.users import Claims, SessionEnded, Users
+from ccexport.services.people.access import Person, local_administrator
+from ccexport.services.people.permission import require
+from ccexport.services.people.roles import Action
+from ccexport.services.people.users import Claims, SessionEnded, Users
 from ccexport.ui.text import go_to, plain
 
 SIGNED_OUT = "Sign in to see this page."

@@ -8,8 +8,8 @@ import streamlit as st
 
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError
-from ccexport.services.access import Person
-from ccexport.services.lists import MAX_LIST_NAME, Known, Lists
+from ccexport.services.connections.lists import MAX_LIST_NAME, Known, Lists
+from ccexport.services.people.access import Person
 from ccexport.ui import page
 from ccexport.ui.format import ago, counted, moment
 from ccexport.ui.page import plain

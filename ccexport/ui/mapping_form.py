@@ -14,8 +14,8 @@ from ccexport.preparation.mapping import (
     suggest_mapping,
     template_parts,
 )
-from ccexport.services.access import Person
-from ccexport.services.lists import Lists
+from ccexport.services.connections.lists import Lists
+from ccexport.services.people.access import Person
 from ccexport.ui import page
 from ccexport.ui.list_picker import Account
 from ccexport.ui.mapping_preview import live

@@ -14,11 +14,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ccexport.errors import SetupError
 from ccexport.preparation.mapping import CUSTOM_PREFIX, FieldMapping, check_mapping, template_parts
-from ccexport.services.access import Person
-from ccexport.services.live_preview import LivePreview, source_version
-from ccexport.services.permission import may
-from ccexport.services.preview_values import How, Pick, ProfileSample, Question, Whole
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import may
+from ccexport.services.people.roles import Action
+from ccexport.services.preview.live_preview import LivePreview, source_version
+from ccexport.services.preview.preview_values import How, Pick, ProfileSample, Question, Whole
 from ccexport.states import Rejection
 from ccexport.ui import page
 from ccexport.ui.format import count, counted, lasting, share

@@ -11,7 +11,7 @@ import streamlit as st
 from ccexport.errors import CcexportError, RetryableError, SetupError
 from ccexport.installation import Installation
 from ccexport.redaction import with_their_words
-from ccexport.services.access import RANK, Person, Role
+from ccexport.services.people.access import RANK, Person, Role
 from ccexport.settings import load_settings
 from ccexport.ui import identity
 from ccexport.ui.text import go_to, plain

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections
-from ccexport.services.users import MAX_ADDRESS, Users, UserView
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import MAX_ADDRESS, Users, UserView
 from ccexport.settings import Settings
 from ccexport.ui import page
 from ccexport.ui.page import plain

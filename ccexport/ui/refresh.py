@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.access import Person
-from ccexport.services.refreshes import Refreshes, is_late
-from ccexport.services.schedules import (
+from ccexport.services.exports.schedules import (
     DAY_NAMES,
     EVERY_DAY,
     MAX_TIMES_A_DAY,
@@ -19,6 +17,8 @@ from ccexport.services.schedules import (
     describe_recurrence,
     zone_names,
 )
+from ccexport.services.operations.refreshes import Refreshes, is_late
+from ccexport.services.people.access import Person
 from ccexport.store.refreshes import RefreshView
 from ccexport.ui import page
 from ccexport.ui.page import plain

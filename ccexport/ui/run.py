@@ -9,15 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from ccexport.clock import utc_now
-from ccexport.services.access import Person
-from ccexport.services.described import Funnel, Progress, Stage
-from ccexport.services.permission import may, may_somewhere
-from ccexport.services.progress import SHOWN_REJECTIONS, RunProgress
-from ccexport.services.refreshes import is_late
-from ccexport.services.retries import Retries
-from ccexport.services.roles import Action
-from ccexport.services.run_words import REASONS, duration, headline, time_taken
-from ccexport.services.runs import Runs
+from ccexport.services.operations.refreshes import is_late
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import may, may_somewhere
+from ccexport.services.people.roles import Action
+from ccexport.services.runs.described import Funnel, Progress, Stage
+from ccexport.services.runs.progress import SHOWN_REJECTIONS, RunProgress
+from ccexport.services.runs.retries import Retries
+from ccexport.services.runs.run_words import REASONS, duration, headline, time_taken
+from ccexport.services.runs.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, failed, page

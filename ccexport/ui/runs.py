@@ -13,12 +13,12 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.clock import utc_now
-from ccexport.services.access import Person
-from ccexport.services.described import Progress
-from ccexport.services.overview import History
-from ccexport.services.permission import may
-from ccexport.services.roles import Action
-from ccexport.services.run_words import WAITING_WORDS, duration, time_taken
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import may
+from ccexport.services.people.roles import Action
+from ccexport.services.runs.described import Progress
+from ccexport.services.runs.overview import History
+from ccexport.services.runs.run_words import WAITING_WORDS, duration, time_taken
 from ccexport.states import BatchState, RunState, Trigger
 from ccexport.store.history import RunFilter
 from ccexport.store.tables import Run

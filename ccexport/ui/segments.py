@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.access import Person
-from ccexport.services.exports import Exports
-from ccexport.services.permission import may_somewhere
-from ccexport.services.preview_values import Usable
-from ccexport.services.refreshes import Refreshes
-from ccexport.services.roles import Action
+from ccexport.services.exports.exports import Exports
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import may_somewhere
+from ccexport.services.people.roles import Action
+from ccexport.services.preview.preview_values import Usable
 from ccexport.store.refreshes import SizeAt
 from ccexport.ui import page
 from ccexport.ui.format import counted

@@ -12,7 +12,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from ccexport.services.access import RANK, Person, Role
+from ccexport.services.people.access import RANK, Person, Role
 from ccexport.ui import identity
 from ccexport.ui import page as page_of
 

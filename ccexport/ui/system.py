@@ -7,9 +7,9 @@ from datetime import timedelta
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.access import Person
-from ccexport.services.health import Finding, examine
-from ccexport.services.system import System, Version
+from ccexport.services.operations.health import Finding, examine
+from ccexport.services.operations.system import System, Version
+from ccexport.services.people.access import Person
 from ccexport.ui import page
 from ccexport.ui.page import plain
 

@@ -17,8 +17,8 @@ from starlette.routing import Route
 from ccexport.errors import CcexportError, NotAllowed, RetryableError
 from ccexport.installation import Installation
 from ccexport.redaction import with_their_words
-from ccexport.services.access import Person
-from ccexport.services.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
+from ccexport.services.connections.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
+from ccexport.services.people.access import Person
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.plain_page import plain_page
 

@@ -36,7 +36,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
 from ccexport.installation import Installation
-from ccexport.services.exports import Exports
+from ccexport.services.exports.exports import Exports
 from ccexport.settings import load_settings
 from tests.benchmarks.installation import EXPORT, installation, write_profiles_apart
 from tests.benchmarks.measure import machine, report, say

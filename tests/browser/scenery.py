@@ -10,9 +10,9 @@ from sqlalchemy import insert
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.runs.runs import Runs
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.engine import writing
 from ccexport.store.tables import Batch, Connection, Run, RunEvent, Worker

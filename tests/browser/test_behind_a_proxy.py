@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from ccexport.services.access import Role
-from ccexport.services.users import Users
+from ccexport.services.people.access import Role
+from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
 from tests.browser.dashboard import Dashboard, free_port, house_beside_sandbox, served
 from tests.browser.nginx import find_nginx, running_nginx

@@ -20,7 +20,7 @@ from sqlmodel import SQLModel
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
 from ccexport.store.engine import writing
 from ccexport.store.tables import (

@@ -15,8 +15,8 @@ from pyarrow.parquet import read_table
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Position, expect
 
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
 from ccexport.ui.shell import MENU, Screen
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ccexport.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.access import Role, local_administrator
-from ccexport.services.users import Users
+from ccexport.services.people.access import Role, local_administrator
+from ccexport.services.people.users import Users
 from tests.cli.running import Here, assert_one_line, start_process
 from tests.house import ANA, House, behaviour, people, write_source
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ccexport.services.access import local_administrator
+from ccexport.services.people.access import local_administrator
 from tests.cli.running import Here, assert_one_line
 from tests.house import House
 

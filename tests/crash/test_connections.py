@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
 from tests.crash.conftest import CrashHouse
 from tests.crash.killed_worker import KILLED, Doom
 from tests.house import ANA

@@ -15,8 +15,8 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from ccexport.services.access import local_administrator
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import local_administrator
 from ccexport.store.engine import writing
 from tests.crash.conftest import shorten_tokens
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess

@@ -15,8 +15,8 @@ from streamlit.web.server.starlette.starlette_server_config import (
     USER_COOKIE_NAME,
 )
 
-from ccexport.services.access import Person, Role
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
 from tests.browser.provider import address_of, running_provider
 from tests.crash.conftest import shorten_tokens
 from tests.crash.watched import DOMAIN, TIMEOUT, Watched, dashboard_of, look_at, look_at_all_pages

@@ -37,7 +37,7 @@ from ccexport.preparation.files import plan_batches
 from ccexport.runs import preparing
 from ccexport.runs.pipeline import execute_run
 from ccexport.services import tokens as tokens_module
-from ccexport.services.runs import Runs
+from ccexport.services.runs.runs import Runs
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
 from ccexport.store.runs import Held

@@ -24,9 +24,9 @@ from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.sandbox.state import LoggedRequest
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.connections import Connections
-from ccexport.services.lists import Lists
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import Connections
+from ccexport.services.connections.lists import Lists
+from ccexport.services.runs.runs import Runs
 from ccexport.store.runs import Held
 from tests.faults.calls import SILENT_SECONDS, Call, Fault
 from tests.faults.outcomes import Outcome

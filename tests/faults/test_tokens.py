@@ -17,8 +17,8 @@ from ccexport.runs import pipeline
 from ccexport.sandbox.behaviour import OWNER
 from ccexport.sandbox.people import PEOPLE
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.health import examine
-from ccexport.services.overview import Overview
+from ccexport.services.operations.health import examine
+from ccexport.services.runs.overview import Overview
 from ccexport.store.runs import Held, RunStore, Wait
 from ccexport.store.tables import Run
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess

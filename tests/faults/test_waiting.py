@@ -17,7 +17,7 @@ from ccexport.preparation.files import plan_batches
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.runs import Runs
+from ccexport.services.runs.runs import Runs
 from ccexport.store.runs import Held
 from tests.conftest import Clock
 from tests.faults.stage import MovedClock

@@ -23,9 +23,9 @@ from ccexport.sample import write_sample
 from ccexport.sandbox.behaviour import Behaviour, ListSpec
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import local_administrator
 from ccexport.settings import load_settings
 from ccexport.store.engine import open_engine
 from ccexport.store.exports import ExportView

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ccexport.installation import Installation
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import local_administrator
 from ccexport.store.tables import Connection
 from tests.pages.conftest import OpenPage, texts
 

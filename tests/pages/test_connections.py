@@ -13,10 +13,10 @@ from ccexport.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.errors import UsageError
 from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.services.access import Person, Role, local_administrator
-from ccexport.services.connections import Connections, connection_document
-from ccexport.services.exports import Exports
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.connections import Connections, connection_document
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.exports.exports import Exports
+from ccexport.services.people.access import Person, Role, local_administrator
 from ccexport.states import RunState
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection

@@ -11,9 +11,9 @@ from streamlit.testing.v1 import AppTest
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.services.access import Person, Role, local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import Person, Role, local_administrator
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
 from ccexport.ui import identity

@@ -10,10 +10,10 @@ from streamlit.testing.v1 import AppTest
 from ccexport.errors import NotFound
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import local_administrator
 from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
 from tests.pages.conftest import LIST_ID, MAPPING, SEGMENTS, OpenPage, texts

@@ -7,8 +7,8 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from ccexport.installation import Installation
-from ccexport.services.access import local_administrator
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import local_administrator
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.engine import writing
 from ccexport.store.exports import ExportView

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ccexport.installation import Installation
-from ccexport.services.access import Role, local_administrator
-from ccexport.services.users import Users
+from ccexport.services.people.access import Role, local_administrator
+from ccexport.services.people.users import Users
 from tests.pages.conftest import OpenPage, texts
 
 BY = local_administrator()

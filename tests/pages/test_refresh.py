@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from ccexport.installation import Installation
-from ccexport.services.access import Person, Role, local_administrator
-from ccexport.services.exports import Exports
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.exports.exports import Exports
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person, Role, local_administrator
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportView
 from ccexport.store.refreshes import RefreshStore

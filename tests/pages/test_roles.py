@@ -11,9 +11,9 @@ from streamlit.testing.v1 import AppTest
 from ccexport.clock import utc_now
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import RANK, Role, local_administrator
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.users import Users
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import RANK, Role, local_administrator
+from ccexport.services.people.users import Users
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.audit import AuditFilter
 from ccexport.store.exports import ExportView

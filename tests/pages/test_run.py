@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 from ccexport.installation import Installation
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema
 from ccexport.runs.preparing import CONTACTS, REJECTIONS
-from ccexport.services.access import local_administrator
-from ccexport.services.exports import Exports
+from ccexport.services.exports.exports import Exports
+from ccexport.services.people.access import local_administrator
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.engine import writing
 from ccexport.store.exports import ExportView

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ccexport.installation import Installation
-from ccexport.services.access import local_administrator
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import local_administrator
 from ccexport.store.exports import ExportView
 from tests.house import write_source
 from tests.pages.conftest import OpenPage, texts

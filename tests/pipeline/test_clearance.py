@@ -15,10 +15,10 @@ from ccexport.preparation.files import plan_batches
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections, connection_document
-from ccexport.services.runs import Runs
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections, connection_document
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
+from ccexport.services.runs.runs import Runs
 from ccexport.states import RunState
 from ccexport.store.runs import Held
 from ccexport.worker import Worker

@@ -9,8 +9,8 @@ import pytest
 
 from ccexport.errors import UsageError
 from ccexport.preparation.files import plan_batches
-from ccexport.services.access import Person, Role
-from ccexport.services.people import Found, People
+from ccexport.services.people.access import Person, Role
+from ccexport.services.runs.people import Found, People
 from tests.house import ANA, House, people, write_source
 
 

@@ -14,7 +14,7 @@ import pytest
 from ccexport.errors import ServiceTrouble
 from ccexport.preparation.files import plan_batches
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.connections import Connections
+from ccexport.services.connections.connections import Connections
 from ccexport.store.audit import AuditFilter
 from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker

@@ -10,10 +10,10 @@ import pytest
 from ccexport.errors import Conflict, NotFound
 from ccexport.preparation.files import plan_batches
 from ccexport.runs.preparing import CONTACTS
-from ccexport.services.connections import Connections
-from ccexport.services.exports import Exports
-from ccexport.services.progress import FailedRow, RunProgress
-from ccexport.services.retries import Retries
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import Exports
+from ccexport.services.runs.progress import FailedRow, RunProgress
+from ccexport.services.runs.retries import Retries
 from tests.house import ANA, House, check_sums, people, write_source
 
 UNNAMED = "failed; Constant Contact did not say which, so a retry cannot send them."

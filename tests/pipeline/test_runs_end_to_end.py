@@ -14,9 +14,9 @@ from ccexport.runs.pipeline import execute_run
 from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.behaviour import OWNER
 from ccexport.sandbox.people import PEOPLE
-from ccexport.services.connections import Connections
-from ccexport.services.exports import Exports
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import Exports
+from ccexport.services.runs.runs import Runs
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
 from tests.house import ANA, LIST_ID, House, check_sums, people, write_source

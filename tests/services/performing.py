@@ -16,23 +16,23 @@ from ccexport.constantcontact.auth import read_callback
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import running_sandbox
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import Person, Role
-from ccexport.services.audit import Audit
-from ccexport.services.backups import Backups
-from ccexport.services.connections import Connections
-from ccexport.services.export_files import ExportFiles
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.forgetting import Forgetting
-from ccexport.services.keys import KeyRotation
-from ccexport.services.lists import Lists
-from ccexport.services.people import People
-from ccexport.services.progress import RunProgress
-from ccexport.services.refreshes import Refreshes
-from ccexport.services.retries import Retries
-from ccexport.services.roles import Action
-from ccexport.services.runs import Runs
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections
+from ccexport.services.connections.lists import Lists
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.exports.export_files import ExportFiles
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.operations.backups import Backups
+from ccexport.services.operations.keys import KeyRotation
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.audit import Audit
+from ccexport.services.people.roles import Action
+from ccexport.services.people.users import Users
+from ccexport.services.runs.forgetting import Forgetting
+from ccexport.services.runs.people import People
+from ccexport.services.runs.progress import RunProgress
+from ccexport.services.runs.retries import Retries
+from ccexport.services.runs.runs import Runs
 from ccexport.store.engine import reading
 from tests.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 

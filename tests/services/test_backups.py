@@ -16,7 +16,7 @@ from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.backups import Backups
+from ccexport.services.operations.backups import Backups
 from ccexport.store import dump as dump_module
 from ccexport.store import sealed
 from ccexport.store.backups import BackupStore
@@ -301,7 +301,8 @@ def test_an_older_backup_is_brought_to_todays_tables(
     backups = Backups(house.installation)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "ccexport.services.backups.dump_lines", lambda _engine, about: dump_lines(old, about)
+            "ccexport.services.operations.backups.dump_lines",
+            lambda _engine, about: dump_lines(old, about),
         )
         backups.make(path, PASSPHRASE, by=ANA)
     old.dispose()

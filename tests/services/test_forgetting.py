@@ -13,9 +13,9 @@ from ccexport.runs.pipeline import execute_run
 from ccexport.runs.preparing import CONTACTS
 from ccexport.runs.retrying import pick_rows
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.forgetting import Forgetting
-from ccexport.services.people import People
-from ccexport.services.runs import Runs
+from ccexport.services.runs.forgetting import Forgetting
+from ccexport.services.runs.people import People
+from ccexport.services.runs.runs import Runs
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
 from tests.house import ANA, House, behaviour, people, write_source

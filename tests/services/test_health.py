@@ -13,8 +13,8 @@ from ccexport.clock import utc_now
 from ccexport.errors import SetupError
 from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.backups import Backups
-from ccexport.services.health import Finding, examine
+from ccexport.services.operations.backups import Backups
+from ccexport.services.operations.health import Finding, examine
 from ccexport.states import RunState
 from ccexport.store import engine as engine_module
 from ccexport.store import sealed
@@ -109,7 +109,7 @@ def test_a_run_that_is_held_while_nothing_happens(house: House) -> None:
     hold(house, run_id)
     house.installation.runs._now = lambda: utc_now() + timedelta(hours=7)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ccexport.services.health.NOBODY_TAKES_IT", timedelta(days=1))
+        patch.setattr("ccexport.services.operations.health.NOBODY_TAKES_IT", timedelta(days=1))
         assert "nothing has happened since" in bad(house, after=timedelta(hours=7))["runs"]
 
 
@@ -121,7 +121,8 @@ def hold(house: House, run_id: int) -> Held:
 def test_a_disk_that_is_nearly_full(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")  # as shutil's own
     monkeypatch.setattr(
-        "ccexport.services.health.shutil.disk_usage", lambda _path: usage(10**12, 10**12, 9 * 10**8)
+        "ccexport.services.operations.health.shutil.disk_usage",
+        lambda _path: usage(10**12, 10**12, 9 * 10**8),
     )
     assert "only 0.9 GB are free" in bad(house)["disk"]
 

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel, select
 from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.installation import Installation
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.keys import KeyRotation, KeyUse
+from ccexport.services.operations.keys import KeyRotation, KeyUse
 from ccexport.states import RunState
 from ccexport.store.engine import reading, writing
 from ccexport.store.keys import KEY_FILE, load_keys, split_keys, write_key_file

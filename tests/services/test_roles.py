@@ -11,11 +11,11 @@ import pytest
 from sqlmodel import Session
 
 from ccexport.errors import NotAllowed
-from ccexport.services.access import Role
-from ccexport.services.connections import Connections
-from ccexport.services.exports import Exports
-from ccexport.services.roles import ALLOWED, RULES, Action, allows, document
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import Exports
+from ccexport.services.people.access import Role
+from ccexport.services.people.roles import ALLOWED, RULES, Action, allows, document
+from ccexport.services.runs.runs import Runs
 from ccexport.store import engine as engine_module
 from ccexport.store.audit import AuditFilter
 from ccexport.store.audited import take_along

@@ -13,8 +13,8 @@ import pytest
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, Conflict, NotAllowed, SettingError, UsageError
 from ccexport.installation import Installation
-from ccexport.services.access import Person, Role
-from ccexport.services.users import SessionEnded, Users, verified_address
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import SessionEnded, Users, verified_address
 from ccexport.settings import Settings
 from ccexport.store.audit import AuditFilter
 from tests.house import ANA

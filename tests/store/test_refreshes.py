@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 from ccexport.errors import UsageError
-from ccexport.services.exports import Exports
-from ccexport.services.refreshes import (
+from ccexport.services.exports.exports import Exports
+from ccexport.services.operations.refreshes import (
     INTERRUPTED,
     INTERRUPTED_AFTER,
     Begun,

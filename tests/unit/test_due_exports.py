@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.services.exports import Exports
-from ccexport.services.refreshes import Refreshes, is_late
+from ccexport.services.exports.exports import Exports
+from ccexport.services.operations.refreshes import Refreshes, is_late
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportChange
 from ccexport.worker import Worker

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from ccexport.commands.export_files import difference_lines
 from ccexport.errors import CcexportError, Conflict, MappingError, NotFound, SetupError, UsageError
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.export_files import (
+from ccexport.services.exports.export_files import (
     ExportDifference,
     ExportFiles,
     FieldDifference,
     read_entries,
     write_entries,
 )
-from ccexport.services.exports import Exports
+from ccexport.services.exports.exports import Exports
 from ccexport.store.exports import ExportView
 from tests.conftest import Clock
 from tests.offline import (

@@ -16,7 +16,7 @@ from ccexport.errors import (
     UsageError,
 )
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.lists import Lists
+from ccexport.services.connections.lists import Lists
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.lists import KnownList, ListCacheStore
 from tests.conftest import Clock
@@ -70,7 +70,7 @@ def test_lists_stay_known_when_asking_again_fails(house: House, fault: str) -> N
 
 
 def test_lists_give_up_where_a_person_would(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ccexport.services.lists.PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr("ccexport.services.connections.lists.PATIENCE_SECONDS", -1.0)
     with pytest.raises(RetryableError, match="too long"):
         Lists(house.installation, ANA).refresh(the_connection(house))
 

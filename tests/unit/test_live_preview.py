@@ -16,8 +16,8 @@ from ccexport.preparation.expression import prepare
 from ccexport.preparation.mapping import FieldMapping, parse_mapping
 from ccexport.preparation.preview import Sample, read_samples
 from ccexport.segments.source import open_source
-from ccexport.services.live_preview import LivePreview, source_version
-from ccexport.services.preview_values import How, Pick, Question, Usable
+from ccexport.services.preview.live_preview import LivePreview, source_version
+from ccexport.services.preview.preview_values import How, Pick, Question, Usable
 from tests.house import write_source
 from tests.unit.preparation.counting import counts_of_a_run
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccexport.services.described import Progress, describe
-from ccexport.services.progress import read_error
-from ccexport.services.run_words import duration, headline
-from ccexport.services.spreadsheets import to_spreadsheet_csv
+from ccexport.services.runs.described import Progress, describe
+from ccexport.services.runs.progress import read_error
+from ccexport.services.runs.run_words import duration, headline
+from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.tables import Batch, Run
 from tests.rows import run_row

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from ccexport.installation import Installation
-from ccexport.services.access import local_administrator
+from ccexport.services.people.access import local_administrator
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes
 from tests.pages import conftest as pages

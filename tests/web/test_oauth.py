@@ -9,8 +9,8 @@ import requests
 
 from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.services.access import local_administrator
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import local_administrator
 from ccexport.store.tables import Connection
 
 TIMEOUT = 60

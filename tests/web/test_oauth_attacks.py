@@ -12,8 +12,8 @@ from sqlalchemy import func, select, update
 
 from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.services.access import local_administrator
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import local_administrator
 from ccexport.store.engine import reading, writing
 from ccexport.store.sign_ins import GOOD_FOR
 from ccexport.store.tables import Connection, Consent, OAuthSignIn, Token

@@ -21,9 +21,9 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from ccexport.clock import utc_now
-from ccexport.services.access import Person, Role
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import Users
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
 from ccexport.store.tables import AuditEvent
 from ccexport.web.attempts import MAX_FAILURES

@@ -13,10 +13,10 @@ from starlette.requests import Request
 
 from ccexport.installation import Installation
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import Person, Role
-from ccexport.services.roles import RULES, Action
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import SessionEnded, Users
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.roles import RULES, Action
+from ccexport.services.people.users import SessionEnded, Users
 from ccexport.store.audit import AuditFilter
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes

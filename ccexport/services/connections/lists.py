@@ -24,10 +24,10 @@ from ccexport.errors import (
     UsageError,
 )
 from ccexport.installation import Installation
-from ccexport.services.access import Person
-from ccexport.services.exports import find_list_id
-from ccexport.services.permission import audited, require
-from ccexport.services.roles import Action
+from ccexport.services.exports.exports import find_list_id
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
 from ccexport.store.lists import KnownList, ListCacheStore
 from ccexport.store.tables import Connection
 

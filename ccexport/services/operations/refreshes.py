@@ -15,11 +15,11 @@ from typing import Any
 from ccexport.clock import iso
 from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.installation import Installation
-from ccexport.services.access import Person, Role
-from ccexport.services.exports import Exports
-from ccexport.services.permission import audited, require
-from ccexport.services.roles import Action
-from ccexport.services.schedules import Recurrence, check_recurrence
+from ccexport.services.exports.exports import Exports
+from ccexport.services.exports.schedules import Recurrence, check_recurrence
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportView
 from ccexport.store.refreshes import RefreshView, SizeAt

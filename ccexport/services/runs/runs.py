@@ -10,9 +10,9 @@ from ccexport.errors import NotFound
 from ccexport.installation import Installation
 from ccexport.runs.failures import FailedRows, failed_rows
 from ccexport.segments.masking import mask_value
-from ccexport.services.access import Person
-from ccexport.services.permission import audited, may, require, why_not
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, may, require, why_not
+from ccexport.services.people.roles import Action
 from ccexport.states import RunState
 from ccexport.store.tables import Batch, Connection, Run, RunEvent
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from ccexport.errors import Conflict, NotFound
 from ccexport.installation import Installation
 from ccexport.runs.due import ExportCopy, queued_run
-from ccexport.services.access import Person
-from ccexport.services.permission import audited, require
-from ccexport.services.progress import RunProgress
-from ccexport.services.roles import Action
-from ccexport.services.runs import Runs
-from ccexport.services.spreadsheets import to_spreadsheet_csv
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
+from ccexport.services.runs.progress import RunProgress
+from ccexport.services.runs.runs import Runs
+from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.states import Trigger
 from ccexport.store.tables import Run
 

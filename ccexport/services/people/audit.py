@@ -8,9 +8,9 @@ from typing import Any
 
 from ccexport.clock import iso
 from ccexport.installation import Installation
-from ccexport.services.access import Person
-from ccexport.services.permission import DONE, REFUSED, require
-from ccexport.services.roles import RULES, Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import DONE, REFUSED, require
+from ccexport.services.people.roles import RULES, Action
 from ccexport.store.audit import AuditFilter
 from ccexport.store.tables import AuditEvent
 

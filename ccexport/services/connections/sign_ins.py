@@ -15,10 +15,10 @@ from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, read_callback
 from ccexport.errors import Conflict, UsageError
 from ccexport.installation import Installation
-from ccexport.services.access import Person
-from ccexport.services.connections import Connections, check_name
-from ccexport.services.permission import audited, require
-from ccexport.services.roles import Action
+from ccexport.services.connections.connections import Connections, check_name
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
 from ccexport.store.sign_ins import GOOD_FOR, SignInStore, Wish
 from ccexport.store.tables import Connection
 

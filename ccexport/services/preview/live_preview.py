@@ -17,8 +17,8 @@ from typing import Any
 
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Attribute, Segment, Source
-from ccexport.services.preview_engine import KEY, PreviewEngine
-from ccexport.services.preview_values import (
+from ccexport.services.preview.preview_engine import KEY, PreviewEngine
+from ccexport.services.preview.preview_values import (
     Glance,
     How,
     Name,
@@ -28,7 +28,7 @@ from ccexport.services.preview_values import (
     Usable,
     Whole,
 )
-from ccexport.services.previews import as_seen
+from ccexport.services.preview.previews import as_seen
 
 LOOK_AGAIN_SECONDS = 600  # at a database, whose changes cannot be seen from outside
 MAX_ANSWERS = 12  # counts of whole segments, and others, that are kept

@@ -17,7 +17,7 @@ from ccexport.clock import iso
 from ccexport.errors import CcexportError
 from ccexport.installation import Installation
 from ccexport.processes import is_dead
-from ccexport.services.connections import SIGN_IN_DAYS, is_idle
+from ccexport.services.connections.connections import SIGN_IN_DAYS, is_idle
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 from ccexport.states import RunState
 from ccexport.store.backups import BackupStore

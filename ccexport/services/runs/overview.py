@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ccexport.installation import Installation
-from ccexport.services.connections import is_idle, what_waits
-from ccexport.services.described import Progress
-from ccexport.services.progress import RunProgress
+from ccexport.services.connections.connections import is_idle, what_waits
+from ccexport.services.runs.described import Progress
+from ccexport.services.runs.progress import RunProgress
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.budget import DayBudget
 from ccexport.store.connections import ConnectionView

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ccexport import __version__
 from ccexport.installation import Installation
-from ccexport.services.health import shown_settings
+from ccexport.services.operations.health import shown_settings
 from ccexport.settings import mask_password
 from ccexport.store.budget import DayBudget
 from ccexport.store.tables import Worker

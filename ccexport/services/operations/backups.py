@@ -21,9 +21,9 @@ from ccexport.clock import iso
 from ccexport.errors import CcexportError, Conflict, SetupError, StoreError
 from ccexport.installation import Installation
 from ccexport.processes import is_dead
-from ccexport.services.access import Person
-from ccexport.services.permission import audited, require
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
 from ccexport.store.backups import BackupStore, holds_something, restore
 from ccexport.store.dump import dump_lines
 from ccexport.store.folders import sync_folder

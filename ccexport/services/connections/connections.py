@@ -16,9 +16,9 @@ from ccexport.errors import Conflict, RetryableError, UsageError
 from ccexport.installation import Installation
 from ccexport.runs.clearance import missing_consent, missing_export_user
 from ccexport.runs.preflight import check_account
-from ccexport.services.access import Person
-from ccexport.services.permission import audited, may, require
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, may, require
+from ccexport.services.people.roles import Action
 from ccexport.services.tokens import patiently
 from ccexport.store.connections import ConnectionView
 from ccexport.store.tables import Connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from ccexport.services.described import Funnel, Progress, stage_of
+from ccexport.services.runs.described import Funnel, Progress, stage_of
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Run
 

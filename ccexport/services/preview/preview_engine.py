@@ -20,7 +20,7 @@ from ccexport.preparation.judging import judge
 from ccexport.preparation.mapping import FieldMapping, suggest_mapping
 from ccexport.preparation.preview import read_samples
 from ccexport.segments.source import Source
-from ccexport.services.preview_values import (
+from ccexport.services.preview.preview_values import (
     How,
     Name,
     Pick,

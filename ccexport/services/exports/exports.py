@@ -17,25 +17,25 @@ from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping
 from ccexport.runs.due import ExportCopy, queued_run
 from ccexport.runs.preflight import check_account, check_custom_fields, check_list
-from ccexport.services.access import Person
-from ccexport.services.connections import check_name
-from ccexport.services.export_values import (
+from ccexport.services.connections.connections import check_name
+from ccexport.services.exports.export_values import (
     CheckedDraft,
     ExportDraft,
     checked_values,
     differences,
     view_values,
 )
-from ccexport.services.permission import audited, may, require, why_not
-from ccexport.services.roles import Action
-from ccexport.services.schedules import check_schedule, next_times
+from ccexport.services.exports.schedules import check_schedule, next_times
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, may, require, why_not
+from ccexport.services.people.roles import Action
 from ccexport.states import Mode, Trigger
 from ccexport.store.exports import ExportChange, ExportView, NewExport
 from ccexport.store.tables import Connection, Export, Run
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Source
-    from ccexport.services.previews import ExportPreview
+    from ccexport.services.preview.previews import ExportPreview
 
 __all__ = [
     "CheckedDraft",
@@ -239,8 +239,8 @@ class Exports:
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
-        from ccexport.services.preview_values import Question  # the two bring Ibis along
-        from ccexport.services.previews import as_seen, preview_mapping
+        from ccexport.services.preview.preview_values import Question  # the two bring Ibis along
+        from ccexport.services.preview.previews import as_seen, preview_mapping
 
         by = require(self._installation, by, Action.PREVIEW_EXPORT, "export", name)
         masked = not may(self._installation, by, Action.SEE_VALUES)

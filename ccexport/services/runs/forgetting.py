@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from ccexport.errors import Conflict, StoreError, UsageError
 from ccexport.installation import Installation
-from ccexport.services.access import Person
-from ccexport.services.people import People
-from ccexport.services.permission import audited, require
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
+from ccexport.services.runs.people import People
 from ccexport.store.tables import Run
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Source
-from ccexport.services.preview_engine import PreviewEngine
-from ccexport.services.preview_values import ProfileSample, Question, Whole
+from ccexport.services.preview.preview_engine import PreviewEngine
+from ccexport.services.preview.preview_values import ProfileSample, Question, Whole
 
 
 @dataclass(frozen=True)

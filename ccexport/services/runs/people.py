@@ -10,9 +10,9 @@ from ccexport.clock import iso
 from ccexport.errors import SourceError, StoreError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import suggest_mapping
-from ccexport.services.access import Person
-from ccexport.services.permission import require
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import require
+from ccexport.services.people.roles import Action
 from ccexport.states import BatchState
 from ccexport.store.tables import Batch, FailedRow, Run
 

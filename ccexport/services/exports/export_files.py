@@ -17,9 +17,8 @@ import yaml
 from ccexport.errors import Conflict, NotFound, SetupError, StoreError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
-from ccexport.services.access import Person
-from ccexport.services.connections import check_name
-from ccexport.services.exports import (
+from ccexport.services.connections.connections import check_name
+from ccexport.services.exports.exports import (
     CheckedDraft,
     DraftChecks,
     ExportDraft,
@@ -27,9 +26,10 @@ from ccexport.services.exports import (
     check_mode,
     find_list_id,
 )
-from ccexport.services.permission import audited, require
-from ccexport.services.roles import Action
-from ccexport.services.schedules import check_schedule
+from ccexport.services.exports.schedules import check_schedule
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
 from ccexport.store.exports import ExportView
 
 _HEADER = "# Exports. Put them back with: python -m ccexport exports apply FILE.yaml\n"

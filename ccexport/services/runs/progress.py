@@ -14,13 +14,13 @@ from ccexport.constantcontact.model import line_of
 from ccexport.errors import NotFound, SetupError
 from ccexport.installation import Installation
 from ccexport.redaction import redact
-from ccexport.services.access import Person
-from ccexport.services.described import Progress, describe
-from ccexport.services.exports import Exports
-from ccexport.services.permission import may, require
-from ccexport.services.roles import Action
-from ccexport.services.runs import REJECTED_HEADER, Runs
-from ccexport.services.spreadsheets import to_spreadsheet_csv
+from ccexport.services.exports.exports import Exports
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import may, require
+from ccexport.services.people.roles import Action
+from ccexport.services.runs.described import Progress, describe
+from ccexport.services.runs.runs import REJECTED_HEADER, Runs
+from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.store.budget import SPACING_MARGIN
 from ccexport.store.history import HistoryStore
 from ccexport.store.tables import Batch, Run, RunEvent

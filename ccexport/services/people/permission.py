@@ -16,8 +16,8 @@ from typing import Any
 
 from ccexport.errors import NotAllowed
 from ccexport.installation import Installation
-from ccexport.services.access import Person, Role
-from ccexport.services.roles import RULES, Action, allows, who_may
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.roles import RULES, Action, allows, who_may
 from ccexport.store.audited import with_next_change
 from ccexport.store.tables import AuditEvent, Connection
 from ccexport.store.users import role_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ccexport.services.access import Role
+from ccexport.services.people.access import Role
 
 _ALL = frozenset(Role)
 _CONTRIBUTORS = frozenset({Role.CONTRIBUTOR, Role.ADMINISTRATOR})
@@ -151,8 +151,8 @@ def who_may(action: Action) -> str:
 
 _HEAD = """# Who may do what
 
-Made from the table in [roles.py](../ccexport/services/roles.py) by `python -m ccexport.services.roles`; a test fails
-where the two differ. Services ask it before they do anything, with the role that the store has at that moment: who is
+Made from the table in [roles.py](../ccexport/services/people/roles.py) by
+`python -m ccexport.services.people.roles`; a test fails where the two differ. Services ask it before they do anything, with the role that the store has at that moment: who is
 removed or lowered loses it with the next click, in pages that are open too. Whoever runs a command on the machine has
 the store, so commands act as the local administrator.
 

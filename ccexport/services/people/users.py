@@ -15,8 +15,8 @@ from typing import Any
 
 from ccexport.errors import NotAllowed, UsageError
 from ccexport.installation import Installation
-from ccexport.services.access import Person, Role
-from ccexport.services.permission import (
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.permission import (
     DONE,
     REFUSED,
     audited,
@@ -24,7 +24,7 @@ from ccexport.services.permission import (
     require,
     role_now,
 )
-from ccexport.services.roles import Action
+from ccexport.services.people.roles import Action
 from ccexport.store.audited import with_next_change
 from ccexport.store.tables import User, UserSession
 from ccexport.store.users import AlreadyStarted, role_of

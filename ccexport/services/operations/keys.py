@@ -14,9 +14,9 @@ from cryptography.fernet import Fernet
 from ccexport.errors import Conflict, SetupError
 from ccexport.installation import Installation
 from ccexport.processes import host_name
-from ccexport.services.access import Person
-from ccexport.services.permission import audited, require
-from ccexport.services.roles import Action
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import audited, require
+from ccexport.services.people.roles import Action
 from ccexport.states import RunState
 from ccexport.store.keys import Key, write_key_file
 from ccexport.store.secrets import SecretStore
