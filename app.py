@@ -17,7 +17,7 @@ from ccexport.segments import read_fast
 from ccexport.services.people.access import Person
 from ccexport.settings import load_settings
 from ccexport.ui import identity, page
-from ccexport.ui.failures import log_once, on_script_error
+from ccexport.ui.screens.failures import log_once, on_script_error
 from ccexport.web.guard import check_believed, check_bind_address, guards
 from ccexport.web.returning import returning
 from ccexport.web.routes import routes

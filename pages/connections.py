@@ -6,8 +6,8 @@ import streamlit as st
 
 from ccexport.services.connections.connections import Connections
 from ccexport.services.people.access import Role
-from ccexport.ui import connections as widgets
 from ccexport.ui import page
+from ccexport.ui.screens import connections as widgets
 
 user = page.begin("Connections", role=Role.ADMINISTRATOR)
 st.caption("Each connection is a Constant Contact account that exports may send to.")

@@ -6,8 +6,8 @@ import streamlit as st
 
 from ccexport.services.people.access import Role
 from ccexport.services.runs.overview import Overview
-from ccexport.ui import home as widgets
 from ccexport.ui import page
+from ccexport.ui.screens import home as widgets
 
 user = page.begin("Home", role=Role.VIEWER)
 

@@ -7,7 +7,7 @@ import streamlit as st
 from ccexport.services.people.access import Role
 from ccexport.services.people.users import Users
 from ccexport.ui import page
-from ccexport.ui import people as widgets
+from ccexport.ui.screens import people as widgets
 
 user = page.begin("People", role=Role.ADMINISTRATOR)
 st.caption(

@@ -7,7 +7,7 @@ import streamlit as st
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui import refresh as widgets
+from ccexport.ui.screens import refresh as widgets
 
 user = page.begin("Refresh", role=Role.ADMINISTRATOR)
 st.caption(

@@ -8,8 +8,8 @@ from ccexport.errors import NotFound
 from ccexport.services.people.access import Role
 from ccexport.services.runs.progress import RunProgress
 from ccexport.ui import page
-from ccexport.ui import run as widgets
-from ccexport.ui.runs import link
+from ccexport.ui.screens import run as widgets
+from ccexport.ui.screens.runs import link
 
 run_id = page.id_from_url("run")
 user = page.begin("Run" if run_id is None else f"Run {run_id}", role=Role.VIEWER)

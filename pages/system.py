@@ -6,7 +6,7 @@ import streamlit as st
 
 from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui import system as widgets
+from ccexport.ui.screens import system as widgets
 
 user = page.begin("System", role=Role.ADMINISTRATOR)
 

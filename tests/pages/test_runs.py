@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from ccexport.installation import Installation
 from ccexport.states import RunState, Trigger
-from ccexport.ui.runs import PAGE_SIZE
+from ccexport.ui.screens.runs import PAGE_SIZE
 from tests.pages.conftest import OpenPage, texts
 from tests.pages.test_run import HOSTILE, add_run
 

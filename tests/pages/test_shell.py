@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from ccexport.installation import Installation
 from ccexport.redaction import redact
 from ccexport.ui import page
-from ccexport.ui.failures import log_once
+from ccexport.ui.screens.failures import log_once
 from ccexport.ui.shell import LOOKS, MENU
 from tests.pages.conftest import ROOT
 
@@ -102,7 +102,7 @@ def test_no_time_is_a_dash() -> None:
 
 
 def _page_that_fails() -> None:
-    from ccexport.ui.failures import on_script_error
+    from ccexport.ui.screens.failures import on_script_error
 
     try:
         raise ValueError("no such member: ana@example.com")

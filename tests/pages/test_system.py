@@ -8,7 +8,7 @@ import pytest
 
 from ccexport.installation import Installation
 from ccexport.store.tables import Connection
-from ccexport.ui.system import ago
+from ccexport.ui.screens.system import ago
 from tests.pages.conftest import OpenPage, texts
 
 

@@ -152,8 +152,9 @@ def who_may(action: Action) -> str:
 _HEAD = """# Who may do what
 
 Made from the table in [roles.py](../ccexport/services/people/roles.py) by
-`python -m ccexport.services.people.roles`; a test fails where the two differ. Services ask it before they do anything, with the role that the store has at that moment: who is
-removed or lowered loses it with the next click, in pages that are open too. Whoever runs a command on the machine has
+`python -m ccexport.services.people.roles`; a test fails where the two differ. Services ask it before they do
+anything, with the role that the store has at that moment: who is removed or lowered loses it with the next click, in
+pages that are open too. Whoever runs a command on the machine has
 the store, so commands act as the local administrator.
 
 - **yes**: always; **shared**: over connections that an administrator shared with contributors; **setting**: where
@@ -190,5 +191,5 @@ def _audited(action: Action) -> str:
 if __name__ == "__main__":
     from pathlib import Path
 
-    path = Path(__file__).resolve().parents[2] / "docs" / "roles.md"
+    path = Path(__file__).resolve().parents[3] / "docs" / "roles.md"
     path.write_text(document(), encoding="utf-8")

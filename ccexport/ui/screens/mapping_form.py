@@ -17,9 +17,9 @@ from ccexport.preparation.mapping import (
 from ccexport.services.connections.lists import Lists
 from ccexport.services.people.access import Person
 from ccexport.ui import page
-from ccexport.ui.list_picker import Account
-from ccexport.ui.mapping_preview import live
 from ccexport.ui.page import plain
+from ccexport.ui.screens.list_picker import Account
+from ccexport.ui.screens.mapping_preview import live
 
 EMAIL_ROW = 0
 _WIDTHS = (8, 9, 2)  # of a row: field, what fills it, the way out

@@ -26,7 +26,7 @@ from ccexport.ui import charts, page
 from ccexport.ui.format import lasting, moment
 from ccexport.ui.page import plain
 
-PAGES = Path(__file__).resolve().parents[2] / "pages"
+PAGES = Path(__file__).resolve().parents[3] / "pages"
 PAGE_SIZE = 25
 ANY = "Any"
 GO_ICON = ":material/arrow_forward:"

@@ -20,11 +20,12 @@ from ccexport.services.runs.run_words import REASONS, duration, headline, time_t
 from ccexport.services.runs.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.tables import Batch, Run, RunEvent
-from ccexport.ui import charts, failed, page
+from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.format import moment
 from ccexport.ui.page import plain
-from ccexport.ui.runs import (
+from ccexport.ui.screens import failed
+from ccexport.ui.screens.runs import (
     BATCH_WORDS,
     STATE_WORDS,
     TRIGGER_WORDS,

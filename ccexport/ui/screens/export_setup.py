@@ -27,11 +27,11 @@ from ccexport.store.exports import ExportView
 from ccexport.store.tables import Connection
 from ccexport.ui import page
 from ccexport.ui.format import count, moment
-from ccexport.ui.list_picker import Account, list_picker
-from ccexport.ui.mapping_form import mapping_form, open_mapping
-from ccexport.ui.mapping_preview import live
 from ccexport.ui.page import plain
-from ccexport.ui.runs import go_to_run, link, link_for_administrators
+from ccexport.ui.screens.list_picker import Account, list_picker
+from ccexport.ui.screens.mapping_form import mapping_form, open_mapping
+from ccexport.ui.screens.mapping_preview import live
+from ccexport.ui.screens.runs import go_to_run, link, link_for_administrators
 
 WHEN = {
     "refresh": "With each refresh",

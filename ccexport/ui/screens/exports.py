@@ -24,7 +24,7 @@ from ccexport.store.tables import Run
 from ccexport.ui import page
 from ccexport.ui.format import EXPORT_STATES, counted, listed
 from ccexport.ui.page import plain
-from ccexport.ui.runs import PAGES, STATE_WORDS, link
+from ccexport.ui.screens.runs import PAGES, STATE_WORDS, link
 
 ANY = "Any"
 NEVER = "Never run"

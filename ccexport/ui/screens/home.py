@@ -20,7 +20,7 @@ from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.format import counted, lasting, moment
 from ccexport.ui.page import plain
-from ccexport.ui.runs import (
+from ccexport.ui.screens.runs import (
     bold,
     link,
     link_for_administrators,
