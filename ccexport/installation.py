@@ -25,20 +25,20 @@ from ccexport.store.audit import AuditStore
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
-from ccexport.store.engine import open_engine
+from ccexport.store.database.engine import open_engine
+from ccexport.store.database.migrate import migrate
 from ccexport.store.exports import ExportStore
-from ccexport.store.keys import Keys, load_keys
-from ccexport.store.migrate import migrate
 from ccexport.store.refreshes import RefreshStore
 from ccexport.store.runs import RunStore
 from ccexport.store.tokens import TokenStore
 from ccexport.store.users import UserStore
+from ccexport.store.vault.keys import Keys, load_keys
 from ccexport.store.workers import WorkerStore
 
 if TYPE_CHECKING:
     from ccexport.runs.tools import Tools
     from ccexport.segments.source import Source
-    from ccexport.store.run_files import RunFiles
+    from ccexport.store.vault.run_files import RunFiles
 
 LATE_SECONDS = 0.05  # less than that is within the margin of the slots
 SLOT_TRIES = 5  # a store so slow that every slot is missed must not stop requests for ever
@@ -105,7 +105,7 @@ class Installation:
 
     @cached_property
     def run_files(self) -> RunFiles:
-        from ccexport.store.run_files import RunFiles
+        from ccexport.store.vault.run_files import RunFiles
 
         return RunFiles(self.settings.run_files_dir, self.keys.run_files)
 

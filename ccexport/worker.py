@@ -25,8 +25,8 @@ from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
+from ccexport.store.database.tables import Run
 from ccexport.store.runs import Held
-from ccexport.store.tables import Run
 
 log = logging.getLogger(__name__)
 

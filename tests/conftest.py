@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from ccexport.store.engine import open_engine
-from ccexport.store.keys import Keys, load_keys
-from ccexport.store.migrate import migrate
+from ccexport.store.database.engine import open_engine
+from ccexport.store.database.migrate import migrate
+from ccexport.store.vault.keys import Keys, load_keys
 
 _MADE: list[str] = []  # databases of this process on the PostgreSQL server
 

@@ -16,8 +16,8 @@ from ccexport.services.exports.exports import ExportDraft
 from ccexport.services.people.access import Person, Role
 from ccexport.settings import Settings
 from ccexport.states import RunState
+from ccexport.store.database.tables import Connection, Run
 from ccexport.store.runs import Held
-from ccexport.store.tables import Connection, Run
 from tests.rows import connection_row
 
 ANA = Person("ana", Role.ADMINISTRATOR)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ccexport.states import RunState, Trigger
-from ccexport.store.tables import Connection, Export, Run
+from ccexport.store.database.tables import Connection, Export, Run
 
 
 def connection_row(name: str = "Marketing", *, at: datetime, **values: Any) -> Connection:

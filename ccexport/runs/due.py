@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ccexport.services.people.access import Person
 from ccexport.states import RunState, Trigger
-from ccexport.store.tables import Run
+from ccexport.store.database.tables import Run
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ccexport.states import BatchState
-from ccexport.store.tables import Batch, FailedRow
+from ccexport.store.database.tables import Batch, FailedRow
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 from ccexport.errors import StoreError
 from ccexport.preparation.duplicates import text_hashes
 from ccexport.runs.tools import Tools
-from ccexport.store.run_files import RunFiles
+from ccexport.store.database.tables import Run
 from ccexport.store.runs import Held
-from ccexport.store.tables import Run
+from ccexport.store.vault.run_files import RunFiles
 
 log = logging.getLogger(__name__)
 

@@ -41,8 +41,8 @@ from ccexport.runs.sending import FilesAhead, send_batch
 from ccexport.runs.tools import MAX_IN_FLIGHT, ConnectionRemoved, StopAsked, Tools
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.budget import next_reset
+from ccexport.store.database.tables import Batch, Run
 from ccexport.store.runs import Held, LeaseLost, Wait
-from ccexport.store.tables import Batch, Run
 
 log = logging.getLogger(__name__)
 

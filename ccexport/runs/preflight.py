@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ccexport.constantcontact.client import Client
 from ccexport.errors import MappingError, NotFoundThere, SetupError
 from ccexport.preparation.mapping import FieldMapping, check_mapping
-from ccexport.store.tables import Connection, Run
+from ccexport.store.database.tables import Connection, Run
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Source

@@ -28,9 +28,9 @@ from ccexport.runs.retrying import pick_rows
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState
 from ccexport.store.batches import PreparedCounts
-from ccexport.store.run_files import RunFileWriter
+from ccexport.store.database.tables import Batch, Run
 from ccexport.store.runs import Held
-from ccexport.store.tables import Batch, Run
+from ccexport.store.vault.run_files import RunFileWriter
 
 CONTACTS = "contacts"
 REJECTIONS = "rejections"

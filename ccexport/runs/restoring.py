@@ -24,8 +24,8 @@ from ccexport.preparation.files import PlannedBatch
 from ccexport.runs.preparing import CONTACTS, NOBODY, file_of, new_batch, write_run_files
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState
+from ccexport.store.database.tables import Batch, Run
 from ccexport.store.runs import Held
-from ccexport.store.tables import Batch, Run
 
 
 def restore_run_files(held: Held, run: Run, tools: Tools) -> bool:

@@ -20,8 +20,8 @@ from ccexport.runs.halving import record_refusal
 from ccexport.runs.preparing import file_of
 from ccexport.runs.tools import ConnectionRemoved, Tools
 from ccexport.states import BatchState
+from ccexport.store.database.tables import Batch, Run
 from ccexport.store.runs import Held
-from ccexport.store.tables import Batch, Run
 
 MAX_TIMES_IN_THE_WAY = 3  # a file that meets 409 so often is what is in the way itself
 

@@ -17,10 +17,10 @@ from ccexport.segments.source import Source
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
-from ccexport.store.keys import Keys
-from ccexport.store.run_files import RunFiles
+from ccexport.store.database.tables import Run
 from ccexport.store.runs import Held, RunStore
-from ccexport.store.tables import Run
+from ccexport.store.vault.keys import Keys
+from ccexport.store.vault.run_files import RunFiles
 
 MAX_IN_FLIGHT = 20  # of our batches in an account's queue of 1,000 activities
 ACTIVITY_DEADLINE = timedelta(hours=24)  # no processing time is documented: hours, not minutes

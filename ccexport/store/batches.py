@@ -12,9 +12,9 @@ from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.states import BATCH_MOVES, BatchState, RunState
-from ccexport.store.engine import reading, writing
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Batch, FailedRow, Run, RunAddresses, RunEvent
 from ccexport.store.runs import Held, LeaseLost
-from ccexport.store.tables import Batch, FailedRow, Run, RunAddresses, RunEvent
 
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 

@@ -14,8 +14,15 @@ from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Connection, Export, ExportSegment, FieldMapping, Run, RunEvent
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import (
+    Connection,
+    Export,
+    ExportSegment,
+    FieldMapping,
+    Run,
+    RunEvent,
+)
 
 Pairs = tuple[tuple[str, str], ...]
 

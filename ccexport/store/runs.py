@@ -18,9 +18,9 @@ from sqlmodel import Session, col, delete, select, update
 from ccexport.clock import Now, utc_now
 from ccexport.errors import CcexportError, Conflict, NotFound
 from ccexport.states import RUN_MOVES, RunState, WaitingFor
-from ccexport.store.engine import reading, writing
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Connection, Run, RunAddresses, RunEvent
 from ccexport.store.stopping import end_without_connection
-from ccexport.store.tables import Connection, Run, RunAddresses, RunEvent
 
 LEASE = timedelta(
     seconds=60

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select, update
 
 from ccexport.states import RUN_MOVES, BatchState, RunState
-from ccexport.store.tables import Batch, Connection, Run, RunEvent
+from ccexport.store.database.tables import Batch, Connection, Run, RunEvent
 
 _UNDER_WAY = (BatchState.SENDING, BatchState.SUBMITTED)
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select, update
 
 from ccexport.states import RunState, WaitingFor
-from ccexport.store.tables import Connection, Run
+from ccexport.store.database.tables import Connection, Run
 
 
 def wake_runs_over(session: Session, which: ColumnElement[bool], now: datetime) -> None:

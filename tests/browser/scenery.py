@@ -14,8 +14,8 @@ from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.runs.runs import Runs
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
-from ccexport.store.tables import Batch, Connection, Run, RunEvent, Worker
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import Batch, Connection, Run, RunEvent, Worker
 from tests.house import ANA, LIST_ID, MAPPING, House
 
 DAYS = 30

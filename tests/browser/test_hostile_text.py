@@ -22,8 +22,8 @@ from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
-from ccexport.store.tables import (
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import (
     AuditEvent,
     Batch,
     Connection,

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from ccexport.services.connections.sign_ins import SignIns
 from ccexport.services.people.access import local_administrator
-from ccexport.store.engine import writing
+from ccexport.store.database.engine import writing
 from tests.crash.conftest import shorten_tokens
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.crash.needles import Needles

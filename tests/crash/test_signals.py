@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import Session, select
 
 from ccexport.states import RunState
-from ccexport.store.tables import Batch, Run, RunEvent, Token
+from ccexport.store.database.tables import Batch, Run, RunEvent, Token
 from tests.crash.conftest import CrashHouse, wait_until
 from tests.crash.killed_worker import Doom
 

@@ -40,8 +40,8 @@ from ccexport.services import tokens as tokens_module
 from ccexport.services.runs.runs import Runs
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
+from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.store.runs import Held
-from ccexport.store.tables import Batch, Run, RunEvent
 from ccexport.store.tokens import TokenStore
 from tests.conftest import Clock
 from tests.house import people, write_source

@@ -19,8 +19,8 @@ from ccexport.sandbox.people import PEOPLE
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.operations.health import examine
 from ccexport.services.runs.overview import Overview
+from ccexport.store.database.tables import Run
 from ccexport.store.runs import Held, RunStore, Wait
-from ccexport.store.tables import Run
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.house import House, behaviour, people, write_source
 

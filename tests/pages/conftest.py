@@ -27,10 +27,10 @@ from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.people.access import local_administrator
 from ccexport.settings import load_settings
-from ccexport.store.engine import open_engine
+from ccexport.store.database.engine import open_engine
+from ccexport.store.database.migrate import migrate
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.migrate import migrate
-from ccexport.store.tables import Connection
 from ccexport.ui import page
 
 ROOT = Path(__file__).resolve().parents[2]

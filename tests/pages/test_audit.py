@@ -5,7 +5,7 @@ from __future__ import annotations
 from ccexport.installation import Installation
 from ccexport.services.connections.connections import Connections
 from ccexport.services.people.access import local_administrator
-from ccexport.store.tables import Connection
+from ccexport.store.database.tables import Connection
 from tests.pages.conftest import OpenPage, texts
 
 BY = local_administrator()

@@ -18,8 +18,8 @@ from ccexport.services.connections.sign_ins import SignIns
 from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import Person, Role, local_administrator
 from ccexport.states import RunState
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from ccexport.store.tokens import TokenStore
 from ccexport.ui import identity
 from ccexport.ui.page import plain

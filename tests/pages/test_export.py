@@ -14,8 +14,8 @@ from ccexport.sandbox.server import RunningSandbox
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.people.access import Person, Role, local_administrator
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from ccexport.ui import identity
 from tests.house import write_source
 from tests.pages.conftest import LIST_ID, LIST_NAME, MAPPING, SEGMENTS, OpenPage, connect, texts

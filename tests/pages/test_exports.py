@@ -14,8 +14,8 @@ from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import local_administrator
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from tests.pages.conftest import LIST_ID, MAPPING, SEGMENTS, OpenPage, texts
 
 BY = local_administrator()

@@ -10,9 +10,9 @@ from ccexport.installation import Installation
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import local_administrator
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from ccexport.store.tokens import TokenStore
 from tests.pages.conftest import OpenPage, texts
 from tests.pages.test_run import HOSTILE, add_batch, add_run, has_button

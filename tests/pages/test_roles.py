@@ -16,8 +16,8 @@ from ccexport.services.people.access import RANK, Role, local_administrator
 from ccexport.services.people.users import Users
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.audit import AuditFilter
+from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Run
 from ccexport.ui import identity
 from ccexport.ui.shell import MENU, Screen
 from tests.pages.conftest import LIST_ID, MAPPING, SEGMENTS, OpenPage, connect, texts

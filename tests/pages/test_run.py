@@ -15,9 +15,9 @@ from ccexport.runs.preparing import CONTACTS, REJECTIONS
 from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import local_administrator
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import Batch, Run
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Batch, Run
 from ccexport.worker import Worker
 from tests.pages.conftest import OpenPage, texts
 from tests.rows import run_row

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ccexport.installation import Installation
-from ccexport.store.tables import Connection
+from ccexport.store.database.tables import Connection
 from ccexport.ui.screens.system import ago
 from tests.pages.conftest import OpenPage, texts
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from sqlmodel import col, update
 
-from ccexport.store.engine import writing
-from ccexport.store.tables import Run
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import Run
 from ccexport.worker import Worker
 from tests.house import House, check_sums
 

@@ -17,13 +17,13 @@ from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.operations.backups import Backups
-from ccexport.store import dump as dump_module
-from ccexport.store import sealed
-from ccexport.store.backups import BackupStore
-from ccexport.store.dump import dump_lines, tables_of
-from ccexport.store.engine import open_engine, writing
-from ccexport.store.keys import KEY_FILE
-from ccexport.store.migrate import upgrade
+from ccexport.store.database.engine import open_engine, writing
+from ccexport.store.database.migrate import upgrade
+from ccexport.store.vault import dump as dump_module
+from ccexport.store.vault import sealed
+from ccexport.store.vault.backups import BackupStore
+from ccexport.store.vault.dump import dump_lines, tables_of
+from ccexport.store.vault.keys import KEY_FILE
 from ccexport.worker import Worker
 from tests.conftest import new_postgres_database
 from tests.crash.conftest import two_files_of_people

@@ -16,10 +16,10 @@ from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.operations.backups import Backups
 from ccexport.services.operations.health import Finding, examine
 from ccexport.states import RunState
-from ccexport.store import engine as engine_module
-from ccexport.store import sealed
-from ccexport.store.backups import BackupStore
+from ccexport.store.database import engine as engine_module
 from ccexport.store.runs import Held, Wait
+from ccexport.store.vault import sealed
+from ccexport.store.vault.backups import BackupStore
 from tests.house import ANA, House, behaviour, people, write_source
 from tests.standstill import stopped_writer
 

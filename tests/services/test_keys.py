@@ -17,10 +17,10 @@ from ccexport.installation import Installation
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.operations.keys import KeyRotation, KeyUse
 from ccexport.states import RunState
-from ccexport.store.engine import reading, writing
-from ccexport.store.keys import KEY_FILE, load_keys, split_keys, write_key_file
-from ccexport.store.secrets import ENCRYPTED
-from ccexport.store.tables import Run, Token
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Run, Token
+from ccexport.store.vault.keys import KEY_FILE, load_keys, split_keys, write_key_file
+from ccexport.store.vault.secrets import ENCRYPTED
 from tests.house import ANA, House, behaviour, people, write_source
 
 SCHEMA = pa.schema([("email", pa.string())])

@@ -16,10 +16,10 @@ from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import Role
 from ccexport.services.people.roles import ALLOWED, RULES, Action, allows, document
 from ccexport.services.runs.runs import Runs
-from ccexport.store import engine as engine_module
 from ccexport.store.audit import AuditFilter
-from ccexport.store.audited import take_along
-from ccexport.store.tables import AuditEvent
+from ccexport.store.database import engine as engine_module
+from ccexport.store.database.audited import take_along
+from ccexport.store.database.tables import AuditEvent
 from tests.house import ANA
 from tests.services.performing import (
     PERFORM,

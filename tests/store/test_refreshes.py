@@ -22,8 +22,8 @@ from ccexport.services.operations.refreshes import (
     refresh_document,
 )
 from ccexport.states import Trigger
-from ccexport.store.engine import open_engine
-from ccexport.store.migrate import migrate
+from ccexport.store.database.engine import open_engine
+from ccexport.store.database.migrate import migrate
 from tests.conftest import Clock, new_postgres_database
 from tests.offline import ANA, OfflineParts, draft, finish, offline_parts, write_segments
 

@@ -12,9 +12,9 @@ from ccexport.errors import Conflict, NotFound
 from ccexport.states import RUN_MOVES, BatchState, RunState, WaitingFor
 from ccexport.store.batches import BatchStore, Piece, PreparedCounts
 from ccexport.store.connections import ConnectionStore
+from ccexport.store.database.tables import Batch, Run
 from ccexport.store.exports import ExportStore
 from ccexport.store.runs import Held, LeaseLost, RunStore, Wait
-from ccexport.store.tables import Batch, Run
 from tests.conftest import Clock
 from tests.rows import connection_row, export_row, run_row
 

@@ -14,7 +14,7 @@ from ccexport.services.runs.progress import read_error
 from ccexport.services.runs.run_words import duration, headline
 from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.states import BatchState, RunState, WaitingFor
-from ccexport.store.tables import Batch, Run
+from ccexport.store.database.tables import Batch, Run
 from tests.rows import run_row
 
 NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.services.connections.sign_ins import SignIns
 from ccexport.services.people.access import local_administrator
-from ccexport.store.tables import Connection
+from ccexport.store.database.tables import Connection
 
 TIMEOUT = 60
 

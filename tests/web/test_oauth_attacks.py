@@ -14,9 +14,9 @@ from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.services.connections.sign_ins import SignIns
 from ccexport.services.people.access import local_administrator
-from ccexport.store.engine import reading, writing
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Connection, Consent, OAuthSignIn, Token
 from ccexport.store.sign_ins import GOOD_FOR
-from ccexport.store.tables import Connection, Consent, OAuthSignIn, Token
 from ccexport.web.attempts import MAX_FAILURES
 
 TIMEOUT = 60

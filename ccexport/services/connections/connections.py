@@ -21,7 +21,7 @@ from ccexport.services.people.permission import audited, may, require
 from ccexport.services.people.roles import Action
 from ccexport.services.tokens import patiently
 from ccexport.store.connections import ConnectionView
-from ccexport.store.tables import Connection
+from ccexport.store.database.tables import Connection
 
 NEEDED_PRIVILEGES = ("contacts:read", "contacts:write", "contacts:lists:read")
 MAX_NAME_CHARACTERS = 200

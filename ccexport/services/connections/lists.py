@@ -28,8 +28,8 @@ from ccexport.services.exports.exports import find_list_id
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
+from ccexport.store.database.tables import Connection
 from ccexport.store.lists import KnownList, ListCacheStore
-from ccexport.store.tables import Connection
 
 PATIENCE_SECONDS = 15.0
 TIMEOUT_SECONDS = (3.0, 10.0)  # to connect, to answer

@@ -19,8 +19,8 @@ from ccexport.services.connections.connections import Connections, check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
+from ccexport.store.database.tables import Connection
 from ccexport.store.sign_ins import GOOD_FOR, SignInStore, Wish
-from ccexport.store.tables import Connection
 
 COOKIE_SECONDS = int(GOOD_FOR.total_seconds())
 _COOKIE_PREFIX = "ccexport_sign_in_"

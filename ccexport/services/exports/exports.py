@@ -30,8 +30,8 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import Mode, Trigger
+from ccexport.store.database.tables import Connection, Export, Run
 from ccexport.store.exports import ExportChange, ExportView, NewExport
-from ccexport.store.tables import Connection, Export, Run
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Source

@@ -24,11 +24,11 @@ from ccexport.processes import is_dead
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
-from ccexport.store.backups import BackupStore, holds_something, restore
-from ccexport.store.dump import dump_lines
-from ccexport.store.folders import sync_folder
-from ccexport.store.keys import KEY_FILE, Key, Keys, read_key, write_key_file
-from ccexport.store.sealed import MAGIC, seal, unseal
+from ccexport.store.database.folders import sync_folder
+from ccexport.store.vault.backups import BackupStore, holds_something, restore
+from ccexport.store.vault.dump import dump_lines
+from ccexport.store.vault.keys import KEY_FILE, Key, Keys, read_key, write_key_file
+from ccexport.store.vault.sealed import MAGIC, seal, unseal
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from ccexport.processes import is_dead
 from ccexport.services.connections.connections import SIGN_IN_DAYS, is_idle
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 from ccexport.states import RunState
-from ccexport.store.backups import BackupStore
 from ccexport.store.connections import ConnectionView
-from ccexport.store.holding import holder_of_write_lock, say_stopped
-from ccexport.store.tables import Run
+from ccexport.store.database.holding import holder_of_write_lock, say_stopped
+from ccexport.store.database.tables import Run
+from ccexport.store.vault.backups import BackupStore
 
 MIN_FREE_BYTES = 1_000_000_000  # a run of a million profiles writes about a tenth of that
 MAX_CLOCK_OFFSET_SECONDS = 60.0

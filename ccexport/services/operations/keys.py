@@ -18,8 +18,8 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
 from ccexport.states import RunState
-from ccexport.store.keys import Key, write_key_file
-from ccexport.store.secrets import SecretStore
+from ccexport.store.vault.keys import Key, write_key_file
+from ccexport.store.vault.secrets import SecretStore
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
 from ccexport.states import Trigger
+from ccexport.store.database.tables import Refresh, RefreshSchedule, Run
 from ccexport.store.exports import ExportView
 from ccexport.store.refreshes import RefreshView, SizeAt
-from ccexport.store.tables import Refresh, RefreshSchedule, Run
 
 log = logging.getLogger(__name__)
 

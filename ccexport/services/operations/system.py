@@ -12,7 +12,7 @@ from ccexport.installation import Installation
 from ccexport.services.operations.health import shown_settings
 from ccexport.settings import mask_password
 from ccexport.store.budget import DayBudget
-from ccexport.store.tables import Worker
+from ccexport.store.database.tables import Worker
 
 _LIBRARIES = ("streamlit", "ibis-framework", "duckdb", "pyarrow", "SQLAlchemy", "requests")
 

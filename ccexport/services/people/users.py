@@ -25,8 +25,8 @@ from ccexport.services.people.permission import (
     role_now,
 )
 from ccexport.services.people.roles import Action
-from ccexport.store.audited import with_next_change
-from ccexport.store.tables import User, UserSession
+from ccexport.store.database.audited import with_next_change
+from ccexport.store.database.tables import User, UserSession
 from ccexport.store.users import AlreadyStarted, role_of
 
 Claims = Mapping[str, Any]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ccexport.states import BatchState, RunState
-from ccexport.store.tables import Batch, Run
+from ccexport.store.database.tables import Batch, Run
 
 STAGES = (RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING)
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)

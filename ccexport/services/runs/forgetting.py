@@ -15,7 +15,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
 from ccexport.services.runs.people import People
-from ccexport.store.tables import Run
+from ccexport.store.database.tables import Run
 
 
 @dataclass(frozen=True)

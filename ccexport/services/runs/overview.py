@@ -12,8 +12,8 @@ from ccexport.services.runs.progress import RunProgress
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.budget import DayBudget
 from ccexport.store.connections import ConnectionView
+from ccexport.store.database.tables import Refresh, Run
 from ccexport.store.history import DaySums, DueExport, HistoryStore, RunFilter, RunTime
-from ccexport.store.tables import Refresh, Run
 
 SHOWN = 5  # runs named in each part of Home; the rest is a number
 FAILING_FOR = timedelta(days=30)

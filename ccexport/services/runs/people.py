@@ -14,7 +14,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import require
 from ccexport.services.people.roles import Action
 from ccexport.states import BatchState
-from ccexport.store.tables import Batch, FailedRow, Run
+from ccexport.store.database.tables import Batch, FailedRow, Run
 
 ACCEPTED, FAILED = "accepted", "failed"
 PERHAPS_UNSUBSCRIBED, PERHAPS_FAILED = "unsubscribed?", "failed?"

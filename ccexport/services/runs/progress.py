@@ -22,8 +22,8 @@ from ccexport.services.runs.described import Progress, describe
 from ccexport.services.runs.runs import REJECTED_HEADER, Runs
 from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.store.budget import SPACING_MARGIN
+from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.store.history import HistoryStore
-from ccexport.store.tables import Batch, Run, RunEvent
 
 SHOWN_REJECTIONS = 200  # rows of the table on the page; the download has all
 _LINE = re.compile(r"^Line (\d{1,9}):\s*(.*)", re.DOTALL)  # as V2 documents it and V3 sends it

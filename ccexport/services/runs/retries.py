@@ -14,7 +14,7 @@ from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.runs import Runs
 from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.states import Trigger
-from ccexport.store.tables import Run
+from ccexport.store.database.tables import Run
 
 FAILED_HEADER = ("customer_id", "file", "line", "words")
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from ccexport.services.runs.described import Funnel, Progress, stage_of
 from ccexport.states import RunState, WaitingFor
-from ccexport.store.tables import Run
+from ccexport.store.database.tables import Run
 
 REASONS = {
     "missing_email": "No email address",

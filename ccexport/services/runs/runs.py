@@ -14,7 +14,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import RunState
-from ccexport.store.tables import Batch, Connection, Run, RunEvent
+from ccexport.store.database.tables import Batch, Connection, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
 _STAGES = (RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING)

@@ -12,7 +12,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.audit import OUTCOMES, Audit, in_words
 from ccexport.services.people.roles import RULES, Action
 from ccexport.store.audit import AuditFilter
-from ccexport.store.tables import AuditEvent
+from ccexport.store.database.tables import AuditEvent
 
 PAGE_SIZE = 100
 DAYS_CHOICES = {"Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30, "Last year": 365}

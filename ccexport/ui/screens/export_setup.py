@@ -23,8 +23,8 @@ from ccexport.services.exports.schedules import (
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from ccexport.ui import page
 from ccexport.ui.format import count, moment
 from ccexport.ui.page import plain

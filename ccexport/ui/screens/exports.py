@@ -19,8 +19,8 @@ from ccexport.services.exports.schedules import describe_schedule, zone_names
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action
+from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Run
 from ccexport.ui import page
 from ccexport.ui.format import EXPORT_STATES, counted, listed
 from ccexport.ui.page import plain

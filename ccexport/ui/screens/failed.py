@@ -12,7 +12,7 @@ from ccexport.services.people.permission import may
 from ccexport.services.people.roles import Action
 from ccexport.services.runs.progress import FailedRow, RunProgress
 from ccexport.services.runs.retries import Retries
-from ccexport.store.tables import Batch
+from ccexport.store.database.tables import Batch
 from ccexport.ui import page
 from ccexport.ui.format import counted
 

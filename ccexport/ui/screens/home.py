@@ -15,7 +15,7 @@ from ccexport.services.runs.overview import Coming, FirstSteps, Now, Overview, T
 from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.run_words import headline
 from ccexport.services.runs.runs import Runs
-from ccexport.store.tables import Run
+from ccexport.store.database.tables import Run
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.format import counted, lasting, moment

@@ -19,7 +19,7 @@ from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.run_words import REASONS, duration, headline, time_taken
 from ccexport.services.runs.runs import Runs
 from ccexport.states import RunState, WaitingFor
-from ccexport.store.tables import Batch, Run, RunEvent
+from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.format import moment

@@ -20,8 +20,8 @@ from ccexport.services.runs.described import Progress
 from ccexport.services.runs.overview import History
 from ccexport.services.runs.run_words import WAITING_WORDS, duration, time_taken
 from ccexport.states import BatchState, RunState, Trigger
+from ccexport.store.database.tables import Run
 from ccexport.store.history import RunFilter
-from ccexport.store.tables import Run
 from ccexport.ui import charts, page
 from ccexport.ui.format import lasting, moment
 from ccexport.ui.page import plain

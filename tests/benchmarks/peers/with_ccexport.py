@@ -19,7 +19,7 @@ from ccexport.preparation.mapping import mapping_from_dict, suggest_mapping
 from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
 from ccexport.preparation.stream import prepared_rows
 from ccexport.segments.source import open_source
-from ccexport.store.run_files import RunFiles, RunFileWriter
+from ccexport.store.vault.run_files import RunFiles, RunFileWriter
 
 
 def main(source_folder: Path, output: Path) -> None:

@@ -1,9 +1,9 @@
-"""Alembic's entry: runs inside the transaction that `ccexport.store.migrate` opened."""
+"""Alembic's entry: runs inside the transaction that `ccexport.store.database.migrate` opened."""
 
 from alembic import context
 from sqlmodel import SQLModel
 
-from ccexport.store import tables  # noqa: F401  # fills SQLModel.metadata
+from ccexport.store.database import tables  # noqa: F401  # fills SQLModel.metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -12,12 +12,12 @@ from sqlmodel import Session, col, delete, select, update
 from ccexport.clock import Now, iso, utc_now
 from ccexport.errors import StoreError
 from ccexport.states import BatchState
-from ccexport.store.dump import load_lines, tables_of
-from ccexport.store.engine import reading, writing
-from ccexport.store.keys import Keys
-from ccexport.store.migrate import known_revisions, lock_migrations, upgrade
-from ccexport.store.secrets import renew_secrets
-from ccexport.store.tables import Backup, Batch, Connection, Export, Run, RunEvent
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.migrate import known_revisions, lock_migrations, upgrade
+from ccexport.store.database.tables import Backup, Batch, Connection, Export, Run, RunEvent
+from ccexport.store.vault.dump import load_lines, tables_of
+from ccexport.store.vault.keys import Keys
+from ccexport.store.vault.secrets import renew_secrets
 
 KEPT = 100  # attempts, the newest
 ACTIVITIES_KEPT = timedelta(

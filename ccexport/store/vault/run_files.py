@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pyarrow.parquet import encryption
 
 from ccexport.errors import StoreError
-from ccexport.store.folders import sync_folder
+from ccexport.store.database.folders import sync_folder
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileDecryptionProperties, FileEncryptionProperties

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ccexport.errors import StoreError
-from ccexport.store.folders import sync_folder
+from ccexport.store.database.folders import sync_folder
 
 KEY_FILE = "secret.key"
 

@@ -28,8 +28,8 @@ from sqlalchemy import (
 )
 
 from ccexport.errors import StoreError
-from ccexport.store.engine import snapshot
-from ccexport.store.migrate import revision_of
+from ccexport.store.database.engine import snapshot
+from ccexport.store.database.migrate import revision_of
 
 _ROWS_A_TIME = 1_000
 # what is of the moment: revision (said in the first line), processes, sign-ins under way

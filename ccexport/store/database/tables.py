@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.columns import parent_column, state_column, utc_column
+from ccexport.store.database.columns import parent_column, state_column, utc_column
 
 
 class Connection(SQLModel, table=True):

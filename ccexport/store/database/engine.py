@@ -20,8 +20,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlmodel import Session
 
 from ccexport.errors import StoreError
-from ccexport.store.audited import take_along
-from ccexport.store.holding import Holder, holder_of_write_lock, say_stopped
+from ccexport.store.database.audited import take_along
+from ccexport.store.database.holding import Holder, holder_of_write_lock, say_stopped
 
 BUSY_TIMEOUT_SECONDS = 30
 STANDSTILL_SECONDS = (

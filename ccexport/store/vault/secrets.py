@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import Engine, text
 from sqlmodel import Session, SQLModel, col, select
 
-from ccexport.store.engine import reading, writing
-from ccexport.store.keys import Keys
-from ccexport.store.tables import OAuthSignIn, RunAddresses, Token
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import OAuthSignIn, RunAddresses, Token
+from ccexport.store.vault.keys import Keys
 
 # every column that `Keys.encrypt` fills
 ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from ccexport.errors import StoreError
-from ccexport.store.engine import reading, writing
+from ccexport.store.database.engine import reading, writing
 
 if TYPE_CHECKING:
     from alembic.config import Config
