@@ -21,8 +21,8 @@ from ccexport.constantcontact.client import Client
 from ccexport.errors import CcexportError
 from ccexport.redaction import with_their_words
 from ccexport.runs.pipeline import execute_run
+from ccexport.sandbox.account.state import LoggedRequest
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.sandbox.state import LoggedRequest
 from ccexport.sandbox.visitor import sign_in_at_once
 from ccexport.services.connections.connections import Connections
 from ccexport.services.connections.lists import Lists

@@ -14,8 +14,8 @@ from ccexport.clock import utc_now
 from ccexport.errors import Conflict
 from ccexport.preparation.files import plan_batches
 from ccexport.runs import pipeline
+from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
-from ccexport.sandbox.people import PEOPLE
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.operations.health import examine
 from ccexport.services.runs.overview import Overview

@@ -12,8 +12,8 @@ from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.preparing import CONTACTS
+from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
-from ccexport.sandbox.people import PEOPLE
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import Exports
 from ccexport.services.runs.runs import Runs

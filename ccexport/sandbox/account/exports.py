@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 from starlette.responses import Response, StreamingResponse
 
-from ccexport.sandbox.activities import Report
-from ccexport.sandbox.answers import Refused, iso_time, not_found
-from ccexport.sandbox.gate import Call
-from ccexport.sandbox.state import SandboxState
+from ccexport.sandbox.account.activities import Report
+from ccexport.sandbox.account.state import SandboxState
+from ccexport.sandbox.api.answers import Refused, iso_time, not_found
+from ccexport.sandbox.api.gate import Call
 
 _CHUNK = 5_000
 _PROPERTIES = {

@@ -8,12 +8,12 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from ccexport.sandbox.answers import invalid
-from ccexport.sandbox.contact_json import contact_resource, permission_of
-from ccexport.sandbox.contacts import ContactBook
-from ccexport.sandbox.gate import Call
-from ccexport.sandbox.paging import Place, page_of, place_of
-from ccexport.sandbox.state import SandboxState
+from ccexport.sandbox.account.contact_json import contact_resource, permission_of
+from ccexport.sandbox.account.contacts import ContactBook
+from ccexport.sandbox.account.state import SandboxState
+from ccexport.sandbox.api.answers import invalid
+from ccexport.sandbox.api.gate import Call
+from ccexport.sandbox.api.paging import Place, page_of, place_of
 
 MAX_LISTS_IN_FILTER = 25
 MAX_TAGS_IN_FILTER = 50

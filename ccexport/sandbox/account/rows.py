@@ -16,7 +16,7 @@ from datetime import date
 from itertools import islice, zip_longest
 from typing import TypeVar
 
-from ccexport.sandbox.contacts import SEPARATOR, Layout
+from ccexport.sandbox.account.contacts import SEPARATOR, Layout
 
 MAX_BYTES = 4_000_000  # of a request body; what is beyond is dropped without a word
 MAX_LINES = 40_000  # of a file, with its header

@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from ccexport.sandbox import answers
-from ccexport.sandbox.answers import Refused, oauth_error
-from ccexport.sandbox.gate import Call
-from ccexport.sandbox.people import PEOPLE
+from ccexport.sandbox.account.people import PEOPLE
+from ccexport.sandbox.account.tokens import Consent, Grant
+from ccexport.sandbox.api import answers
+from ccexport.sandbox.api.answers import Refused, oauth_error
+from ccexport.sandbox.api.gate import Call
 from ccexport.sandbox.signin_page import refusal_page, sign_in_page
-from ccexport.sandbox.tokens import Consent, Grant
 
 SCOPES = frozenset(
     {"contact_data", "campaign_data", "account_read", "account_update", "offline_access"}

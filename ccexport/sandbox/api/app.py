@@ -10,20 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ccexport.sandbox import (
-    answers,
-    api_account,
-    api_activities,
-    api_contacts,
-    api_imports,
-    auth,
-    exports,
-)
+from ccexport.sandbox.account import auth, exports
+from ccexport.sandbox.account.state import SandboxState
+from ccexport.sandbox.api import answers, api_account, api_activities, api_contacts, api_imports
+from ccexport.sandbox.api.gate import Handler, pass_through
+from ccexport.sandbox.api.operations import API_OPERATIONS, AUTHORIZE, TOKEN, Operation
 from ccexport.sandbox.behaviour import Behaviour
-from ccexport.sandbox.gate import Handler, pass_through
 from ccexport.sandbox.inspection import inspection_routes
-from ccexport.sandbox.operations import API_OPERATIONS, AUTHORIZE, TOKEN, Operation
-from ccexport.sandbox.state import SandboxState
 
 HANDLERS: dict[str, Handler] = {
     "getUserPrivileges": api_account.get_privileges,

@@ -6,13 +6,14 @@ from functools import partial
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from ccexport.sandbox import answers, jobs
-from ccexport.sandbox.activities import Activity, Report, Troubles
-from ccexport.sandbox.answers import Refused, invalid
-from ccexport.sandbox.bodies import Deletion, Export, Memberships, read_body
-from ccexport.sandbox.gate import Call
-from ccexport.sandbox.paging import page_of, place_of
-from ccexport.sandbox.state import SandboxState
+from ccexport.sandbox.account import jobs
+from ccexport.sandbox.account.activities import Activity, Report, Troubles
+from ccexport.sandbox.account.state import SandboxState
+from ccexport.sandbox.api import answers
+from ccexport.sandbox.api.answers import Refused, invalid
+from ccexport.sandbox.api.bodies import Deletion, Export, Memberships, read_body
+from ccexport.sandbox.api.gate import Call
+from ccexport.sandbox.api.paging import page_of, place_of
 
 STATES = ("processing", "completed", "cancelled", "failed", "timed_out")
 _TROUBLES = (

@@ -6,9 +6,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.responses import JSONResponse
 
-from ccexport.sandbox.answers import VALIDATION_ERROR, Refused, gateway_error, invalid
-from ccexport.sandbox.gate import Call
-from ccexport.sandbox.jobs import Selection
+from ccexport.sandbox.account.jobs import Selection
+from ccexport.sandbox.api.answers import VALIDATION_ERROR, Refused, gateway_error, invalid
+from ccexport.sandbox.api.gate import Call
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 Ids = Annotated[list[str], Field(max_length=50)]

@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ccexport.sandbox import answers
-from ccexport.sandbox.answers import Refused
+from ccexport.sandbox.account.people import PEOPLE
+from ccexport.sandbox.account.state import LoggedRequest, SandboxState
+from ccexport.sandbox.account.tokens import Grant
+from ccexport.sandbox.api import answers
+from ccexport.sandbox.api.answers import Refused
+from ccexport.sandbox.api.operations import TOKEN, Operation
 from ccexport.sandbox.faults import Fault
-from ccexport.sandbox.operations import TOKEN, Operation
-from ccexport.sandbox.people import PEOPLE
-from ccexport.sandbox.state import LoggedRequest, SandboxState
-from ccexport.sandbox.tokens import Grant
 
 
 @dataclass

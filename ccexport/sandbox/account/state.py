@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ccexport.sandbox.activities import ActivityBook
+from ccexport.sandbox.account.activities import ActivityBook
+from ccexport.sandbox.account.contacts import ContactBook
+from ccexport.sandbox.account.limits import Limits
+from ccexport.sandbox.account.lists import FieldBook, ListBook
+from ccexport.sandbox.account.tokens import TokenBook
 from ccexport.sandbox.behaviour import ALWAYS_UNSUBSCRIBED, MAX_LISTS, Behaviour, parse_behaviour
-from ccexport.sandbox.contacts import ContactBook
 from ccexport.sandbox.faults import FaultBook
-from ccexport.sandbox.limits import Limits
-from ccexport.sandbox.lists import FieldBook, ListBook
-from ccexport.sandbox.tokens import TokenBook
 
 MAX_LOGGED_REQUESTS = 200_000
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ccexport.sandbox.answers import iso_time
+from ccexport.sandbox.api.answers import iso_time
 from ccexport.sandbox.faults import Fault
 
 MAX_QUEUED = 1_000  # per account (vendor contract)

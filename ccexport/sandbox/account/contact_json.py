@@ -3,10 +3,10 @@
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from ccexport.sandbox.answers import iso_date, iso_time, iso_time_with_offset
-from ccexport.sandbox.contacts import SEPARATOR, ContactBook, Layout
-from ccexport.sandbox.lists import FieldBook
-from ccexport.sandbox.state import SandboxState
+from ccexport.sandbox.account.contacts import SEPARATOR, ContactBook, Layout
+from ccexport.sandbox.account.lists import FieldBook
+from ccexport.sandbox.account.state import SandboxState
+from ccexport.sandbox.api.answers import iso_date, iso_time, iso_time_with_offset
 
 _PLAIN = ("first_name", "last_name", "job_title", "company_name", "anniversary")
 _NUMBERS = ("birthday_month", "birthday_day")

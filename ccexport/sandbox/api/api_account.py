@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ccexport.sandbox import answers
-from ccexport.sandbox.answers import Refused, invalid
+from ccexport.sandbox.account.lists import ContactList
+from ccexport.sandbox.account.people import PEOPLE, Person
+from ccexport.sandbox.api import answers
+from ccexport.sandbox.api.answers import Refused, invalid
+from ccexport.sandbox.api.bodies import ListInput, read_body
+from ccexport.sandbox.api.gate import Call
+from ccexport.sandbox.api.paging import page_of, place_of
 from ccexport.sandbox.behaviour import MAX_LISTS
-from ccexport.sandbox.bodies import ListInput, read_body
-from ccexport.sandbox.gate import Call
-from ccexport.sandbox.lists import ContactList
-from ccexport.sandbox.paging import page_of, place_of
-from ccexport.sandbox.people import PEOPLE, Person
 
 _FIRST_PRIVILEGE_ID = 20
 _ADDRESS = {

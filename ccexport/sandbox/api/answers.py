@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from ccexport.sandbox.connections import transport_of
+from ccexport.sandbox.account.connections import transport_of
 from ccexport.sandbox.faults import Fault
 
 VALIDATION_ERROR = "contacts.api.validation.error"

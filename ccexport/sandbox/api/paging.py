@@ -10,8 +10,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from ccexport.sandbox.answers import invalid
-from ccexport.sandbox.gate import Call
+from ccexport.sandbox.api.answers import invalid
+from ccexport.sandbox.api.gate import Call
 
 
 @dataclass(frozen=True)

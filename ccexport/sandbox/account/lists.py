@@ -4,9 +4,9 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from ccexport.sandbox.answers import iso_time, iso_time_with_offset
+from ccexport.sandbox.account.contacts import Members
+from ccexport.sandbox.api.answers import iso_time, iso_time_with_offset
 from ccexport.sandbox.behaviour import FieldSpec, ListSpec
-from ccexport.sandbox.contacts import Members
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "sandbox.ccexport")
 

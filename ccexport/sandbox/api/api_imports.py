@@ -7,20 +7,9 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from ccexport.sandbox.answers import (
-    VALIDATION_ERROR,
-    Refused,
-    gateway_error,
-    invalid,
-    several_errors,
-)
-from ccexport.sandbox.api_activities import checked_lists, start_activity
-from ccexport.sandbox.bodies import JsonImport, read_body
-from ccexport.sandbox.contacts import SEPARATOR
-from ccexport.sandbox.gate import Call
-from ccexport.sandbox.jobs import import_rows
-from ccexport.sandbox.multipart import Part, boundary_of, read_parts
-from ccexport.sandbox.rows import (
+from ccexport.sandbox.account.contacts import SEPARATOR
+from ccexport.sandbox.account.jobs import import_rows
+from ccexport.sandbox.account.rows import (
     CSV_COLUMNS,
     JSON_COLUMNS,
     MAX_BYTES,
@@ -32,6 +21,17 @@ from ccexport.sandbox.rows import (
     read_columns,
     read_csv,
 )
+from ccexport.sandbox.api.answers import (
+    VALIDATION_ERROR,
+    Refused,
+    gateway_error,
+    invalid,
+    several_errors,
+)
+from ccexport.sandbox.api.api_activities import checked_lists, start_activity
+from ccexport.sandbox.api.bodies import JsonImport, read_body
+from ccexport.sandbox.api.gate import Call
+from ccexport.sandbox.api.multipart import Part, boundary_of, read_parts
 
 MAX_JSON_CONTACTS = 40_000  # vendor guide
 MAX_JSON_EMAIL_CHARACTERS = 50  # where the file import takes 80

@@ -4,9 +4,9 @@ from array import array
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from ccexport.sandbox.activities import Report, Troubles
-from ccexport.sandbox.rows import ReadRows
-from ccexport.sandbox.state import SandboxState
+from ccexport.sandbox.account.activities import Report, Troubles
+from ccexport.sandbox.account.rows import ReadRows
+from ccexport.sandbox.account.state import SandboxState
 
 MAX_LISTS_PER_CONTACT = 50
 
