@@ -26,7 +26,7 @@ from ccexport.runs.tools import Tools
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.tables import Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.runs.runs import Runs
 from ccexport.settings import Settings
 from ccexport.states import RunState
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
 

@@ -17,7 +17,7 @@ from ccexport.services.people.access import Person, Role
 from ccexport.settings import Settings
 from ccexport.states import RunState
 from ccexport.store.database.tables import Connection, Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from tests.rows import connection_row
 
 ANA = Person("ana", Role.ADMINISTRATOR)

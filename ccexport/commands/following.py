@@ -30,7 +30,7 @@ def follow_run(
     try:
         while True:
             document = runs.document(run_id)
-            show(document | {"waiting_why": runs.why_waiting(runs.get(run_id))})
+            show(document | {"waiting_why": runs.get(run_id).waiting_detail})
             if RunState(document["state"]).is_final:
                 return document
             time.sleep(min(LOOK_SECONDS, installation.settings.poll_seconds))

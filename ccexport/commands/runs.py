@@ -61,7 +61,7 @@ def show(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     if as_json:
         print_json(document)
     else:
-        print_run(document, why_waiting=runs.why_waiting(runs.get(run_id)))
+        print_run(document, why_waiting=runs.get(run_id).waiting_detail)
 
 
 @app.command()

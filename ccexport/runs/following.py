@@ -23,7 +23,7 @@ from ccexport.runs.tools import ACTIVITY_DEADLINE, Tools
 from ccexport.states import BatchState
 from ccexport.store.batches import Ended
 from ccexport.store.database.tables import Batch, Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 
 GROWTH = 1.5
 LONGEST_SECONDS = 60.0

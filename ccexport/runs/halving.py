@@ -12,7 +12,7 @@ from ccexport.runs.preparing import file_of, new_file_name
 from ccexport.runs.tools import Tools
 from ccexport.store.batches import Piece
 from ccexport.store.database.tables import Batch, Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 
 MAX_REFUSED_IN_A_ROW = 16  # halves refused with nothing taken in between: it is not about a row
 MAX_HALVINGS = 200  # of a run, each of them two more requests of the day's 10,000

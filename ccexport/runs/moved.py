@@ -14,13 +14,13 @@ import numpy as np
 from ccexport.errors import StoreError
 from ccexport.preparation.duplicates import text_hashes
 from ccexport.runs.tools import Tools
+from ccexport.states import EventKind
 from ccexport.store.database.tables import Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.store.vault.run_files import RunFiles
 
 log = logging.getLogger(__name__)
 
-NOTE = "addresses changed"
 _CONTACTS = "contacts"
 _COLUMNS = ("customer_id", "email")
 
@@ -39,7 +39,7 @@ def say_moved(held: Held, run: Run, tools: Tools) -> None:
         profiles = "1 profile has" if moved == 1 else f"{moved:,} profiles have"
         tools.runs.note(
             held,
-            NOTE,
+            EventKind.ADDRESSES_CHANGED,
             f"{profiles} another address than in run {earlier.id}. The old one stays on the list, as a contact of its "
             "own; remove it at Constant Contact where that is not wanted.",
         )

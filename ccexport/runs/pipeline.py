@@ -42,7 +42,8 @@ from ccexport.runs.tools import MAX_IN_FLIGHT, ConnectionRemoved, StopAsked, Too
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.budget import next_reset
 from ccexport.store.database.tables import Batch, Run
-from ccexport.store.runs import Held, LeaseLost, Wait
+from ccexport.store.moves import Held, LeaseLost
+from ccexport.store.runs import Wait
 
 log = logging.getLogger(__name__)
 

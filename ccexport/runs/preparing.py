@@ -29,7 +29,7 @@ from ccexport.runs.tools import Tools
 from ccexport.states import BatchState
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.tables import Batch, Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.store.vault.run_files import RunFileWriter
 
 CONTACTS = "contacts"

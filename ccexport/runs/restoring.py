@@ -25,7 +25,7 @@ from ccexport.runs.preparing import CONTACTS, NOBODY, file_of, new_batch, write_
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState
 from ccexport.store.database.tables import Batch, Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 
 
 def restore_run_files(held: Held, run: Run, tools: Tools) -> bool:

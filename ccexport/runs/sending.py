@@ -21,7 +21,7 @@ from ccexport.runs.preparing import file_of
 from ccexport.runs.tools import ConnectionRemoved, Tools
 from ccexport.states import BatchState
 from ccexport.store.database.tables import Batch, Run
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 
 MAX_TIMES_IN_THE_WAY = 3  # a file that meets 409 so often is what is in the way itself
 

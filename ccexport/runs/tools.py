@@ -18,7 +18,8 @@ from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import Run
-from ccexport.store.runs import Held, RunStore
+from ccexport.store.moves import Held
+from ccexport.store.runs import RunStore
 from ccexport.store.vault.keys import Keys
 from ccexport.store.vault.run_files import RunFiles
 

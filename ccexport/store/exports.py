@@ -21,8 +21,8 @@ from ccexport.store.database.tables import (
     ExportSegment,
     FieldMapping,
     Run,
-    RunEvent,
 )
+from ccexport.store.moves import queue_run
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -166,17 +166,7 @@ class ExportStore:
                     .values(next_run_at=then)
                 )
                 if moved.rowcount and run is not None:
-                    session.add(run)
-                    session.flush()
-                    session.add(
-                        RunEvent(
-                            run_id=run.id,
-                            at=run.queued_at,
-                            who=run.requested_by,
-                            what="queued",
-                            detail=run.trigger.value,
-                        )
-                    )
+                    queue_run(session, run)
                 return bool(moved.rowcount)
         except IntegrityError:
             raise Conflict(f'A run of "{export.name}" is still live.') from None

@@ -41,7 +41,7 @@ from ccexport.services.runs.runs import Runs
 from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
 from ccexport.store.database.tables import Batch, Run, RunEvent
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.store.tokens import TokenStore
 from tests.conftest import Clock
 from tests.house import people, write_source

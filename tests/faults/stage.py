@@ -27,7 +27,7 @@ from ccexport.sandbox.visitor import sign_in_at_once
 from ccexport.services.connections.connections import Connections
 from ccexport.services.connections.lists import Lists
 from ccexport.services.runs.runs import Runs
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from tests.faults.calls import SILENT_SECONDS, Call, Fault
 from tests.faults.outcomes import Outcome
 from tests.house import ANA, LIST_ID, MAPPING, House, check_sums, people, write_source

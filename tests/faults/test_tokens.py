@@ -20,7 +20,8 @@ from ccexport.sandbox.server import running_sandbox
 from ccexport.services.operations.health import examine
 from ccexport.services.runs.overview import Overview
 from ccexport.store.database.tables import Run
-from ccexport.store.runs import Held, RunStore, Wait
+from ccexport.store.moves import Held
+from ccexport.store.runs import RunStore, Wait
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.house import House, behaviour, people, write_source
 

@@ -18,7 +18,7 @@ from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.runs.runs import Runs
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from tests.conftest import Clock
 from tests.faults.stage import MovedClock
 from tests.house import House, behaviour, check_sums, people, write_source

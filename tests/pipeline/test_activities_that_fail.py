@@ -14,7 +14,7 @@ from ccexport.clock import utc_now
 from ccexport.preparation.files import plan_batches
 from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import House, behaviour, check_sums, people, write_source
 

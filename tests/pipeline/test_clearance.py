@@ -18,9 +18,8 @@ from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.connections.connections import Connections, connection_document
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import Users
-from ccexport.services.runs.runs import Runs
 from ccexport.states import RunState
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import ANA, House, behaviour, check_sums, people, write_source
 
@@ -74,9 +73,7 @@ def assert_waits(house: House, run_id: int, *words: str) -> None:
     assert (document["state"], document["waiting_for"]) == ("waiting", "approval")
     assert document["waiting_until"] is None  # nothing but a person ends it
     for word in ("Marketing", *words):
-        assert word in (
-            Runs(house.installation).why_waiting(house.installation.runs.get(run_id)) or ""
-        )
+        assert word in (house.installation.runs.get(run_id).waiting_detail or "")
 
 
 def test_consent_texts_do_not_change_under_their_version() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from ccexport.runs.moved import NOTE
 from ccexport.sandbox.server import running_sandbox
+from ccexport.states import EventKind
 from tests.house import LIST_ID, House, behaviour, check_sums, people, write_source
 
 OF_A_FULL_RUN = {
@@ -51,7 +51,7 @@ def test_a_changed_address_is_said_since_the_old_one_stays_on_the_list(house: Ho
 
 def addresses_changed(house: House, document: dict[str, Any]) -> list[str]:
     events = house.installation.runs.events(document["id"])
-    return [event.detail for event in events if event.what == NOTE]
+    return [event.detail for event in events if event.what == EventKind.ADDRESSES_CHANGED]
 
 
 def test_an_empty_segment_never_removes_anybody(house: House) -> None:

@@ -12,7 +12,7 @@ from ccexport.preparation.files import plan_batches
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.preparing import CONTACTS
 from ccexport.services.runs.runs import Runs
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import House, check_sums, people, write_source
 

@@ -17,7 +17,7 @@ from ccexport.sandbox.behaviour import OWNER
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import Exports
 from ccexport.services.runs.runs import Runs
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import ANA, LIST_ID, House, check_sums, people, write_source
 

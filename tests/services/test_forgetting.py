@@ -16,7 +16,7 @@ from ccexport.sandbox.server import running_sandbox
 from ccexport.services.runs.forgetting import Forgetting
 from ccexport.services.runs.people import People
 from ccexport.services.runs.runs import Runs
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import ANA, House, behaviour, people, write_source
 

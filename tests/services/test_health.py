@@ -17,7 +17,8 @@ from ccexport.services.operations.backups import Backups
 from ccexport.services.operations.health import Finding, examine
 from ccexport.states import RunState
 from ccexport.store.database import engine as engine_module
-from ccexport.store.runs import Held, Wait
+from ccexport.store.moves import Held
+from ccexport.store.runs import Wait
 from ccexport.store.vault import sealed
 from ccexport.store.vault.backups import BackupStore
 from tests.house import ANA, House, behaviour, people, write_source

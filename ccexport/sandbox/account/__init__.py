@@ -1,1 +1,1 @@
-"""What an account at the stand-in holds and does: lists, contacts, imports and exports, activities, sign-ins, limits."""
+"""What an account at the stand-in holds and does: lists, contacts, imports and exports, sign-ins, limits."""

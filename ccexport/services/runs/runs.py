@@ -55,10 +55,6 @@ class Runs:
     def get(self, run_id: int) -> Run:
         return self._installation.runs.get(run_id)
 
-    def why_waiting(self, run: Run) -> str | None:
-        """The sentence that says why a run waits and what to do; None for one that does not wait."""
-        return self._installation.runs.why_waiting(run)
-
     def failures(self, run_id: int) -> FailedRows:
         """Which rows failed at Constant Contact, and of how many more it did not say which they are."""
         batches = self._installation.batches

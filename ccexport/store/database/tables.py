@@ -157,6 +157,9 @@ class Run(SQLModel, table=True):
         default=None, sa_column=state_column(WaitingFor, nullable=True)
     )
     waiting_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    waiting_detail: str | None = Field(
+        default=None, sa_column=Column(Text)
+    )  # the sentence for people
     waits: int = 0  # waits in a row without progress: the next one is longer
     error: str | None = Field(default=None, sa_column=Column(Text))
     cancel_requested_by: str | None = None

@@ -11,10 +11,11 @@ from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, iso, utc_now
 from ccexport.errors import StoreError
-from ccexport.states import BatchState
+from ccexport.states import BatchState, EventKind
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.migrate import known_revisions, lock_migrations, upgrade
-from ccexport.store.database.tables import Backup, Batch, Connection, Export, Run, RunEvent
+from ccexport.store.database.tables import Backup, Batch, Connection, Export, Run
+from ccexport.store.moves import add_event
 from ccexport.store.vault.dump import load_lines, tables_of
 from ccexport.store.vault.keys import Keys
 from ccexport.store.vault.secrets import renew_secrets
@@ -132,7 +133,7 @@ def _make_runs_safe(session: Session, made_at: datetime, now: datetime) -> list[
             )
             ended.append(run.id)
         session.add(run)
-        session.add(RunEvent(run_id=run.id, at=now, who=_WHO, what="restored", detail=detail))
+        add_event(session, run.id, now, _WHO, EventKind.RESTORED, detail)
     return ended
 
 

@@ -176,7 +176,7 @@ def _trouble(progress: Progress, by: Person) -> None:
         if run.waiting_for is WaitingFor.SIGN_IN:
             link_for_administrators("connections", "Sign in again", icon=":material/login:", by=by)
         elif run.waiting_for is WaitingFor.APPROVAL:
-            st.markdown(plain(Runs(page.installation()).why_waiting(run) or ""))
+            st.markdown(plain(run.waiting_detail or ""))
             link_for_administrators(
                 "connections", "Go to Connections", icon=":material/link:", by=by
             )
