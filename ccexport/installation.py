@@ -17,9 +17,9 @@ from sqlalchemy import Engine
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import AppCredentials
 from ccexport.constantcontact.client import TIMEOUT_SECONDS, Client
-from ccexport.constantcontact.throttling import Throttling
+from ccexport.constantcontact.keeper import TokenKeeper
+from ccexport.constantcontact.pacing import Pacer, Throttling
 from ccexport.errors import SettingError
-from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
 from ccexport.store.audit import AuditStore
 from ccexport.store.batches import BatchStore
@@ -40,13 +40,10 @@ if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.store.vault.run_files import RunFiles
 
-LATE_SECONDS = 0.05  # less than that is within the margin of the slots
-SLOT_TRIES = 5  # a store so slow that every slot is missed must not stop requests for ever
-
 
 @dataclass(frozen=True)
 class Installation:
-    """Everything, built when first used. `now` is the clock of all of it, `elapsed` the one that nobody sets."""
+    """Everything, built when first used. `now` is the clock of all of it, `elapsed` a monotonic clock."""
 
     settings: Settings
     now: Now = utc_now
@@ -132,6 +129,10 @@ class Installation:
         )
 
     @cached_property
+    def pacer(self) -> Pacer:
+        return Pacer(self.budget, self.sleep)
+
+    @cached_property
     def throttling(self) -> Throttling:
         return Throttling(self.now)
 
@@ -154,54 +155,63 @@ class Installation:
 
         return open_source(self.settings.source_url)
 
-    def client_for(self, connection_id: int, guard: Callable[[], None] | None = None) -> Client:
-        """A paced client that is signed in as a connection; `guard` may refuse each request."""
+    def client_for(
+        self,
+        connection_id: int,
+        guard: Callable[[], None] | None = None,
+        *,
+        patience_seconds: float | None = None,
+        timeout_seconds: tuple[float, float] | None = None,
+    ) -> Client:
+        """A paced client that is signed in as a connection; `guard` may refuse each request.
+
+        With `patience_seconds` it gives up (`ServiceTrouble`) when a request would have to start later than that.
+        """
         check = guard or _nothing
+        give_up_at = None if patience_seconds is None else time.monotonic() + patience_seconds
 
         def make_sure() -> None:
             check()
             self.tokens.access_token(connection_id)  # renewed now, not between slot and request
 
-        return Client(
-            self.settings.cc_api_url,
+        return self._client(
             get_token=lambda: self.tokens.access_token(connection_id),
             refresh_token=lambda rejected: self.tokens.renewed(connection_id, rejected),
-            pace=lambda _operation: self._wait_for_slot(check, make_sure),
             get_scope=lambda: self.tokens.scope(connection_id),
-            heard=self.throttling.heard,
-            timeout_seconds=self.timeout_seconds,
-            sleep=self.sleep,
-            now=self.now,
+            pace=lambda: self.pacer.wait(before=check, after=make_sure, give_up_at=give_up_at),
+            timeout_seconds=timeout_seconds or self.timeout_seconds,
         )
 
     def client_with_token(self, access_token: str, scope: str) -> Client:
         """A paced client for a sign-in that is not stored yet."""
-        return Client(
-            self.settings.cc_api_url,
+        return self._client(
             get_token=lambda: access_token,
             refresh_token=None,
-            pace=lambda _operation: self._wait_for_slot(_nothing, _nothing),
             get_scope=lambda: scope,
-            heard=self.throttling.heard,
+            pace=self.pacer.wait,
             timeout_seconds=self.timeout_seconds,
+        )
+
+    def _client(
+        self,
+        *,
+        get_token: Callable[[], str],
+        refresh_token: Callable[[str], str] | None,
+        get_scope: Callable[[], str],
+        pace: Callable[[], None],
+        timeout_seconds: tuple[float, float],
+    ) -> Client:
+        return Client(
+            self.settings.cc_api_url,
+            get_token=get_token,
+            refresh_token=refresh_token,
+            pace=lambda _operation: pace(),
+            get_scope=get_scope,
+            heard=self.throttling.heard,
+            timeout_seconds=timeout_seconds,
             sleep=self.sleep,
             now=self.now,
         )
-
-    def _wait_for_slot(self, before: Callable[[], None], after: Callable[[], None]) -> None:
-        """Until a request may start; `before` and `after` the wait something may refuse it.
-
-        Who comes too late for the slot, as after a renewal, takes another: the next ones keep to theirs.
-        """
-        for _ in range(SLOT_TRIES):
-            before()
-            slot = time.monotonic() + self.budget.reserve_slot()
-            self.sleep(max(0.0, slot - time.monotonic()))
-            after()
-            if time.monotonic() - slot <= LATE_SECONDS:
-                return
-            self.budget.missed_slot()
-        self.budget.start_now()
 
     def tools(self, stop: threading.Event) -> Tools:
         """What runs work with, in a process that ends when `stop` is set."""

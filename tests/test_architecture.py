@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "sandbox": set(),
     "sample": set(),
     "runs": {"segments", "preparation", "constantcontact", "store", "services"},
-    "installation": {"segments", "constantcontact", "runs", "store", "services"},
+    "installation": {"segments", "constantcontact", "runs", "store"},
     "services": {
         "installation",
         "segments",

@@ -22,7 +22,9 @@ from cryptography.fernet import Fernet
 from sqlalchemy import event
 from sqlmodel import Session, select
 
+from ccexport.constantcontact import keeper as tokens_module
 from ccexport.constantcontact.auth import TokenPair
+from ccexport.constantcontact.keeper import TokenKeeper
 from ccexport.constantcontact.model import Account, Activity, ContactList
 from ccexport.errors import (
     NotConnected,
@@ -36,9 +38,7 @@ from ccexport.installation import Installation
 from ccexport.preparation.files import plan_batches
 from ccexport.runs import preparing
 from ccexport.runs.pipeline import execute_run
-from ccexport.services import tokens as tokens_module
 from ccexport.services.runs.runs import Runs
-from ccexport.services.tokens import TokenKeeper
 from ccexport.settings import Settings
 from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.store.moves import Held

@@ -115,7 +115,7 @@ class Stage:
     def _grant_only(self, scope: str) -> None:
         """As if the sign-in had granted no more than this."""
         store = self.house.tokens
-        from ccexport.services import tokens
+        from ccexport.constantcontact import keeper as tokens
 
         stored = store.read(1)
         assert stored is not None

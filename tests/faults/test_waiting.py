@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.constantcontact.throttling import Throttling
+from ccexport.constantcontact.pacing import Throttling
 from ccexport.preparation.files import plan_batches
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools

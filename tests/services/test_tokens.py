@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ccexport.constantcontact import auth
+from ccexport.constantcontact import keeper as tokens_module
 from ccexport.errors import NotConnected, OutcomeUnknown
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services import tokens as tokens_module
 from ccexport.store.tokens import TokenStore
 from tests.house import House, behaviour
 

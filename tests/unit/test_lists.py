@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,23 @@ def test_lists_give_up_where_a_person_would(house: House, monkeypatch: pytest.Mo
     monkeypatch.setattr("ccexport.services.connections.lists.PATIENCE_SECONDS", -1.0)
     with pytest.raises(RetryableError, match="too long"):
         Lists(house.installation, ANA).refresh(the_connection(house))
+
+
+def test_a_question_that_is_given_up_costs_nothing_of_the_day(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = house.installation.budget.today().used
+    monkeypatch.setattr("ccexport.services.connections.lists.PATIENCE_SECONDS", -1.0)
+    with pytest.raises(RetryableError, match="too long"):
+        Lists(house.installation, ANA).refresh(the_connection(house))
+    assert house.installation.budget.today().used == used
+
+
+def test_runs_hear_that_a_page_was_told_it_asks_too_much(house: House) -> None:
+    house.tell("/_sandbox/behaviour", faults=[{"on": "getLists", "do": "throttled", "times": -1}])
+    with pytest.raises(RetryableError):
+        Lists(house.installation, ANA).refresh(the_connection(house))
+    assert house.installation.throttling.lasts() > timedelta(0)
 
 
 def test_a_list_made_here_is_known_at_once(house: House) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from ccexport.clock import iso
 from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
+from ccexport.constantcontact.keeper import patiently
 from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, RetryableError, UsageError
 from ccexport.installation import Installation
@@ -19,7 +20,6 @@ from ccexport.runs.preflight import check_account
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, may, require
 from ccexport.services.people.roles import Action
-from ccexport.services.tokens import patiently
 from ccexport.store.connections import ConnectionView
 from ccexport.store.database.tables import Connection
 

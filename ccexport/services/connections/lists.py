@@ -6,9 +6,8 @@ stay to be shown.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +18,6 @@ from ccexport.errors import (
     ConstantContactRefused,
     NotFoundThere,
     OutcomeUnknown,
-    ServiceTrouble,
     SetupError,
     UsageError,
 )
@@ -119,32 +117,15 @@ class Lists:
     def _keep(self, connection_id: int, lists: Sequence[KnownList]) -> Known:
         return Known(self._store.write(connection_id, lists), lists)
 
-    @contextmanager
-    def _client(self, connection_id: int) -> Iterator[Client]:
+    def _client(self, connection_id: int) -> closing[Client]:
         """A client that gives up while somebody still looks at the page."""
-        give_up_at = time.monotonic() + PATIENCE_SECONDS
-
-        def pace(_operation: str) -> None:
-            wait = self._installation.budget.reserve_slot()
-            if time.monotonic() + wait > give_up_at:
-                raise ServiceTrouble("Constant Contact takes too long to answer.")
-            time.sleep(wait)
-
-        client = Client(
-            self._installation.settings.cc_api_url,
-            get_token=lambda: self._installation.tokens.access_token(connection_id),
-            refresh_token=lambda rejected: self._installation.tokens.renewed(
-                connection_id, rejected
-            ),
-            pace=pace,
-            get_scope=lambda: self._installation.tokens.scope(connection_id),
-            timeout_seconds=_shorter(TIMEOUT_SECONDS, self._installation.timeout_seconds),
-            sleep=self._installation.sleep,
+        return closing(
+            self._installation.client_for(
+                connection_id,
+                patience_seconds=PATIENCE_SECONDS,
+                timeout_seconds=_shorter(TIMEOUT_SECONDS, self._installation.timeout_seconds),
+            )
         )
-        try:
-            yield client
-        finally:
-            client.close()
 
 
 def _shorter(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import AppCredentials, TokenPair, refresh
 from ccexport.errors import NotConnected, OutcomeUnknown, RateLimited, ServiceTrouble, StoreError
 from ccexport.processes import is_dead, new_worker_name
-from ccexport.store.connections import ConnectionStore
-from ccexport.store.tokens import StoredPair, TokenStore
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +30,58 @@ BUSY_WAIT_SECONDS = 5.0  # after so many tries
 PATIENCE_SECONDS = 120.0  # longer than a lease: whoever renews has ended or lost it by then
 
 
+class KeptPair(Protocol):
+    """A pair as it is kept: bytes of this room's own form; `version` grows with each new pair."""
+
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def expires_at(self) -> datetime: ...
+    @property
+    def issued_at(self) -> datetime: ...
+
+
+class Pairs(Protocol):
+    """Where pairs are kept, and the lease that lets one process at a time renew one."""
+
+    def read(self, connection_id: int) -> KeptPair | None: ...
+    def write(self, connection_id: int, content: bytes, expires_at: datetime) -> None: ...
+    def take_lease(self, connection_id: int, owner: str, version: int) -> bool: ...
+    def lease_holder(self, connection_id: int) -> str | None: ...
+    def give_lease_back(self, connection_id: int, owner: str) -> None: ...
+
+
+class Owner(Protocol):
+    """The connection that a pair belongs to."""
+
+    name: str
+    needs_sign_in: bool
+
+
+class Owners(Protocol):
+    """Knows connections, and which of them a person has to sign in to again."""
+
+    def get(self, connection_id: int) -> Owner: ...
+    def set_needs_sign_in(self, connection_id: int, *, needed: bool) -> None: ...
+
+
 class TokenKeeper:
     """Access tokens of connections, always fresh. Thread-safe; several processes may share the store."""
 
     def __init__(
         self,
-        tokens: TokenStore,
-        connections: ConnectionStore,
+        pairs: Pairs,
+        owners: Owners,
         auth_url: str,
         app: AppCredentials,
         *,
         now: Now = utc_now,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._tokens = tokens
-        self._connections = connections
+        self._pairs = pairs
+        self._owners = owners
         self._auth_url = auth_url
         self._app = app
         self._now = now
@@ -53,7 +89,7 @@ class TokenKeeper:
 
     def store(self, connection_id: int, pair: TokenPair) -> None:
         """After a sign-in. When this returns, the pair is on disk."""
-        self._tokens.write(connection_id, _to_bytes(pair), pair.expires_at)
+        self._pairs.write(connection_id, _to_bytes(pair), pair.expires_at)
 
     def access_token(self, connection_id: int) -> str:
         """A token that is good for a while yet. Raises `NotConnected` when a person has to sign in."""
@@ -74,7 +110,7 @@ class TokenKeeper:
         """What the sign-in granted, as Constant Contact said it; "" where it did not say."""
         return _from_bytes(self._read(connection_id).content).scope
 
-    def _is_fresh(self, stored: StoredPair) -> bool:
+    def _is_fresh(self, stored: KeptPair) -> bool:
         """Ten minutes before the end is time to renew, or for short-lived tokens the last quarter of their life."""
         life = stored.expires_at - stored.issued_at
         return self._now() < stored.expires_at - min(RENEW_BEFORE_END, life / 4)
@@ -82,7 +118,7 @@ class TokenKeeper:
     def _renew(self, connection_id: int, version: int) -> str:
         owner = new_worker_name()
         give_up_at = time.monotonic() + PATIENCE_SECONDS
-        while not self._tokens.take_lease(connection_id, owner, version):
+        while not self._pairs.take_lease(connection_id, owner, version):
             stored = self._read(connection_id)
             if stored.version != version:
                 return _from_bytes(stored.content).access_token
@@ -94,18 +130,18 @@ class TokenKeeper:
             return self._renew_alone(connection_id)
         finally:
             with suppress(StoreError):  # it lapses
-                self._tokens.give_lease_back(connection_id, owner)
+                self._pairs.give_lease_back(connection_id, owner)
 
     def _freed_of_the_dead(self, connection_id: int) -> bool:
-        """Whether the lease was held by a process of this machine that is no more; its time need not be waited for."""
-        holder = self._tokens.lease_holder(connection_id)
+        """Whether the lease was held by a process of this machine that has died; then there is no need to wait."""
+        holder = self._pairs.lease_holder(connection_id)
         if holder is None or not is_dead(holder):
             return False
-        self._tokens.give_lease_back(connection_id, holder)
+        self._pairs.give_lease_back(connection_id, holder)
         return True
 
     def _renew_alone(self, connection_id: int) -> str:
-        if self._connections.get(connection_id).needs_sign_in:  # final: it is not asked again
+        if self._owners.get(connection_id).needs_sign_in:  # final: it is not asked again
             raise self._needs_sign_in(connection_id)
         old = _from_bytes(self._read(connection_id).content)
         try:
@@ -137,15 +173,15 @@ class TokenKeeper:
             self._sleep(TOKEN_ENDPOINT_SECONDS)
             return refresh(self._auth_url, self._app, old, now=self._now())
 
-    def _read(self, connection_id: int) -> StoredPair:
-        stored = self._tokens.read(connection_id)
+    def _read(self, connection_id: int) -> KeptPair:
+        stored = self._pairs.read(connection_id)
         if stored is None:
             raise self._needs_sign_in(connection_id)
         return stored
 
     def _needs_sign_in(self, connection_id: int) -> NotConnected:
-        connection = self._connections.get(connection_id)
-        self._connections.set_needs_sign_in(connection_id, needed=True)
+        connection = self._owners.get(connection_id)
+        self._owners.set_needs_sign_in(connection_id, needed=True)
         return NotConnected(
             f'Constant Contact no longer accepts the sign-in of "{connection.name}". Sign in again: open Settings > '
             f'Connections and select Authenticate, or run `connections add "{connection.name}" --agree`. '
