@@ -13,7 +13,7 @@ import pytest
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict
 from ccexport.preparation.files import plan_batches
-from ccexport.runs import pipeline
+from ccexport.runs import uploading
 from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
 from ccexport.sandbox.server import running_sandbox
@@ -103,14 +103,14 @@ def test_a_sign_in_revoked_in_mid_run_is_waited_for_and_the_run_goes_on(
 ) -> None:
     monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=4))
     run_id = signed_in.queue()
-    original = pipeline.send_batch
+    original = uploading.send_batch
 
     def send_and_revoke(*args: Any) -> None:
         original(*args)
         signed_in.tell("/_sandbox/revoke")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "send_batch", send_and_revoke)
+        patch.setattr(uploading, "send_batch", send_and_revoke)
         signed_in.work()
     document = signed_in.document(run_id)
     assert (document["state"], document["waiting_for"]) == ("waiting", "sign_in")

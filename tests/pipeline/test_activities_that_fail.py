@@ -53,7 +53,7 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     def cut(rows: int, in_flight: int) -> None:
         planned = partial(plan_batches, max_rows=rows)
         monkeypatch.setattr("ccexport.runs.preparing.plan_batches", planned)
-        monkeypatch.setattr("ccexport.runs.pipeline.MAX_IN_FLIGHT", in_flight)
+        monkeypatch.setattr("ccexport.runs.uploading.MAX_IN_FLIGHT", in_flight)
 
     return cut
 

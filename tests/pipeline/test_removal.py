@@ -132,7 +132,7 @@ def test_removal_ends_a_run_that_waits_with_its_files_under_way(
         raise ServiceTrouble("Constant Contact is down.", retry_after_seconds=3_600)
 
     with monkeypatch.context() as patch:
-        patch.setattr("ccexport.runs.pipeline.follow_batches", trouble)
+        patch.setattr("ccexport.runs.uploading.follow_batches", trouble)
         worker = Worker(house.installation)
         thread = threading.Thread(target=worker.work)
         thread.start()

@@ -254,7 +254,7 @@ def test_run_files_that_are_gone_are_prepared_again_and_proven_the_same(
         house.installation.run_files.delete(run_id)
         raise SystemExit  # as if the process had died here
 
-    monkeypatch.setattr("ccexport.runs.pipeline.send_batch", lose_files)
+    monkeypatch.setattr("ccexport.runs.uploading.send_batch", lose_files)
     assert house.installation.runs.claim("w1", run_id=run_id)
     with pytest.raises(SystemExit):
         execute_run(Held(run_id, "w1"), Worker(house.installation).tools)

@@ -193,7 +193,7 @@ def test_roles_addresses_of_profiles_are_masked_for_viewers(
 def test_roles_every_method_that_knows_who_asks_also_asks_the_table() -> None:
     silent = {
         f"{path.stem}.{method.name}"
-        for path in sorted((ROOT / "ccexport" / "services").glob("*.py"))
+        for path in sorted((ROOT / "ccexport" / "services").rglob("*.py"))
         for owner in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(owner, ast.ClassDef)
         for method in owner.body
