@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from ccexport.installation import Installation
 from ccexport.runs.clearance import missing_consent, missing_export_user
 from ccexport.runs.preflight import check_account
 from ccexport.services.people.access import Person
-from ccexport.services.people.permission import audited, may, require
+from ccexport.services.people.permission import acting, audited, may, require
 from ccexport.services.people.roles import Action
 from ccexport.store.connections import ConnectionView
 from ccexport.store.database.tables import Connection
@@ -181,76 +181,42 @@ class Connections:
 
     def rename(self, name: str, new_name: str, *, by: Person) -> Connection:
         """Raises `Conflict` when the name is taken. Runs of before keep the name of then."""
-        action = Action.RENAME_CONNECTION
-        by = require(self._installation, by, action, "connection", name)
         connection = self._installation.connections.by_name(name)
         new_name = check_name(new_name, "connection")
         before, after = {"name": connection.name}, {"name": new_name}
-        with audited(
-            self._installation,
-            by,
-            action,
-            "connection",
-            connection.name,
-            before=before,
-            after=after,
-        ):
+        with self._acting(
+            by, Action.RENAME_CONNECTION, connection, before=before, after=after
+        ) as by:
             self._installation.connections.rename(connection.id, new_name)
         return self._installation.connections.get(connection.id)
 
     def share(self, name: str, *, contributors: bool, by: Person) -> None:
         """Whether contributors may use it, besides administrators."""
-        action = Action.SHARE_CONNECTION
-        by = require(self._installation, by, action, "connection", name)
         connection = self._installation.connections.by_name(name)
         before = {"contributors": connection.contributors}
         after = {"contributors": contributors}
-        with audited(
-            self._installation,
-            by,
-            action,
-            "connection",
-            connection.name,
-            before=before,
-            after=after,
-        ):
+        with self._acting(
+            by, Action.SHARE_CONNECTION, connection, before=before, after=after
+        ) as by:
             self._installation.connections.share(connection.id, contributors=contributors)
 
     def agree(self, name: str, *, by: Person) -> None:
         """Agree to the text of today for it; runs that waited for that go on."""
-        action = Action.AGREE_AGAIN
-        by = require(self._installation, by, action, "connection", name)
         connection = self._installation.connections.by_name(name)
         before = {"agreed_to": self._installation.connections.view(connection.id).text_version}
         after = {"agreed_to": CONSENT_VERSION}
-        with audited(
-            self._installation,
-            by,
-            action,
-            "connection",
-            connection.name,
-            before=before,
-            after=after,
-        ):
+        with self._acting(by, Action.AGREE_AGAIN, connection, before=before, after=after) as by:
             self._installation.connections.agree(
                 connection.id, agreed_by=by.name, text_version=CONSENT_VERSION
             )
 
     def become_export_user(self, name: str, *, by: Person) -> None:
         """Runs read the source by this person's right from now on; those that waited go on."""
-        action = Action.BECOME_EXPORT_USER
-        by = require(self._installation, by, action, "connection", name)
         connection = self._installation.connections.by_name(name)
         before, after = {"export_user": connection.export_user}, {"export_user": by.name}
-        with audited(
-            self._installation,
-            by,
-            action,
-            "connection",
-            connection.name,
-            before=before,
-            after=after,
-        ):
+        with self._acting(
+            by, Action.BECOME_EXPORT_USER, connection, before=before, after=after
+        ) as by:
             self._installation.connections.set_export_user(connection.id, by.name)
 
     def without_export_user(self, name: str) -> list[str]:
@@ -279,8 +245,6 @@ class Connections:
 
         Its exports stay, detached, or go with it.
         """
-        action = Action.REMOVE_CONNECTION
-        by = require(self._installation, by, action, "connection", name)
         connection = self._installation.connections.by_name(name)
         exports = self._installation.connections.view(connection.id).exports
         stopped = self.live_runs(connection.id)
@@ -289,11 +253,30 @@ class Connections:
             "exports_too": exports_too,
             "runs_stopped": stopped,
         }
-        with audited(self._installation, by, action, "connection", connection.name, before=before):
+        with self._acting(by, Action.REMOVE_CONNECTION, connection, before=before) as by:
             self._installation.connections.remove(
                 connection.id, by=by.name, exports_too=exports_too
             )
         return Removed(exports, exports_too, len(stopped))
+
+    def _acting(
+        self,
+        by: Person,
+        action: Action,
+        connection: Connection,
+        *,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any] | None = None,
+    ) -> AbstractContextManager[Person]:
+        return acting(
+            self._installation,
+            by,
+            action,
+            "connection",
+            connection.name,
+            before=before,
+            after=after,
+        )
 
     def _sign_in_again(
         self,

@@ -18,7 +18,7 @@ from ccexport.installation import Installation
 from ccexport.services.exports.exports import Exports
 from ccexport.services.exports.schedules import Recurrence, check_recurrence
 from ccexport.services.people.access import Person, Role
-from ccexport.services.people.permission import audited, require
+from ccexport.services.people.permission import acting
 from ccexport.services.people.roles import Action
 from ccexport.states import Trigger
 from ccexport.store.database.tables import Refresh, RefreshSchedule, Run
@@ -84,11 +84,10 @@ class Refreshes:
         at = [f"{each:%H:%M}" for each in found.times]
         days = list(found.weekdays)
         action, before = Action.SCHEDULE_REFRESH, self._schedule_values()
-        by = require(self._installation, by, action, "refresh", _SCHEDULE)
         after = {"weekdays": days, "times": at, "zone": found.zone, "is_on": True}
-        with audited(
+        with acting(
             self._installation, by, action, "refresh", _SCHEDULE, before=before, after=after
-        ):
+        ) as by:
             return self._installation.refreshes.set_schedule(
                 days, at, found.zone, next_at, by=by.name
             )
@@ -96,8 +95,7 @@ class Refreshes:
     def turn_off(self, *, by: Person) -> None:
         """No refresh by itself any more; days and times stay to be turned on again."""
         action, before = Action.TURN_OFF_REFRESH, self._schedule_values()
-        by = require(self._installation, by, action, "refresh", _SCHEDULE)
-        with audited(self._installation, by, action, "refresh", _SCHEDULE, before=before):
+        with acting(self._installation, by, action, "refresh", _SCHEDULE, before=before) as by:
             self._installation.refreshes.turn_off(by=by.name)
 
     def would_be_next(
@@ -126,8 +124,7 @@ class Refreshes:
     def ask(self, *, by: Person) -> Refresh:
         """Let a worker do it soon: what a page's button does."""
         action = Action.ASK_FOR_REFRESH
-        by = require(self._installation, by, action, "refresh", _SEGMENTS)
-        with audited(self._installation, by, action, "refresh", _SEGMENTS):
+        with acting(self._installation, by, action, "refresh", _SEGMENTS) as by:
             return self._installation.refreshes.ask(by=by.name)
 
     def refresh(
@@ -138,8 +135,7 @@ class Refreshes:
         A source that cannot be read is recorded in the refresh's `error`, and nothing is queued.
         """
         action, after = Action.ASK_FOR_REFRESH, {"trigger": trigger.value}
-        by = require(self._installation, by, action, "refresh", _SEGMENTS)
-        with audited(self._installation, by, action, "refresh", _SEGMENTS, after=after):
+        with acting(self._installation, by, action, "refresh", _SEGMENTS, after=after) as by:
             begun = self._installation.refreshes.begin(trigger, by=by.name, due_at=due_at)
         return self.perform(Begun(begun, begun.started_at))
 

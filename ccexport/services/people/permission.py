@@ -1,8 +1,10 @@
 """Asks the table of roles before something is done, and writes the audit with it.
 
-    require(installation, by, Action.RENAME_CONNECTION, "connection", name)  # raises NotAllowed, and audits that
-    with audited(installation, by, Action.RENAME_CONNECTION, "connection", name, before=…, after=…):
+    with acting(installation, by, Action.RENAME_CONNECTION, "connection", name, before=…, after=…) as by:
         store.rename(…)  # one transaction: the change and its row
+
+`acting` is `require` (which raises `NotAllowed`, and audits that) and `audited` in one. Where something has to be
+asked or checked between the two, they are used apart.
 
 The role of one who signed in is read from the store each time: a page drawn an hour ago knows an old one.
 """
@@ -46,7 +48,7 @@ def why_not(
 ) -> str | None:
     """Why `require` would refuse it over one of these, in its words; None where it would let it pass over each.
 
-    For pages: what the role reaches, but not here, is offered disabled with the reason.
+    Lets a page show a disabled button that says why.
     """
     role = role_now(installation, by)
     for connection in connections:
@@ -80,6 +82,27 @@ def require(
         installation.audit.add(event_of(installation, by, role, action, REFUSED, kind, name))
         raise NotAllowed(_say(action, role, connection))
     return replace(by, role=role or by.role)
+
+
+@contextmanager
+def acting(
+    installation: Installation,
+    by: Person,
+    action: Action,
+    kind: str,
+    name: str,
+    *,
+    connection: Connection | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> Iterator[Person]:
+    """Ask, then audit the change within the block. Gives the person with the role of this moment.
+
+    Raises `NotAllowed`, as `require` does; the block is as of `audited`.
+    """
+    person = require(installation, by, action, kind, name, connection=connection)
+    with audited(installation, person, action, kind, name, before=before, after=after):
+        yield person
 
 
 @contextmanager

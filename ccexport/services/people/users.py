@@ -19,6 +19,7 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.people.permission import (
     DONE,
     REFUSED,
+    acting,
     audited,
     event_of,
     require,
@@ -96,9 +97,8 @@ class Users:
     def add(self, email: str, role: Role, *, by: Person) -> UserView:
         """Somebody may sign in, or may again. Raises `UsageError`, `Conflict` for one who is there."""
         email = check_address(email)
-        by = require(self._installation, by, Action.ADD_PERSON, _KIND, email)
         after = {"role": role.value}
-        with audited(self._installation, by, Action.ADD_PERSON, _KIND, email, after=after):
+        with acting(self._installation, by, Action.ADD_PERSON, _KIND, email, after=after) as by:
             return _view(self._installation.users.add(email, role.value, by=by.name))
 
     def change(self, email: str, role: Role, *, by: Person) -> UserView:

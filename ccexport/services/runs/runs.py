@@ -11,7 +11,7 @@ from ccexport.installation import Installation
 from ccexport.runs.failures import FailedRows, failed_rows
 from ccexport.segments.masking import mask_value
 from ccexport.services.people.access import Person
-from ccexport.services.people.permission import audited, may, require, why_not
+from ccexport.services.people.permission import acting, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import RunState
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent
@@ -66,16 +66,16 @@ class Runs:
     def request_cancel(self, run_id: int, *, by: Person) -> Run:
         """Ask for the end of a run; its worker acts on it between two steps."""
         run = self._installation.runs.get(run_id)
-        by = require(
+        before = {"export": run.export_name, "state": run.state.value}
+        with acting(
             self._installation,
             by,
             Action.CANCEL_RUN,
             "run",
             str(run_id),
             connection=self.connection_of(run),
-        )
-        before = {"export": run.export_name, "state": run.state.value}
-        with audited(self._installation, by, Action.CANCEL_RUN, "run", str(run_id), before=before):
+            before=before,
+        ) as by:
             return self._installation.runs.request_cancel(run_id, by.name)
 
     def why_not(self, action: Action, run: Run, *, by: Person) -> str | None:
