@@ -7,8 +7,8 @@ import streamlit as st
 from ccexport.services.people.access import Role
 from ccexport.services.people.audit import Audit
 from ccexport.ui import page
-from ccexport.ui.format import counted
 from ccexport.ui.screens import audit as widgets
+from ccexport.words import counted
 
 user = page.begin("Audit", role=Role.ADMINISTRATOR)
 st.caption(

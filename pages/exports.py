@@ -7,9 +7,9 @@ import streamlit as st
 from ccexport.services.connections.connections import Connections
 from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui.format import counted
 from ccexport.ui.screens import exports as widgets
 from ccexport.ui.screens.runs import link
+from ccexport.words import counted
 
 user = page.begin("Exports", role=Role.VIEWER)
 may_change = user.role is not Role.VIEWER

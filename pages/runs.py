@@ -7,8 +7,8 @@ import streamlit as st
 from ccexport.services.people.access import Role
 from ccexport.services.runs.overview import History
 from ccexport.ui import page
-from ccexport.ui.format import counted
 from ccexport.ui.screens import runs as widgets
+from ccexport.words import counted
 
 user = page.begin("Runs", role=Role.VIEWER)
 

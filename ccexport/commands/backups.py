@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from ccexport.clock import iso
-from ccexport.commands.console import counted, say, shown_time
+from ccexport.commands.console import say, shown_time
 from ccexport.errors import UsageError
 from ccexport.installation import Installation
 from ccexport.services.operations.backups import Backups
 from ccexport.services.people.access import local_administrator
 from ccexport.settings import LEAST_PASSPHRASE
+from ccexport.words import counted
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 

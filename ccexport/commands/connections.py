@@ -8,15 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ccexport.commands.callback import CallbackServer
-from ccexport.commands.console import (
-    Json,
-    counted,
-    print_json,
-    print_table,
-    print_text,
-    say,
-    shown_time,
-)
+from ccexport.commands.console import Json, print_json, print_table, print_text, say, shown_time
 from ccexport.consent import CONSENT_TEXT
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
@@ -28,6 +20,7 @@ from ccexport.services.connections.connections import (
     shares_account,
 )
 from ccexport.services.people.access import local_administrator
+from ccexport.words import counted
 
 app = typer.Typer(help="Constant Contact accounts that exports may use.")
 Agree = Annotated[

@@ -10,7 +10,6 @@ from ccexport.commands import export_files
 from ccexport.commands.console import (
     ExportName,
     Json,
-    counted,
     print_json,
     print_table,
     print_text,
@@ -24,6 +23,7 @@ from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.exports.exports import ExportDraft, Exports, export_document
 from ccexport.services.people.access import local_administrator
 from ccexport.services.runs.runs import run_document
+from ccexport.words import counted
 
 if TYPE_CHECKING:
     from ccexport.services.preview.preview_values import ProfileSample

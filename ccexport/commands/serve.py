@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from ccexport.commands.console import print_text
 from ccexport.errors import SetupError, UsageError
 from ccexport.installation import Installation
+from ccexport.processes import is_this_machine
 from ccexport.settings import Settings
 
 DEFAULT_PORT = 8501
@@ -70,14 +70,6 @@ def serve_until(
             Worker(installation, stop).work()
         else:
             stop.wait()
-
-
-def is_this_machine(address: str) -> bool:
-    """Whether nobody else can reach a server that listens there."""
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def check_port(port: int, address: str = HERE) -> None:

@@ -15,6 +15,7 @@ from ccexport.states import BATCH_MOVES, BatchState, EventKind, RunState
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Batch, FailedRow, Run, RunAddresses
 from ccexport.store.moves import Held, LeaseLost, add_event, held_run, move_run
+from ccexport.words import counted
 
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 
@@ -88,7 +89,7 @@ class BatchStore:
             _count(run, counts)
             session.add(run)
             session.flush()
-            detail = f"{counts.prepared:,} contacts in {_files(len(batches))}"
+            detail = f"{counts.prepared:,} contacts in {counted(len(batches), 'file')}"
             now = self._now()
             move_run(session, run, RunState.UPLOADING, who=held.worker, now=now, detail=detail)
 
@@ -122,8 +123,8 @@ class BatchStore:
             _count(run, counts, sent_before=sum(batch.rows for batch in stay))
             session.add(run)
             detail = (
-                f"its files were gone and the source has changed since: {_files(len(stay))} stay as sent, "
-                f"{counts.prepared:,} contacts in {_files(len(batches))} are prepared anew"
+                f"its files were gone and the source has changed since: {counted(len(stay), 'file')} stay as sent, "
+                f"{counts.prepared:,} contacts in {counted(len(batches), 'file')} are prepared anew"
             )
             self._add_event(session, held, EventKind.PREPARED_AGAIN, detail)
 
@@ -281,10 +282,6 @@ def _count(run: Run, counts: PreparedCounts, *, sent_before: int = 0) -> None:
     run.prepared_count = counts.prepared + sent_before
     run.rejected_count = counts.read - counts.prepared
     run.truncated_count, run.rejections = counts.truncated, dict(counts.rejections)
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _unsubscribed() -> ColumnElement[int]:

@@ -13,9 +13,8 @@ import pandas as pd
 import streamlit as st
 
 from ccexport.services.runs.described import Funnel
-from ccexport.services.runs.run_words import duration
 from ccexport.store.history import DaySums, RunTime
-from ccexport.ui.format import moment
+from ccexport.words import duration, moment
 
 ON_THE_LIST = "On the list"
 WORKED_ON = "Being worked on"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import streamlit as st
 
@@ -24,7 +23,6 @@ __all__ = [
     "id_from_url",
     "installation",
     "plain",
-    "when",
 ]
 
 
@@ -69,11 +67,3 @@ def errors_shown() -> Iterator[None]:
         yield
     except (SetupError, RetryableError) as error:
         st.error(plain(with_their_words(str(error), error.detail)))
-
-
-def when(moment: datetime | None) -> str:
-    """`5 Jan 2026, 10:00 UTC`; a dash where there is none."""
-    if moment is None:
-        return "–"  # noqa: RUF001  # a dash is meant
-    utc = moment.astimezone(UTC)
-    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"

@@ -215,7 +215,7 @@ def test_errors_of_a_file_name_the_profile_they_are_about(
     assert rows == [
         ["C5", 2, "Invalid birthday"],
         ["C9", 6, "<b>"],
-        ["", 1, "header"],
+        ["", "", "Line 1: header"],
         ["", "", "The rest is silence"],
     ]
 

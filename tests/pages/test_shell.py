@@ -14,6 +14,7 @@ from ccexport.redaction import redact
 from ccexport.ui import page
 from ccexport.ui.screens.failures import log_once
 from ccexport.ui.shell import LOOKS, MENU
+from ccexport.words import moment
 from tests.pages.conftest import ROOT
 
 NO_WIDTH = "\N{WORD JOINER}"
@@ -98,7 +99,7 @@ def test_addresses_within_shown_text_are_no_links() -> None:
 
 
 def test_no_time_is_a_dash() -> None:
-    assert page.when(None) == "–"  # a dash is meant
+    assert moment(None) == "–"  # a dash is meant
 
 
 def _page_that_fails() -> None:

@@ -9,8 +9,9 @@ import requests
 
 from ccexport.errors import SettingError, StoreError
 from ccexport.installation import Installation
+from ccexport.processes import is_this_machine
 from ccexport.settings import Settings
-from ccexport.web.guard import check_believed, check_bind_address, is_loopback, security_headers
+from ccexport.web.guard import check_believed, check_bind_address, security_headers
 
 TIMEOUT = 60
 
@@ -77,7 +78,7 @@ def test_proxy_of_this_machine_brings_nobody_else_without_sign_in(
     ],
 )
 def test_loopback_is_this_machine_alone(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
+    assert is_this_machine(host) is expected
 
 
 def test_address_for_others_needs_sign_in() -> None:

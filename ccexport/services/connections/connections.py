@@ -10,6 +10,7 @@ from typing import Any
 
 from ccexport.clock import iso
 from ccexport.consent import CONSENT_VERSION
+from ccexport.constantcontact.access import missing_privileges
 from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
 from ccexport.constantcontact.keeper import patiently
 from ccexport.constantcontact.model import ContactList
@@ -22,8 +23,8 @@ from ccexport.services.people.permission import acting, audited, may, require
 from ccexport.services.people.roles import Action
 from ccexport.store.connections import ConnectionView
 from ccexport.store.database.tables import Connection
+from ccexport.words import counted
 
-NEEDED_PRIVILEGES = ("contacts:read", "contacts:write", "contacts:lists:read")
 MAX_NAME_CHARACTERS = 200
 GRANT_REMAINS = (
     "Also remove the application's access in your Constant Contact account: "
@@ -65,14 +66,10 @@ class Removed:
         """As sentences; "" where nothing went with it."""
         verb = "is" if self.exports == 1 else "are"
         became = "removed too" if self.exports_too else "detached now"
-        exports = f"{_counted(self.exports, 'export')} {verb} {became}." if self.exports else ""
+        exports = f"{counted(self.exports, 'export')} {verb} {became}." if self.exports else ""
         verb = "is" if self.runs_stopped == 1 else "are"
-        stopped = f"{_counted(self.runs_stopped, 'live run')} {verb} stopped; nothing more is sent."
+        stopped = f"{counted(self.runs_stopped, 'live run')} {verb} stopped; nothing more is sent."
         return " ".join(filter(None, (exports, stopped if self.runs_stopped else "")))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 class Connections:
@@ -162,7 +159,7 @@ class Connections:
             privileges = client.privileges()
             check_account(connection, client)
             lists = client.lists()
-        missing = tuple(need for need in NEEDED_PRIVILEGES if need not in privileges)
+        missing = tuple(sorted(missing_privileges(frozenset(privileges))))
         return CheckedConnection(connection.organization, len(lists), missing)
 
     def lists(self, name: str, *, by: Person) -> list[ContactList]:

@@ -22,7 +22,7 @@ from ccexport.errors import (
     UsageError,
 )
 from ccexport.installation import Installation
-from ccexport.services.exports.exports import find_list_id
+from ccexport.services.exports.exports import check_list_id
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
@@ -79,7 +79,7 @@ class Lists:
 
     def find(self, connection_id: int, text: str) -> KnownList:
         """The list of a pasted id or address. Raises `UsageError` for what holds no id, `SetupError` for no list."""
-        list_id = find_list_id(text)
+        list_id = check_list_id(text)
         self._require(Action.SEE_LISTS, connection_id)
         with self._client(connection_id) as client:
             try:

@@ -23,8 +23,8 @@ from ccexport.services.exports.exports import (
     DraftChecks,
     ExportDraft,
     Exports,
+    check_list_id,
     check_mode,
-    find_list_id,
 )
 from ccexport.services.exports.schedules import check_schedule
 from ccexport.services.people.access import Person
@@ -276,7 +276,7 @@ def _read_entry(node: yaml.Node, file_name: str) -> Entry:
         draft = ExportDraft(
             name=check_name(values["name"], "export"),
             connection="" if is_detached else _text(connection, file_name, "connection").strip(),
-            list_id=find_list_id(values["list_id"]),
+            list_id=check_list_id(values["list_id"]),
             segments=tuple(
                 dict.fromkeys(_text(each, file_name, "segments") for each in segments.value)
             ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccexport.clock import iso
 from ccexport.constantcontact.client import Client
+from ccexport.constantcontact.protocol import find_list_id
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping
@@ -45,8 +45,6 @@ __all__ = [
 ]  # the first and third live next door
 
 log = logging.getLogger(__name__)
-
-_LIST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 
 
 class Exports:
@@ -353,7 +351,7 @@ class DraftChecks:
         """Whether a run could use it. Raises `SetupError` naming what is wrong; stores nothing."""
         name = check_name(draft.name, "export")
         mode, schedule = check_mode(draft.mode), check_schedule(draft.schedule)
-        list_id = find_list_id(draft.list_id)
+        list_id = check_list_id(draft.list_id)
         connection = self._installation.connections.by_name(draft.connection)
         self._check_source(draft)
         client = self._client(connection)
@@ -390,15 +388,15 @@ class DraftChecks:
         return self._clients[connection.id]
 
 
-def find_list_id(text: str) -> str:
-    """A list's id, given as it is or within the address of the list's page."""
-    found = _LIST_ID.findall(text)
-    if len(set(found)) != 1:
+def check_list_id(text: str) -> str:
+    """A list's id, given as it is or within the address of the list's page. Raises `UsageError`."""
+    found = find_list_id(text)
+    if found is None:
         raise UsageError(
             f'"{text[:200]}" holds no list id. Give the id (36 characters such as '
             "0a1b2c3d-…) or the whole address of the list's page at Constant Contact."
         )
-    return str(found[0]).lower()
+    return found
 
 
 def check_mode(text: str) -> Mode:

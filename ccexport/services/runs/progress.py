@@ -5,12 +5,11 @@ Reads the store and, when asked for them, the run's files; the pure part is in `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ccexport.constantcontact.model import line_of
+from ccexport.constantcontact.model import line_number, line_of
 from ccexport.errors import NotFound, SetupError
 from ccexport.installation import Installation
 from ccexport.redaction import redact
@@ -26,8 +25,6 @@ from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.store.history import HistoryStore
 
 SHOWN_REJECTIONS = 200  # rows of the table on the page; the download has all
-_LINE = re.compile(r"^Line (\d{1,9}):\s*(.*)", re.DOTALL)  # as V2 documents it and V3 sends it
-_HEADER_LINES = 1  # line 1 is the header: line N is the file's row N - 2, counted from 0
 
 
 @dataclass(frozen=True)
@@ -115,28 +112,28 @@ class RunProgress:
 
     def _rows_of(self, run_id: int, batch: Batch) -> list[FailedRow]:
         found = self._errors_of(run_id, batch)
-        rows = [line - _HEADER_LINES - 1 for line, _ in found if line is not None]
+        rows = [row for row, _ in found if row is not None]
         ids = self._customer_ids(run_id, batch, [row for row in rows if 0 <= row < batch.rows])
         return [
             FailedRow(
                 batch.number,
-                line,
-                ids.get(line - _HEADER_LINES - 1) if line is not None else None,
+                None if row is None else line_number(row),
+                None if row is None else ids.get(row),
                 text,
             )
-            for line, text in found
+            for row, text in found
         ]
 
     def _errors_of(self, run_id: int, batch: Batch) -> list[tuple[int | None, str]]:
-        """(line of the file, words): the rows that were named, and before them what was said of no row."""
+        """(row of the file, words): the rows that were named, and before them what was said of no row."""
         named = [row for _, row in self._installation.batches.failed_rows(run_id, batch.number)]
         if not named:
-            return [read_error(text) for text in batch.errors]
+            return [line_of(text) for text in batch.errors]
         said = {row.words for row in named}
         texts = [text for text in batch.errors if line_of(text)[0] is None and text not in said]
         return [
             *((None, text) for text in texts),
-            *((row.row + _HEADER_LINES + 1, row.words) for row in named),
+            *((row.row, row.words) for row in named),
         ]
 
     def _customer_ids(self, run_id: int, batch: Batch, rows: Sequence[int]) -> dict[int, str]:
@@ -193,9 +190,3 @@ def _unnamed(batch_number: int, count: int) -> list[FailedRow]:
     rows = "1 more row" if count == 1 else f"{count:,} more rows"
     text = f"{rows} failed; Constant Contact did not say which, so a retry cannot send them."
     return [FailedRow(batch_number, None, None, text)] if count else []
-
-
-def read_error(text: str) -> tuple[int | None, str]:
-    """The line an error of the service names, and the rest of it."""
-    match = _LINE.match(text)
-    return (int(match[1]), match[2]) if match else (None, text)

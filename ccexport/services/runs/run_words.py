@@ -1,4 +1,4 @@
-"""A run in words: the headline, why it waits, why a profile was left out, how long something took. Pure."""
+"""A run in words: the headline, and why it waits. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ from datetime import datetime, timedelta
 from ccexport.services.runs.described import Funnel, Progress, stage_of
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.tables import Run
+from ccexport.words import counted
 
-REASONS = {
-    "missing_email": "No email address",
-    "invalid_email": "The email address is not valid",
-    "email_too_long": "The email address has more than 80 characters",
-    "duplicate": "Another profile with the same address is sent",
-    "value_too_long": "A value is too long and cannot be cut",
-    "invalid_value": "A value is not valid for its field",
-}
 WAITING_WORDS = {
     WaitingFor.QUOTA: "Today's requests to Constant Contact are used up",
     WaitingFor.SIGN_IN: "Somebody has to sign in at Constant Contact again",
@@ -37,13 +30,13 @@ def headline(progress: Progress) -> str:
             segments = ", ".join(f"“{segment}”" for segment in run.segments)
             return f"Reading {segments} and checking each profile; nothing has been sent yet."
         case RunState.UPLOADING:
-            files = f"{progress.batches_sent:,} of {_files(len(progress.batches))}"
-            return f"{_contacts(funnel.prepared)} are going to {place}: {files} sent."
+            files = f"{progress.batches_sent:,} of {counted(len(progress.batches), 'file')}"
+            return f"{counted(funnel.prepared, 'contact')} are going to {place}: {files} sent."
         case RunState.CONFIRMING:
             open_files = len(progress.batches) - progress.batches_ended
             return (
-                f"All {_contacts(funnel.sent)} are at Constant Contact, which still works on "
-                f"{_files(open_files)}."
+                f"All {counted(funnel.sent, 'contact')} are at Constant Contact, which still works on "
+                f"{counted(open_files, 'file')}."
             )
         case RunState.SKIPPED:
             return f"There was nothing to send to {place}."
@@ -75,25 +68,6 @@ def _outcome(run: Run, funnel: Funnel, place: str) -> str:
 
 def _part(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}" if count else ""
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _contacts(count: int) -> str:
-    return "1 contact" if count == 1 else f"{count:,} contacts"
-
-
-def duration(seconds: float) -> str:
-    """`3 s`, `2 min 5 s`, `1 h 20 min`: two units at most."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def time_taken(run: Run, now: datetime) -> timedelta | None:

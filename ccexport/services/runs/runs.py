@@ -167,7 +167,7 @@ def counts(run: Run) -> Mapping[str, int]:
         "prepared": run.prepared_count,
         "unchanged": run.unchanged_count,
         "submitted": run.submitted_count,
-        "accepted": run.submitted_count - run.unsubscribed_count - run.failed_count,
+        "accepted": run.accepted_count,
         "unsubscribed": run.unsubscribed_count,
         "failed": run.failed_count,
         "removed": run.removed_count,

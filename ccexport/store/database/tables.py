@@ -193,6 +193,11 @@ class Run(SQLModel, table=True):
     lease_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     files_deleted_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
 
+    @property
+    def accepted_count(self) -> int:
+        """What Constant Contact took: an estimate, since its counters overlap."""
+        return self.submitted_count - self.unsubscribed_count - self.failed_count
+
 
 class RunEvent(SQLModel, table=True):
     """One line of a run's history: what, when, who."""

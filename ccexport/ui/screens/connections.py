@@ -22,6 +22,7 @@ from ccexport.settings import Settings
 from ccexport.store.connections import ConnectionView
 from ccexport.ui import page
 from ccexport.ui.page import plain
+from ccexport.words import moment
 
 SHOWN_EXPORTS = 5
 _OPEN = "connections_open_dialog"  # which dialog is open: survives a full run of the page
@@ -199,7 +200,7 @@ def _badge(view: ConnectionView) -> None:
 
 def _facts(view: ConnectionView, exports: Sequence[str]) -> None:
     connection = view.connection
-    agreed = f"{plain(view.agreed_by)}, {page.when(view.agreed_at)}" if view.agreed_by else "–"  # noqa: RUF001  # the dash of an empty cell
+    agreed = f"{plain(view.agreed_by)}, {moment(view.agreed_at)}" if view.agreed_by else "–"  # noqa: RUF001  # the dash of an empty cell
     shared = "Administrators and contributors" if connection.contributors else "Administrators"
     facts = (
         ("Account", plain(connection.organization)),

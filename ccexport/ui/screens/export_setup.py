@@ -26,12 +26,13 @@ from ccexport.services.people.roles import Action
 from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
 from ccexport.ui import page
-from ccexport.ui.format import count, moment
+from ccexport.ui.format import count
 from ccexport.ui.page import plain
 from ccexport.ui.screens.list_picker import Account, list_picker
 from ccexport.ui.screens.mapping_form import mapping_form, open_mapping
 from ccexport.ui.screens.mapping_preview import live
 from ccexport.ui.screens.runs import go_to_run, link, link_for_administrators
+from ccexport.words import moment
 
 WHEN = {
     "refresh": "With each refresh",

@@ -22,9 +22,10 @@ from ccexport.services.people.roles import Action
 from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportView
 from ccexport.ui import page
-from ccexport.ui.format import EXPORT_STATES, counted, listed
+from ccexport.ui.format import EXPORT_STATES, listed
 from ccexport.ui.page import plain
 from ccexport.ui.screens.runs import PAGES, STATE_WORDS, link
+from ccexport.words import counted
 
 ANY = "Any"
 NEVER = "Never run"
@@ -179,7 +180,7 @@ def _row(each: Listed) -> dict[str, Any]:
         "State": [EXPORT_STATES[each.view.state][0]],
         "Last run": [STATE_WORDS[last.state][0]] if last else [],
         "Ran at": last.queued_at if last else None,
-        "Accepted": _accepted(counted_run) if counted_run else None,
+        "Accepted": counted_run.accepted_count if counted_run else None,
         "Left out": counted_run.rejected_count if counted_run else None,
         "List": export.list_name or export.list_id,
         "Next run": each.next_at,
@@ -188,10 +189,6 @@ def _row(each: Listed) -> dict[str, Any]:
         "Connection": each.view.connection_name or "none: detached",
         "Prepared": counted_run.prepared_count if counted_run else None,
     }
-
-
-def _accepted(run: Run) -> int:
-    return run.submitted_count - run.unsubscribed_count - run.failed_count
 
 
 def _columns() -> dict[str, Any]:

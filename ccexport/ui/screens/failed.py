@@ -14,7 +14,7 @@ from ccexport.services.runs.progress import FailedRow, RunProgress
 from ccexport.services.runs.retries import Retries
 from ccexport.store.database.tables import Batch
 from ccexport.ui import page
-from ccexport.ui.format import counted
+from ccexport.words import counted
 
 FEW_FILES = 5  # more are chosen from a list
 SHOWN_ROWS = 200

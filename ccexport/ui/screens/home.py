@@ -18,7 +18,6 @@ from ccexport.services.runs.runs import Runs
 from ccexport.store.database.tables import Run
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
-from ccexport.ui.format import counted, lasting, moment
 from ccexport.ui.page import plain
 from ccexport.ui.screens.runs import (
     bold,
@@ -29,6 +28,7 @@ from ccexport.ui.screens.runs import (
     short,
     waiting_words,
 )
+from ccexport.words import counted, lasting, moment
 
 DAYS = 30
 LIVE_SECONDS, IDLE_SECONDS = 2, 10

@@ -11,8 +11,9 @@ from ccexport.errors import CcexportError
 from ccexport.services.connections.lists import MAX_LIST_NAME, Known, Lists
 from ccexport.services.people.access import Person
 from ccexport.ui import page
-from ccexport.ui.format import ago, counted, moment
+from ccexport.ui.format import ago
 from ccexport.ui.page import plain
+from ccexport.words import counted, moment
 
 
 @dataclass(frozen=True)

@@ -19,21 +19,14 @@ from ccexport.services.people.permission import may
 from ccexport.services.people.roles import Action
 from ccexport.services.preview.live_preview import LivePreview, source_version
 from ccexport.services.preview.preview_values import How, Pick, ProfileSample, Question, Whole
-from ccexport.states import Rejection
 from ccexport.ui import page
-from ccexport.ui.format import count, counted, lasting, share
+from ccexport.ui.format import count, share
 from ccexport.ui.page import plain
+from ccexport.words import counted, lasting
+from ccexport.words import reason as reason_words
 
 LOOK_SECONDS = 0.15
 EXAMPLES = 25
-REASON_WORDS: Mapping[str, str] = {
-    Rejection.MISSING_EMAIL.value: "No email address",
-    Rejection.INVALID_EMAIL.value: "Not a valid email address",
-    Rejection.EMAIL_TOO_LONG.value: "Email address too long",
-    Rejection.DUPLICATE.value: "Same email as another profile",
-    Rejection.VALUE_TOO_LONG.value: "A value is too long to be cut",
-    Rejection.INVALID_VALUE.value: "A value that the field does not take",
-}
 CUT_WORDS = "Sent with a value cut to the length allowed"
 HOW_WORDS = {
     How.FIRST: "First",
@@ -115,7 +108,7 @@ def _show_whole(whole: Whole, *, masked: bool) -> None:
     if not whole.read:
         st.info("Nobody is in these segments: a run would send nothing.")
     for reason, number in whole.rejections.items():
-        _reason(whole, reason, REASON_WORDS[reason], number, masked=masked)
+        _reason(whole, reason, reason_words(reason), number, masked=masked)
     if whole.truncated:
         _reason(whole, None, CUT_WORDS, whole.truncated, masked=masked)
 
@@ -250,7 +243,7 @@ def _fate(found: ProfileSample) -> str:
     sample = found.sample
     if sample.rejection is None:
         return "✓ Will be sent"
-    words = f"✕ Left out: {REASON_WORDS[sample.rejection].lower()}"
+    words = f"✕ Left out: {reason_words(sample.rejection).lower()}"
     if sample.sent_instead:
         words += f", {escape(sample.sent_instead)} is sent instead"
     return words

@@ -11,6 +11,7 @@ from ccexport.services.people.users import MAX_ADDRESS, Users, UserView
 from ccexport.settings import Settings
 from ccexport.ui import page
 from ccexport.ui.page import plain
+from ccexport.words import moment
 
 ROLE_WORDS: dict[Role, str] = {
     Role.VIEWER: "Viewer",
@@ -51,7 +52,7 @@ def table(views: list[UserView], by: Person) -> UserView | None:
             "Name": view.user.name,
             "Role": ROLE_WORDS[view.role] if view.role else _NO_ROLE,
             "Given by": "The provider" if view.by_claim else view.user.added_by,
-            "Last seen": page.when(view.user.seen_at),
+            "Last seen": moment(view.user.seen_at),
             "": "You" if view.user.email == by.email else "",
         }
         for view in views

@@ -22,6 +22,7 @@ from ccexport.services.people.access import Person
 from ccexport.store.refreshes import RefreshView
 from ccexport.ui import page
 from ccexport.ui.page import plain
+from ccexport.words import moment
 
 WORKER_COMMAND = "python -m ccexport worker"
 SHOWN_REFRESHES = 20
@@ -113,7 +114,7 @@ def schedule_form(refreshes: Refreshes, *, by: Person) -> None:
         _would_be_next(refreshes, days, times, zone)
     row = refreshes.schedule()
     if row is not None:
-        st.caption(f"Last changed by {plain(row.changed_by)}, {page.when(row.changed_at)}")
+        st.caption(f"Last changed by {plain(row.changed_by)}, {moment(row.changed_at)}")
 
 
 def exports_with_it(refreshes: Refreshes) -> None:
@@ -173,7 +174,7 @@ def sizes(refreshes: Refreshes) -> None:
             "Members": history[-1].members,
             "Change": history[-1].members - history[-2].members if history[1:] else None,
             "Over the last refreshes": [each.members for each in history],
-            "As of": page.when(history[-1].at),
+            "As of": moment(history[-1].at),
         }
         for name, history in found.items()
     ]
@@ -265,14 +266,14 @@ def _refresh_row(view: RefreshView) -> dict[str, object]:
         (refresh.finished_at - refresh.started_at).total_seconds() if refresh.finished_at else None
     )
     return {
-        "Began": page.when(refresh.started_at),
+        "Began": moment(refresh.started_at),
         "State": _STATES[view.state] + (", late" if late else ""),
         "Members": view.members,
         "Runs queued": refresh.runs_queued,
         "Note": refresh.error or "",
         "Segments": view.segments,
         "Seconds": None if seconds is None else round(seconds, 1),
-        "Due": page.when(refresh.due_at) if view.state != "asked" else "now",
+        "Due": moment(refresh.due_at) if view.state != "asked" else "now",
         "Asked for by": refresh.requested_by,
     }
 

@@ -16,13 +16,12 @@ from ccexport.services.people.roles import Action
 from ccexport.services.runs.described import Funnel, Progress, Stage
 from ccexport.services.runs.progress import SHOWN_REJECTIONS, RunProgress
 from ccexport.services.runs.retries import Retries
-from ccexport.services.runs.run_words import REASONS, duration, headline, time_taken
+from ccexport.services.runs.run_words import headline, time_taken
 from ccexport.services.runs.runs import Runs
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
-from ccexport.ui.format import moment
 from ccexport.ui.page import plain
 from ccexport.ui.screens import failed
 from ccexport.ui.screens.runs import (
@@ -36,6 +35,8 @@ from ccexport.ui.screens.runs import (
     run_badge,
     waiting_words,
 )
+from ccexport.words import duration, moment
+from ccexport.words import reason as reason_words
 
 LIVE_SECONDS, DETAILS_SECONDS = 2, 5
 ALL_REASONS = "All reasons"
@@ -320,7 +321,7 @@ def _rejected(run: Run, progress: RunProgress, reasons: Sequence[str], by: Perso
 
 
 def _reason(reason: str) -> str:
-    return REASONS.get(reason, reason.replace("_", " ").capitalize())
+    return reason_words(reason)
 
 
 # --- files and timeline --------------------------------------------------------------------------

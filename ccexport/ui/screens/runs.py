@@ -18,13 +18,13 @@ from ccexport.services.people.permission import may
 from ccexport.services.people.roles import Action
 from ccexport.services.runs.described import Progress
 from ccexport.services.runs.overview import History
-from ccexport.services.runs.run_words import WAITING_WORDS, duration, time_taken
+from ccexport.services.runs.run_words import WAITING_WORDS, time_taken
 from ccexport.states import BatchState, RunState, Trigger
 from ccexport.store.database.tables import Run
 from ccexport.store.history import RunFilter
 from ccexport.ui import charts, page
-from ccexport.ui.format import lasting, moment
 from ccexport.ui.page import plain
+from ccexport.words import duration, lasting, moment
 
 PAGES = Path(__file__).resolve().parents[3] / "pages"
 PAGE_SIZE = 25
@@ -251,15 +251,11 @@ def _row(run: Run, now: Any) -> dict[str, Any]:
         "Duration": duration(took.total_seconds()) if took else "",
         "Read": run.read_count,
         "Left out": run.rejected_count,
-        "Accepted": _accepted(run) if run.state.is_final else None,
+        "Accepted": run.accepted_count if run.state.is_final else None,
         "Failed": run.failed_count,
         "Started by": TRIGGER_WORDS[run.trigger],
         "List": run.list_name or run.list_id,
     }
-
-
-def _accepted(run: Run) -> int:
-    return run.submitted_count - run.unsubscribed_count - run.failed_count
 
 
 def _columns(open_key: str, open_clicked: Any) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from ccexport.services.people.roles import Action
 from ccexport.services.preview.preview_values import Usable
 from ccexport.store.refreshes import SizeAt
 from ccexport.ui import page
-from ccexport.ui.format import counted
 from ccexport.ui.page import plain
 from ccexport.ui.screens.mapping_preview import live, wait_for
 from ccexport.ui.screens.runs import link
+from ccexport.words import counted
 
 SAMPLE = 5
 REFRESHES = 12

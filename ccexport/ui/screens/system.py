@@ -12,6 +12,7 @@ from ccexport.services.operations.system import System, Version
 from ccexport.services.people.access import Person
 from ccexport.ui import page
 from ccexport.ui.page import plain
+from ccexport.words import moment
 
 WORKER_COMMAND = "python -m ccexport worker"
 
@@ -38,7 +39,7 @@ def workers(by: Person) -> None:
                 "Last heartbeat": ago(now - worker.heartbeat_at),
                 "Process": str(worker.pid),
                 "Version": worker.version,
-                "Started": page.when(worker.started_at),
+                "Started": moment(worker.started_at),
             }
             for worker in alive
         ]
@@ -53,7 +54,7 @@ def budget() -> None:
         st.metric("Used", f"{today.used:,}", width="content")
         st.metric("Left", f"{today.left:,}", width="content")
         st.metric("Allowed a day", f"{today.limit:,}", width="content")
-    st.progress(share, text=f"{share:.0%} used; begins anew at {page.when(today.resets_at)}")
+    st.progress(share, text=f"{share:.0%} used; begins anew at {moment(today.resets_at)}")
     if today.exhausted:
         st.warning(
             "Constant Contact says that today's requests are used up. Runs wait and go on by themselves afterwards.",
