@@ -16,20 +16,16 @@ from ccexport.commands.console import (
     run_progress,
     say,
 )
+from ccexport.commands.session import open_installation
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
-from ccexport.installation import Installation
-from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.exports.exports import ExportDraft, Exports, export_document
-from ccexport.services.people.access import local_administrator
-from ccexport.services.runs.runs import run_document
 from ccexport.words import counted
 
 if TYPE_CHECKING:
     from ccexport.services.preview.preview_values import ProfileSample
     from ccexport.services.preview.previews import ExportPreview
 
-app = typer.Typer(help="Which segments go to which list.")
+app = typer.Typer(help="Which segments go to which list.", rich_markup_mode=None)
 app.command()(export_files.dump)
 app.command()(export_files.apply)
 
@@ -54,6 +50,10 @@ def add(
     ] = "refresh",
 ) -> None:
     """Set up an export. Everything is checked before it is stored; saving runs nothing."""
+    from ccexport.preparation.mapping import parse_mapping
+    from ccexport.services.exports.exports import ExportDraft, Exports
+    from ccexport.services.people.access import local_administrator
+
     draft = ExportDraft(
         name=name,
         connection=connection,
@@ -63,7 +63,7 @@ def add(
         mode=mode,
         schedule=schedule,
     )
-    view = Exports(ctx.obj).add(draft, by=local_administrator())
+    view = Exports(open_installation(ctx)).add(draft, by=local_administrator())
     say(
         f'"{view.export.name}" is saved, to the list "{view.export.list_name}". '
         f'Nothing was sent. See what it would send: exports preview "{view.export.name}"'
@@ -73,7 +73,10 @@ def add(
 @app.command("list")
 def list_exports(ctx: typer.Context, as_json: Json = False) -> None:
     """All exports, by name."""
-    exports = Exports(ctx.obj)
+    from ccexport.services.exports.exports import Exports, export_document
+    from ccexport.services.runs.runs import run_document
+
+    exports = Exports(open_installation(ctx))
     last = {export_id: run_document(run) for export_id, run in exports.last_runs().items()}
     documents = [export_document(view, last.get(view.export.id)) for view in exports.views()]
     if as_json:
@@ -114,7 +117,10 @@ def preview(
     as_json: Json = False,
 ) -> None:
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
-    installation: Installation = ctx.obj
+    from ccexport.services.exports.exports import Exports
+    from ccexport.services.people.access import local_administrator
+
+    installation = open_installation(ctx)
     from ccexport.services.preview.previews import preview_document
 
     found = Exports(installation).preview(name, samples, by=local_administrator())
@@ -136,7 +142,10 @@ def preview(
 @app.command()
 def remove(ctx: typer.Context, name: ExportName) -> None:
     """Remove an export; the history of its runs stays."""
-    Exports(ctx.obj).remove(name, by=local_administrator())
+    from ccexport.services.exports.exports import Exports
+    from ccexport.services.people.access import local_administrator
+
+    Exports(open_installation(ctx)).remove(name, by=local_administrator())
     say(
         f'"{name}" is removed. What it sent stays at Constant Contact; the history of its runs stays here.'
     )
@@ -150,7 +159,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Queue a run; a worker performs it. With --wait the exit code tells how it ended."""
-    installation: Installation = ctx.obj
+    from ccexport.services.exports.exports import Exports
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.runs import run_document
+
+    installation = open_installation(ctx)
     queued = Exports(installation).queue(name, by=local_administrator())
     if not wait:
         if as_json:

@@ -14,10 +14,11 @@ from ccexport.constantcontact.access import missing_privileges
 from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
 from ccexport.constantcontact.keeper import patiently
 from ccexport.constantcontact.model import ContactList
-from ccexport.errors import Conflict, RetryableError, UsageError
+from ccexport.errors import Conflict, RetryableError
 from ccexport.installation import Installation
 from ccexport.runs.clearance import missing_consent, missing_export_user
 from ccexport.runs.preflight import check_account
+from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import acting, audited, may, require
 from ccexport.services.people.roles import Action
@@ -25,7 +26,6 @@ from ccexport.store.connections import ConnectionView
 from ccexport.store.database.tables import Connection
 from ccexport.words import counted
 
-MAX_NAME_CHARACTERS = 200
 GRANT_REMAINS = (
     "Also remove the application's access in your Constant Contact account: "
     "only that ends the grant itself."
@@ -315,18 +315,6 @@ def _with_words(error: RetryableError, more: str) -> RetryableError:
     told = type(error)(f"{error} {more}", retry_after_seconds=error.retry_after_seconds)
     told.detail = error.detail
     return told
-
-
-def check_name(name: str, kind: str) -> str:
-    """The trimmed name. Raises `UsageError` when it is blank or too long."""
-    name = name.strip()
-    if not name:
-        raise UsageError(f"The {kind}'s name is blank. Give it one that people will recognize.")
-    if len(name) > MAX_NAME_CHARACTERS:
-        raise UsageError(
-            f"The {kind}'s name has {len(name)} characters; {MAX_NAME_CHARACTERS} are allowed."
-        )
-    return name
 
 
 def shares_account(view: ConnectionView, views: Iterable[ConnectionView]) -> str | None:
