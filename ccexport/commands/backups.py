@@ -21,7 +21,9 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 
 
 def backup(ctx: typer.Context, file: File) -> None:
-    """Write store and keys to FILE, encrypted, while everything runs. Run files are not in it.
+    """Write store and keys to a file, encrypted, while everything runs.
+
+    Run files are not in it.
 
     The passphrase is CCEXPORT_BACKUP_PASSPHRASE, else it is asked for.
     """
@@ -44,7 +46,7 @@ def restore(
         bool, typer.Option("--replace", help="Although the store holds something: it is lost.")
     ] = False,
 ) -> None:
-    """Put the backup FILE in place of the store; refuses while workers are alive."""
+    """Put a backup in place of the store; refuses while workers are alive."""
     from ccexport.services.operations.backups import Backups
     from ccexport.services.people.access import local_administrator
 

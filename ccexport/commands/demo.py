@@ -19,7 +19,10 @@ def demo(
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the dashboard.", min=1, max=65535)] = 8501,
 ) -> None:
-    """Everything on this machine, without an account: stand-in, sample source, an export, worker and dashboard."""
+    """Everything on this machine, without an account.
+
+    A stand-in for Constant Contact, a sample source, a connection, an export, worker and dashboard.
+    """
     from ccexport.commands.demonstration import run_once, serve_demo
 
     settings = open_installation(ctx).settings

@@ -10,7 +10,10 @@ from ccexport.redaction import redact
 
 
 def doctor(ctx: typer.Context) -> None:
-    """Print the settings, secrets masked, and check store, source, Constant Contact, clock and disk."""
+    """Print the settings, secrets masked, and check everything the installation relies on.
+
+    Store, source, Constant Contact, workers, clock and disk: each is a line, ok or what to do.
+    """
     from ccexport.services.operations.health import examine, shown_settings
 
     installation = open_installation(ctx)

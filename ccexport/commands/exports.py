@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,7 @@ from ccexport.commands.console import (
 from ccexport.commands.session import open_installation
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
+from ccexport.redaction import redact
 from ccexport.words import counted
 
 if TYPE_CHECKING:
@@ -183,7 +185,17 @@ def run(
         print_json(document)
     else:
         print_run(document)
-    raise typer.Exit(EXIT_CODES.get(document["state"], 1))
+    code = EXIT_CODES.get(document["state"], 1)
+    if code == 1:
+        say(_why_it_ended(document))
+    raise typer.Exit(code)
+
+
+def _why_it_ended(document: Mapping[str, Any]) -> str:
+    """The last line of a run that did not succeed: the reason and what to do."""
+    run = f'Run {document["id"]} of "{document["export"]}"'
+    why = document["error"] or "it was asked to end. Run the export again to send the rest."
+    return redact(f"{run} ended as {document['state']}: {why}")
 
 
 def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:

@@ -34,7 +34,10 @@ def refresh(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read the segments again and queue every export due on a refresh. With --at or --off: set when by itself."""
+    """Read the segments again and queue every export due on a refresh.
+
+    With --at or --off: set when that happens by itself.
+    """
     from ccexport.services.operations.refreshes import Refreshes
     from ccexport.services.people.access import local_administrator
 

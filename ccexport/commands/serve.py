@@ -19,7 +19,10 @@ def serve(
         str, typer.Option(help="Where to listen; others than this machine need OpenID Connect.")
     ] = "127.0.0.1",
 ) -> None:
-    """Serve the dashboard and work, until stopped (SIGTERM or Ctrl-C end both in order)."""
+    """Serve the dashboard and work, until stopped.
+
+    SIGTERM or Ctrl-C end both in order.
+    """
     from ccexport.commands.serving import serve as serve_dashboard
 
     settings = open_installation(ctx).settings

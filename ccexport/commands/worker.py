@@ -17,7 +17,10 @@ def worker(
         bool, typer.Option("--until-idle", help="Exit once nothing is queued or running.")
     ] = False,
 ) -> None:
-    """Perform runs, several at once, until stopped (SIGTERM or Ctrl-C finish the step in hand)."""
+    """Perform runs, several at once, until stopped.
+
+    SIGTERM or Ctrl-C finish the step in hand.
+    """
     from ccexport.worker import Worker
 
     installation = open_installation(ctx)

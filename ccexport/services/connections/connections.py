@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ccexport.clock import iso
 from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.access import missing_privileges
-from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
-from ccexport.constantcontact.keeper import patiently
 from ccexport.constantcontact.model import ContactList
 from ccexport.errors import Conflict, RetryableError
 from ccexport.installation import Installation
@@ -25,6 +23,9 @@ from ccexport.services.people.roles import Action
 from ccexport.store.connections import ConnectionView
 from ccexport.store.database.tables import Connection
 from ccexport.words import counted
+
+if TYPE_CHECKING:
+    from ccexport.constantcontact.auth import SignIn, TokenPair
 
 GRANT_REMAINS = (
     "Also remove the application's access in your Constant Contact account: "
@@ -80,6 +81,8 @@ class Connections:
 
     def begin(self, redirect_uri: str) -> SignIn:
         """Where to send the browser, and what to remember until it comes back."""
+        from ccexport.constantcontact.auth import begin_sign_in
+
         return begin_sign_in(
             self._installation.settings.cc_auth_url, self._installation.app, redirect_uri
         )
@@ -98,6 +101,9 @@ class Connections:
 
         Raises `Conflict` when the name belongs to another account; nothing changes then.
         """
+        from ccexport.constantcontact.auth import finish_sign_in
+        from ccexport.constantcontact.keeper import patiently
+
         name = check_name(name, "connection")
         existing = self._installation.connections.find(name)
         action = Action.ADD_CONNECTION if existing is None else Action.SIGN_IN_AGAIN
