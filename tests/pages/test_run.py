@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ccexport.assembly import Parts
-from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema
+from ccexport.preparation.contacts import CONTACTS_SCHEMA, REJECTIONS_SCHEMA
 from ccexport.services.access import local_administrator
 from ccexport.services.exports import Exports
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
@@ -64,10 +64,10 @@ def write_rejections(parts: Parts, run: Run) -> None:
 
 
 def write_contacts(parts: Parts, run: Run, count: int) -> None:
-    schema = contacts_schema(["email"])
-    rows = {"customer_id": [f"C{n}" for n in range(count)], "email": ["a@example.com"] * count}
-    with parts.run_files.writer(run.id, CONTACTS, schema) as file:
-        file.write(pa.RecordBatch.from_pydict(rows, schema=schema))
+    keys, lines = [f"C{n}" for n in range(count)], ["a@example.com\r\n"] * count
+    rows = pa.RecordBatch.from_pydict({"customer_id": keys, "line": lines}, schema=CONTACTS_SCHEMA)
+    with parts.run_files.writer(run.id, CONTACTS, CONTACTS_SCHEMA) as file:
+        file.write(rows)
 
 
 def has_button(test: AppTest, key: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from ccexport.clock import utc_now
 from ccexport.pipeline import execute_run
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.sandbox.server import running_sandbox
 from ccexport.store.runs import Held
 from ccexport.worker import Worker
@@ -51,8 +51,8 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Make files of so many rows, and keep so many in flight."""
 
     def cut(rows: int, in_flight: int) -> None:
-        planned = partial(plan_batches, max_rows=rows)
-        monkeypatch.setattr("ccexport.steps.preparing.plan_batches", planned)
+        planned = partial(cut_files, max_rows=rows)
+        monkeypatch.setattr("ccexport.steps.preparing.cut_files", planned)
         monkeypatch.setattr("ccexport.pipeline.MAX_IN_FLIGHT", in_flight)
 
     return cut

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ccexport.pipeline import execute_run
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.services.runs import Runs
 from ccexport.steps.preparing import CONTACTS
 from ccexport.store.runs import Held
@@ -24,9 +24,7 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make files of so many rows."""
 
     def cut(rows: int) -> None:
-        monkeypatch.setattr(
-            "ccexport.steps.preparing.plan_batches", partial(plan_batches, max_rows=rows)
-        )
+        monkeypatch.setattr("ccexport.steps.preparing.cut_files", partial(cut_files, max_rows=rows))
 
     return cut
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
+from ccexport.preparation.stream import prepared_rows
 
 from ccexport.preparation.duplicates import text_hashes
 from ccexport.preparation.files import plan_batches
 from ccexport.preparation.mapping import mapping_from_dict, suggest_mapping
-from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
-from ccexport.preparation.stream import prepared_rows
 from ccexport.segments.source import open_source
 from ccexport.store.run_files import RunFiles, RunFileWriter
 
