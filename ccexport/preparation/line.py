@@ -8,7 +8,7 @@ and without white space at their edges, quoted where they must be), and whose va
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, reduce
 from inspect import Parameter, Signature
 
@@ -47,8 +47,13 @@ _QUOTED_INNER, _QUOTED_EDGE = f'([^{CONTROLS}"]|"")', f'([^{CONTROLS}"{BLANKS}]|
 _QUOTED = f'"{_QUOTED_EDGE}({_QUOTED_INNER}*{_QUOTED_EDGE})?"'
 
 
-def clean_line(fields: int) -> str:
-    """The grammar of a clean line of an address and so many fields, as a regular expression."""
+def bare_line(fields: int) -> str:
+    """The grammar of a clean line of an address and so many fields without a comma or a mark in any of them."""
+    return f"^{LOWER_CASE_ADDRESS}(,({_BARE})?){{{fields}}}{END}$"
+
+
+def quoted_line(fields: int) -> str:
+    """The grammar of a clean line in which values that need quotation marks have them."""
     return f"^{LOWER_CASE_ADDRESS}(,({_BARE}|{_QUOTED})?){{{fields}}}{END}$"
 
 
@@ -125,8 +130,14 @@ def _judged(rows: ir.Table, mapping: FieldMapping, types: Mapping[str, str]) -> 
     with_line = mapped.mutate(
         as_it_was=as_it_was,
         address=as_it_was.lower(),
-        line=joined([as_it_was.lower(), *values.values()]),
+        bare=concat(as_it_was.lower(), *_with_commas(values.values()), END),
     )
+    # A comma within a value would be one too many for the grammar, so that most rows need not be looked at for quotes.
+    is_bare = with_line.bare.re_search(bare_line(len(values)))
+    others = [with_line[_VALUE + field] for field in values]
+    with_quotes = joined([with_line.address, *others])
+    with_line = with_line.mutate(is_bare=is_bare)
+    with_line = with_line.mutate(line=with_line.is_bare.ifelse(with_line.bare, with_quotes))
     is_clean = _is_clean(with_line, mapping, types)
     return with_line.mutate(is_clean=is_clean.fill_null(False))
 
@@ -162,7 +173,7 @@ def _is_clean(rows: ir.Table, mapping: FieldMapping, types: Mapping[str, str]) -
     if within := _within_templates(mapping):
         attributes = [rows[RAW + name].fill_null("") for name in within]
         claims.append(~looks_dirty(ibis.literal("|").join(attributes)))
-    claims.append(rows.line.re_search(clean_line(len(values))))
+    claims.append(rows.is_bare.ifelse(True, rows.line.re_search(quoted_line(len(values)))))
     return reduce(lambda a, b: a & b, claims)
 
 
@@ -195,8 +206,11 @@ def _value(raw: Mapping[str, ir.StringValue], value: str) -> ir.StringValue:
 def joined(values: Sequence[ir.StringValue]) -> ir.StringValue:
     """The line of an address and further values: quoted where they must be, nothing where they are null."""
     address, *others = values
-    parts = [part for value in others for part in (ibis.literal(","), quoted(value))]
-    return concat(address, *parts, ibis.literal(END))
+    return concat(address, *_with_commas(map(quoted, others)), END)
+
+
+def _with_commas(values: Iterable[ir.StringValue]) -> list[ir.StringValue | str]:
+    return [part for value in values for part in (",", value)]
 
 
 def quoted(value: ir.StringValue) -> ir.StringValue:

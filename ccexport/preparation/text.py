@@ -21,9 +21,8 @@ def clean(text: ir.StringValue) -> ir.StringValue:
     """Runs of control characters become one blank, then white space is trimmed off both ends; null where blank."""
     blanked = text.re_replace(f"{_CONTROL}+", " ")
     cleaned = blanked.re_replace(f"^{_WHITE}+|{_WHITE}+$", "")
-    return (
-        text.re_search(_DIRTY).ifelse(cleaned, text).nullif("")
-    )  # to look costs less than to replace
+    # To look costs less than to replace.
+    return text.re_search(_DIRTY).ifelse(cleaned, text).nullif("")
 
 
 def looks_dirty(joined: ir.StringValue) -> ir.BooleanValue:
