@@ -22,6 +22,7 @@ MAX_BODY_BYTES = (
 )
 MULTIPART_OVERHEAD_BYTES = 2_000  # boundaries, part headers and the list ids around the file
 MAX_FILE_BYTES = MAX_BODY_BYTES - MULTIPART_OVERHEAD_BYTES
+_FIRST_LINES = 100  # a column that is empty in all of a file is empty in these
 _END, _COMMA, _QUOTE = b"\r\n", ord(","), ord('"')
 
 
@@ -67,10 +68,10 @@ def file_of(lines: pa.Array, fields: Sequence[str]) -> bytes:
     Columns that are empty for the whole file are left out: whether a blank cell changes anything there is not
     documented. Column `email` is never left out.
     """
-    content = b"".join([header(fields), text_data(lines)])
-    if _may_have_an_empty_column(content, len(lines)):
-        return _without_empty_columns(content, len(fields))
-    return content
+    first_lines = header(fields) + text_data(lines.slice(0, _FIRST_LINES))
+    if _empty_columns(_cells(first_lines, len(fields))[1]).any():
+        return _without_empty_columns(header(fields) + text_data(lines), len(fields))
+    return header(fields) + text_data(lines)
 
 
 def header(fields: Sequence[str]) -> bytes:
@@ -89,22 +90,25 @@ def values_of(line: str) -> list[str]:
     return values
 
 
-def _may_have_an_empty_column(content: bytes, rows: int) -> bool:
-    """Whether there are as many empty cells as rows. Of `,,,` one is seen, so that there may be twice as many."""
-    return 2 * content.count(b",,") + content.count(b"," + _END) >= rows > 0
+def _cells(content: bytes, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the bytes of a file, where each cell ends: line by line, the header first)."""
+    data = np.frombuffer(content, dtype=np.uint8)
+    is_quoted = (
+        np.cumsum(data == _QUOTE, dtype=np.uint32) & 1
+    )  # what stands in quotes separates no cells
+    separators = np.flatnonzero(((data == _COMMA) | (data == _END[0])) & (is_quoted == 0))
+    return data, separators.reshape(-1, columns)
+
+
+def _empty_columns(ends: np.ndarray) -> np.ndarray:
+    """Whether no line has a value in it, of each column after the first."""
+    return np.asarray((ends[1:, 1:] - ends[1:, :-1] == 1).all(axis=0))
 
 
 def _without_empty_columns(content: bytes, columns: int) -> bytes:
-    """The file without the columns of which no row has a value. What stands in quotes separates no cells."""
-    data = np.frombuffer(content, dtype=np.uint8)
-    is_quoted = np.cumsum(data == _QUOTE, dtype=np.uint32) & 1
-    separators = np.flatnonzero(((data == _COMMA) | (data == _END[0])) & (is_quoted == 0))
-    ends = separators.reshape(-1, columns)  # of each cell, line by line, the header first
-    is_empty = (ends[1:, 1:] - ends[1:, :-1] == 1).all(axis=0)
-    if not is_empty.any():
-        return content
+    data, ends = _cells(content, columns)
     stays = np.ones(len(data), dtype=bool)
-    for column in np.flatnonzero(is_empty):
+    for column in np.flatnonzero(_empty_columns(ends)):
         stays[ends[1:, column]] = False
         stays[ends[0, column] : ends[0, column + 1]] = False
     return data[stays].tobytes()
