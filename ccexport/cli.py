@@ -17,7 +17,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from ccexport import __version__
-from ccexport.assembly import Parts
 from ccexport.commands import (
     audit,
     backups,
@@ -39,6 +38,7 @@ from ccexport.errors import (
     SetupError,
     UsageError,
 )
+from ccexport.installation import Installation
 from ccexport.processes import keep_memory_private
 from ccexport.redaction import configure_logging, redact, with_their_words
 from ccexport.settings import load_settings
@@ -147,7 +147,7 @@ def start(
         "warning" if is_quiet else settings.log_level, settings.log_format, sys.stderr
     )
     keep_memory_private()
-    ctx.obj = Parts(settings)
+    ctx.obj = Installation(settings)
     ctx.call_on_close(ctx.obj.close)
 
 
@@ -161,11 +161,11 @@ def worker(
     """Perform runs, several at once, until stopped (SIGTERM or Ctrl-C finish the step in hand)."""
     from ccexport.worker import Worker
 
-    parts: Parts = ctx.obj
+    installation: Installation = ctx.obj
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Worker(parts, stop).work(until_idle=until_idle)
+    Worker(installation, stop).work(until_idle=until_idle)
 
 
 @app.command()
@@ -239,13 +239,13 @@ def serve(
 @app.command()
 def doctor(ctx: typer.Context) -> None:
     """Print the settings, secrets masked, and check store, source, Constant Contact, clock and disk."""
-    from ccexport.services.health import examine, shown_settings
+    from ccexport.services.operations.health import examine, shown_settings
 
-    parts: Parts = ctx.obj
-    for name, value in shown_settings(parts.settings):
+    installation: Installation = ctx.obj
+    for name, value in shown_settings(installation.settings):
         print_text(f"{name}={redact(value)}")
     healthy = True
-    for finding in examine(parts):
+    for finding in examine(installation):
         healthy &= finding.ok
         print_text(f"{'ok ' if finding.ok else 'BAD'} {finding.subject}: {finding.text}")
     raise typer.Exit(0 if healthy else 1)

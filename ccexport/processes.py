@@ -7,6 +7,7 @@ died on this machine can so be told from a silent one: its runs are taken over a
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import socket
 import uuid
@@ -58,3 +59,15 @@ def _machine() -> str:
     except OSError:
         return "unknown"
     return hashlib.sha256(boot.encode()).hexdigest()[:8]
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a name or address (without a port) is this machine, and nobody else can reach what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

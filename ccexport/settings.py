@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ccexport.errors import SettingError
+from ccexport.processes import is_this_machine
 
 PREFIX = "CCEXPORT_"
 LEAST_PASSPHRASE = 12  # characters
@@ -122,10 +123,9 @@ class Settings(BaseSettings):
     @field_validator("cc_api_url", "cc_auth_url", "oidc_issuer")
     @classmethod
     def _plain_http_stays_here(cls, value: str) -> str:
-        if value and check_address(value) == "http":
-            host = urlsplit(value).hostname
-            if host not in ("127.0.0.1", "localhost", "::1"):
-                raise ValueError("http to another machine")
+        is_plain = bool(value) and check_address(value) == "http"
+        if is_plain and not is_this_machine(urlsplit(value).hostname or ""):
+            raise ValueError("http to another machine")
         return value
 
     @field_validator("database_url")

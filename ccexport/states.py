@@ -36,7 +36,7 @@ class WaitingFor(StrEnum):
 
     QUOTA = "quota"  # the day's API budget; resets at 00:00 UTC
     SIGN_IN = "sign_in"  # a person has to sign in at Constant Contact again
-    APPROVAL = "approval"  # an administrator has to agree, or to lend his right, before it goes on
+    APPROVAL = "approval"  # needs an administrator: consent, or an export user
     QUEUE = "queue"  # the account's queue of 1,000 activities is full
     SERVICE = "service"  # Constant Contact does not answer, or answers with its own errors
 
@@ -54,6 +54,30 @@ class BatchState(StrEnum):
     @property
     def is_final(self) -> bool:
         return not BATCH_MOVES[self]
+
+
+class EventKind(StrEnum):
+    """What a line of a run's history tells, where it is not the state that the run moved to."""
+
+    QUEUED = "queued"
+    TAKEN_OVER = "taken over"  # by another worker
+    STOPPED = "stopped"  # nothing more is sent, what is sent is followed
+    CANCEL_REQUESTED = "cancel requested"
+    PREPARED_AGAIN = "prepared again"
+    ADDRESSES_CHANGED = "addresses changed"
+    RESTORED = "restored"  # from a backup
+    BATCH_PENDING = "batch pending"
+    BATCH_SENDING = "batch sending"
+    BATCH_SUBMITTED = "batch submitted"
+    BATCH_COMPLETED = "batch completed"
+    BATCH_FAILED = "batch failed"
+    BATCH_CANCELED = "batch canceled"
+    BATCH_HALVED = "batch halved"
+
+    @classmethod
+    def of_batch(cls, state: BatchState) -> EventKind:
+        """The line that a batch's move to `state` adds."""
+        return cls(f"batch {state.value}")
 
 
 class Rejection(StrEnum):

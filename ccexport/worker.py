@@ -18,15 +18,15 @@ from datetime import timedelta
 import schedule
 
 from ccexport import __version__
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, StoreError
-from ccexport.pipeline import execute_run
+from ccexport.installation import Installation
 from ccexport.processes import host_name, is_dead, new_worker_name
-from ccexport.services.refreshes import Refreshes
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.tools import Tools
+from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
-from ccexport.steps.tools import Tools
-from ccexport.store.runs import Held
-from ccexport.store.tables import Run
+from ccexport.store.database.tables import Run
+from ccexport.store.moves import Held
 
 log = logging.getLogger(__name__)
 
@@ -84,16 +84,16 @@ class Worker:
 
     def __init__(
         self,
-        parts: Parts,
+        installation: Installation,
         stop: threading.Event | None = None,
         *,
         only_run: int | None = None,
     ) -> None:
         self.id = new_worker_name()
         self.stop = stop or threading.Event()
-        self._parts = parts
+        self._installation = installation
         self._only_run = only_run
-        self.tools: Tools = parts.tools(self.stop)
+        self.tools: Tools = installation.tools(self.stop)
         self._threads: dict[int, threading.Thread] = {}
         self._shares = _Shares()
         self._to_let_go: set[int] = set()  # runs that the store was not there for
@@ -102,7 +102,9 @@ class Worker:
 
     def work(self, *, until_idle: bool = False) -> None:
         """Tick until stopped; with `until_idle`, until nothing is left that goes on by itself today."""
-        self._parts.workers.started(self.id, host=host_name(), pid=os.getpid(), version=__version__)
+        self._installation.workers.started(
+            self.id, host=host_name(), pid=os.getpid(), version=__version__
+        )
         log.info("worker %s started", self.id)
         ticks = self._schedule()
         try:
@@ -144,7 +146,7 @@ class Worker:
         """Queue exports whose time has come; refresh the segments, beside the ticks, when that is due."""
         if self._only_run is not None:
             return
-        refreshes = Refreshes(self._parts)
+        refreshes = Refreshes(self._installation)
         refreshes.queue_due_exports()
         if self._is_refreshing() or self.stop.is_set():
             return
@@ -160,12 +162,12 @@ class Worker:
 
     def _claim(self) -> None:
         for run_id in list(self._to_let_go):
-            self._parts.runs.release(Held(run_id, self.id))
+            self._installation.runs.release(Held(run_id, self.id))
             self._to_let_go.discard(run_id)
         self._threads = {n: t for n, t in self._threads.items() if t.is_alive()}
         while len(self._threads) < MAX_RUNS_AT_ONCE and not self.stop.is_set():
             not_of = self._shares.used_up(self._threads)
-            run = self._parts.runs.claim(
+            run = self._installation.runs.claim(
                 self.id, run_id=self._only_run, not_of=not_of, busy_with=list(self._threads)
             )
             if run is None:
@@ -179,7 +181,7 @@ class Worker:
         log.info("run %d: taken (%s)", run.id, run.state)
         try:
             execute_run(Held(run.id, self.id), self.tools)
-            after = self._parts.runs.get(run.id)
+            after = self._installation.runs.get(run.id)
             self._shares.ended(run.id, trouble=after.waiting_for is WaitingFor.SERVICE)
         except CcexportError as error:  # the store takes nothing, not even that the run waits
             log.error("run %d: %s", run.id, error)
@@ -188,24 +190,28 @@ class Worker:
 
     def beat(self) -> None:
         """Say that this worker lives, and keep the runs it works on."""
-        self._parts.workers.beat(self.id)
+        self._installation.workers.beat(self.id)
         active = [run_id for run_id, thread in self._threads.items() if thread.is_alive()]
-        self._parts.runs.renew_leases(self.id, active)
+        self._installation.runs.renew_leases(self.id, active)
 
     def _free_runs_of_the_dead(self) -> None:
         """Let go of runs whose worker was killed on this machine, rather than wait for their lease to lapse."""
-        for run in self._parts.runs.unfinished():
+        for run in self._installation.runs.unfinished():
             if run.lease_owner is not None and is_dead(run.lease_owner):
                 log.warning("run %d: its worker is gone", run.id)
-                self._parts.runs.release(Held(run.id, run.lease_owner))
+                self._installation.runs.release(Held(run.id, run.lease_owner))
 
     def _clean(self) -> None:
         """Delete run files, and rows of the audit, older than their settings; the history stays."""
-        runs = self._parts.runs
-        for run_id in runs.with_old_files(timedelta(days=self._parts.settings.retention_days)):
-            self._parts.run_files.delete(run_id)
+        runs = self._installation.runs
+        for run_id in runs.with_old_files(
+            timedelta(days=self._installation.settings.retention_days)
+        ):
+            self._installation.run_files.delete(run_id)
             runs.mark_files_deleted(run_id)
-        self._parts.audit.delete_older_than(timedelta(days=self._parts.settings.audit_days))
+        self._installation.audit.delete_older_than(
+            timedelta(days=self._installation.settings.audit_days)
+        )
 
     def _is_idle(self) -> bool:
         if self._is_refreshing():
@@ -213,7 +219,7 @@ class Worker:
         if any(thread.is_alive() for thread in self._threads.values()):
             return False
         try:
-            return all(self._waits_for_others(run) for run in self._parts.runs.unfinished())
+            return all(self._waits_for_others(run) for run in self._installation.runs.unfinished())
         except StoreError:  # the ticks have said so
             return False
 
@@ -222,7 +228,7 @@ class Worker:
         if run.state is not RunState.WAITING or run.cancel_requested_by:
             return False
         if run.waiting_for is WaitingFor.QUOTA:
-            return run.waiting_until is None or run.waiting_until > self._parts.now()
+            return run.waiting_until is None or run.waiting_until > self._installation.now()
         return run.waiting_until is None
 
     def _end(self) -> None:
@@ -232,7 +238,7 @@ class Worker:
         if self._refreshing is not None:
             self._refreshing.join()
         try:
-            self._parts.workers.stopped(self.id)
+            self._installation.workers.stopped(self.id)
         except StoreError as error:
             log.error("%s", error)
         log.info("worker %s stopped", self.id)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.audit import Audit
-from ccexport.ui import audit as widgets
+from ccexport.services.people.access import Role
+from ccexport.services.people.audit import Audit
 from ccexport.ui import page
-from ccexport.ui.format import counted
+from ccexport.ui.screens import audit as widgets
+from ccexport.words import counted
 
 user = page.begin("Audit", role=Role.ADMINISTRATOR)
 st.caption(
-    f"Every change, refusal and sign-in, kept for {page.parts().settings.audit_days:,} days. "
+    f"Every change, refusal and sign-in, kept for {page.installation().settings.audit_days:,} days. "
     "The command audit export prints it as JSON lines."
 )
 
 with page.errors_shown():
-    audit = Audit(page.parts())
+    audit = Audit(page.installation())
     wanted = widgets.filters(audit, by=user)
     total = audit.count(wanted, by=user)
     if total:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from ccexport.errors import NotFound
-from ccexport.services.access import Role
-from ccexport.ui import export_setup as widgets
+from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui.mapping_preview import show_for
-from ccexport.ui.runs import link
+from ccexport.ui.screens import export_setup as widgets
+from ccexport.ui.screens.mapping_preview import show_for
+from ccexport.ui.screens.runs import link
 
 user = page.begin("Export", role=Role.CONTRIBUTOR)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.connections import Connections
-from ccexport.ui import exports as widgets
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui.format import counted
-from ccexport.ui.runs import link
+from ccexport.ui.screens import exports as widgets
+from ccexport.ui.screens.runs import link
+from ccexport.words import counted
 
 user = page.begin("Exports", role=Role.VIEWER)
 may_change = user.role is not Role.VIEWER
@@ -31,7 +31,7 @@ with page.errors_shown():
             st.caption(f"{len(found):,} of {counted(len(exports), 'export')}")
         else:
             st.info("No export matches. Search for something else, or choose another state.")
-    elif Connections(page.parts()).views():
+    elif Connections(page.installation()).views():
         st.info(
             "There is no export yet. Add one: choose a list and segments, and see what it would send."
         )

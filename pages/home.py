@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.overview import Overview
-from ccexport.ui import home as widgets
+from ccexport.services.people.access import Role
+from ccexport.services.runs.overview import Overview
 from ccexport.ui import page
+from ccexport.ui.screens import home as widgets
 
 user = page.begin("Home", role=Role.VIEWER)
 
 with page.errors_shown():
-    overview = Overview(page.parts())
+    overview = Overview(page.installation())
     steps = overview.first_steps()
     if not steps.has_run:
         widgets.first_steps(steps, by=user)

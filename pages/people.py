@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.users import Users
+from ccexport.services.people.access import Role
+from ccexport.services.people.users import Users
 from ccexport.ui import page
-from ccexport.ui import people as widgets
+from ccexport.ui.screens import people as widgets
 
 user = page.begin("People", role=Role.ADMINISTRATOR)
 st.caption(
@@ -16,9 +16,9 @@ st.caption(
 )
 
 with page.errors_shown():
-    users = Users(page.parts())
+    users = Users(page.installation())
     widgets.said()
-    widgets.how_people_sign_in(page.parts().settings)
+    widgets.how_people_sign_in(page.installation().settings)
     views = users.views(by=user)
     if views:
         widgets.actions(users, widgets.table(views, user), by=user)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui import refresh as widgets
+from ccexport.ui.screens import refresh as widgets
 
 user = page.begin("Refresh", role=Role.ADMINISTRATOR)
 st.caption(
@@ -15,7 +15,7 @@ st.caption(
 )
 
 with page.errors_shown():
-    refreshes = Refreshes(page.parts())
+    refreshes = Refreshes(page.installation())
     widgets.said()
     widgets.overview(refreshes, by=user)
     st.subheader("Schedule", anchor=False)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 from ccexport.errors import NotFound
-from ccexport.services.access import Role
-from ccexport.services.progress import RunProgress
+from ccexport.services.people.access import Role
+from ccexport.services.runs.progress import RunProgress
 from ccexport.ui import page
-from ccexport.ui import run as widgets
-from ccexport.ui.runs import link
+from ccexport.ui.screens import run as widgets
+from ccexport.ui.screens.runs import link
 
 run_id = page.id_from_url("run")
 user = page.begin("Run" if run_id is None else f"Run {run_id}", role=Role.VIEWER)
 
 with page.errors_shown():
     try:
-        progress = RunProgress(page.parts()).of(run_id or 0)
+        progress = RunProgress(page.installation()).of(run_id or 0)
     except NotFound:
         name = (
             "This address names no run."

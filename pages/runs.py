@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
-from ccexport.services.overview import History
+from ccexport.services.people.access import Role
+from ccexport.services.runs.overview import History
 from ccexport.ui import page
-from ccexport.ui import runs as widgets
-from ccexport.ui.format import counted
+from ccexport.ui.screens import runs as widgets
+from ccexport.words import counted
 
 user = page.begin("Runs", role=Role.VIEWER)
 
 with page.errors_shown():
-    history = History(page.parts())
+    history = History(page.installation())
     wanted = widgets.filters(history)
     total = history.count(wanted)
     if total:

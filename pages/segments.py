@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
+from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui import segments as widgets
+from ccexport.ui.screens import segments as widgets
 
 user = page.begin("Segments", role=Role.VIEWER)
 st.caption("Groups of profiles that the source keeps; exports send them to a list.")

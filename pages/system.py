@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ccexport.services.access import Role
+from ccexport.services.people.access import Role
 from ccexport.ui import page
-from ccexport.ui import system as widgets
+from ccexport.ui.screens import system as widgets
 
 user = page.begin("System", role=Role.ADMINISTRATOR)
 

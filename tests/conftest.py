@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 import warnings
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from ccexport.store.engine import open_engine
-from ccexport.store.keys import Keys, load_keys
-from ccexport.store.migrate import migrate
+from ccexport.store.database.engine import open_engine
+from ccexport.store.database.migrate import migrate
+from ccexport.store.vault.keys import Keys, load_keys
 
 _MADE: list[str] = []  # databases of this process on the PostgreSQL server
 
@@ -30,6 +31,18 @@ class Clock:
 
     def move(self, **by: float) -> None:
         self.at += timedelta(**by)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A test that runs a command in this process sets up logging: the next test finds it as it was."""
+    root = logging.getLogger()
+    handlers, level, factory = root.handlers[:], root.level, logging.getLogRecordFactory()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.setLogRecordFactory(factory)
+    logging.captureWarnings(False)
 
 
 @pytest.fixture

@@ -11,21 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ccexport.assembly import Parts
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.auth import read_callback
-from ccexport.pipeline import execute_run
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
+from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.behaviour import Behaviour
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import Person, Role
+from ccexport.services.runs.runs import Runs
 from ccexport.settings import Settings
 from ccexport.states import RunState
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
 
@@ -112,7 +112,7 @@ class House:
             },
         )
         self.now = now
-        self.parts = Parts(self.settings, now)
+        self.installation = Installation(self.settings, now)
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that is to use this installation."""
@@ -134,7 +134,7 @@ class House:
 
     def connect(self, name: str = "Marketing") -> None:
         """Sign in, as a new connection or again."""
-        connections = Connections(self.parts)
+        connections = Connections(self.installation)
         redirect_uri = self.settings.redirect_uri
         sign_in = connections.begin(redirect_uri)
         code = read_callback(sign_in_at_once(sign_in.url), sign_in.state)
@@ -150,14 +150,14 @@ class House:
         connection: str = "Marketing",
     ) -> None:
         draft = ExportDraft(name, connection, list_id, segments, parse_mapping(mapping))
-        Exports(self.parts).add(draft, by=ANA)
+        Exports(self.installation).add(draft, by=ANA)
 
     def queue(self, name: str = "Newsletter") -> int:
-        return Exports(self.parts).queue(name, by=ANA).id
+        return Exports(self.installation).queue(name, by=ANA).id
 
     def work(self) -> None:
         """A worker of this process until nothing is left to do."""
-        Worker(self.parts).work(until_idle=True)
+        Worker(self.installation).work(until_idle=True)
 
     def run(self, name: str = "Newsletter") -> dict[str, Any]:
         """Queue, work, and the document of the end."""
@@ -173,19 +173,19 @@ class House:
                 raise SystemExit
 
         held = Held(run_id, "one that dies")
-        if self.parts.runs.claim(held.worker, run_id=run_id) is None:
+        if self.installation.runs.claim(held.worker, run_id=run_id) is None:
             raise AssertionError(f"run {run_id} cannot be claimed")
-        tools = replace(Worker(self.parts).tools, reached=die)
+        tools = replace(Worker(self.installation).tools, reached=die)
         try:
             execute_run(held, tools)
         except SystemExit:
-            self.parts.runs.release(held)
+            self.installation.runs.release(held)
         else:
             raise AssertionError(f"run {run_id} did not come to {point!r}")
 
     @property
     def tokens(self) -> TokenStore:
-        return TokenStore(self.parts.engine, self.parts.keys, self.now)
+        return TokenStore(self.installation.engine, self.installation.keys, self.now)
 
     def expire(self) -> None:
         """As if the life of the first connection's tokens were over."""
@@ -194,7 +194,7 @@ class House:
         self.tokens.write(1, stored.content, self.now())
 
     def document(self, run_id: int) -> dict[str, Any]:
-        return Runs(self.parts).document(run_id)
+        return Runs(self.installation).document(run_id)
 
     def members(self, list_id: str = LIST_ID) -> dict[str, dict[str, Any]]:
         """The list's members at the sandbox, by address."""
@@ -220,8 +220,8 @@ class House:
         urllib.request.urlopen(request, timeout=60).close()
 
     def close(self) -> None:
-        if "engine" in self.parts.__dict__:
-            self.parts.engine.dispose()
+        if "engine" in self.installation.__dict__:
+            self.installation.engine.dispose()
 
 
 def check_sums(document: Mapping[str, Any]) -> None:

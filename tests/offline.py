@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from ccexport.assembly import Parts
 from ccexport.clock import Now
 from ccexport.constantcontact.client import Client
 from ccexport.errors import NotFoundThere
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import Person, Role
-from ccexport.services.exports import ExportDraft
+from ccexport.services.exports.exports import ExportDraft
+from ccexport.services.people.access import Person, Role
 from ccexport.settings import Settings
 from ccexport.states import RunState
-from ccexport.store.runs import Held
-from ccexport.store.tables import Connection, Run
+from ccexport.store.database.tables import Connection, Run
+from ccexport.store.moves import Held
 from tests.rows import connection_row
 
 ANA = Person("ana", Role.ADMINISTRATOR)
@@ -55,7 +55,7 @@ class OfflineClient:
         """As the real one."""
 
 
-class OfflineParts(Parts):
+class OfflineParts(Installation):
     """The rooms as they are, beside that account."""
 
     @property
@@ -71,7 +71,7 @@ class OfflineParts(Parts):
 def offline_parts(folder: Path, now: Now, database_url: str = "") -> OfflineParts:
     """With segments A (3 members) and B (5), and a connection "Marketing"."""
     write_segments(folder / "source", {"A": 3, "B": 5})
-    parts = OfflineParts(
+    installation = OfflineParts(
         Settings(
             _env_file=None,
             data_dir=folder / "var",
@@ -81,8 +81,8 @@ def offline_parts(folder: Path, now: Now, database_url: str = "") -> OfflinePart
         ),
         now,
     )
-    connect(parts)
-    return parts
+    connect(installation)
+    return installation
 
 
 def write_segments(folder: Path, sizes: dict[str, int]) -> None:
@@ -96,10 +96,10 @@ def write_segments(folder: Path, sizes: dict[str, int]) -> None:
         csv.writer(file).writerows([("CustomerId", "Segment"), *members])
 
 
-def connect(parts: Parts, name: str = "Marketing") -> Connection:
+def connect(installation: Installation, name: str = "Marketing") -> Connection:
     """A connection, as if somebody had signed in."""
-    connection = connection_row(name, organization="Contoso", at=parts.now())
-    return parts.connections.add(connection, agreed_by="ana", text_version="1")
+    connection = connection_row(name, organization="Contoso", at=installation.now())
+    return installation.connections.add(connection, agreed_by="ana", text_version="1")
 
 
 def draft(name: str = "Newsletter", **changes: object) -> ExportDraft:
@@ -115,9 +115,9 @@ def draft(name: str = "Newsletter", **changes: object) -> ExportDraft:
     return ExportDraft(**(values | changes))  # type: ignore[arg-type]  # a test's changes
 
 
-def finish(parts: Parts, run: Run) -> None:
+def finish(installation: Installation, run: Run) -> None:
     """A worker takes the run and ends it."""
-    assert parts.runs.claim("w", run_id=run.id) is not None
+    assert installation.runs.claim("w", run_id=run.id) is not None
     held = Held(run.id, "w")
-    parts.runs.move(held, RunState.PREPARING)
-    parts.runs.finish(held, RunState.SUCCEEDED)
+    installation.runs.move(held, RunState.PREPARING)
+    installation.runs.finish(held, RunState.SUCCEEDED)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from typing import Any
 
-from ccexport.states import RunState, Trigger
-from ccexport.store.tables import Connection, Export, Run
+from ccexport.states import BatchState, RunState, Trigger
+from ccexport.store.database.tables import Batch, Connection, Export, Run
+
+_numbers = itertools.count(1)
 
 
 def connection_row(name: str = "Marketing", *, at: datetime, **values: Any) -> Connection:
@@ -52,3 +55,17 @@ def run_row(state: RunState = RunState.QUEUED, *, at: datetime, **values: Any) -
         "queued_at": at,
     }
     return Run(state=state, **(usual | values))
+
+
+def batch_row(run_id: int, number: int, rows: int = 100) -> Batch:
+    """A batch that is prepared and not sent, with a file name of its own."""
+    return Batch(
+        run_id=run_id,
+        number=number,
+        first_row=(number - 1) * rows,
+        rows=rows,
+        bytes=1000,
+        digest="d",
+        file_name=f"f{next(_numbers)}.csv",
+        state=BatchState.PENDING,
+    )

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from sqlalchemy import Engine, text
 
 from ccexport.errors import StoreError
-from ccexport.store import engine as engine_module
-from ccexport.store.engine import open_engine, writing
+from ccexport.store.database import engine as engine_module
+from ccexport.store.database.engine import open_engine, writing
 
 PATIENCE_SECONDS = 60
 

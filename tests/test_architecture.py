@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = {"clock", "errors", "processes", "redaction", "settings", "states"}
+SHARED = {"clock", "consent", "errors", "processes", "redaction", "settings", "states", "words"}
 
 # room → what of ours it may import, besides the shared words and itself
 ROOMS: dict[str, set[str]] = {
     "clock": set(),
+    "consent": set(),
     "errors": set(),
     "states": set(),
+    "words": set(),
     "redaction": set(),
     "processes": set(),
     "settings": set(),
@@ -24,21 +26,19 @@ ROOMS: dict[str, set[str]] = {
     "store": set(),
     "sandbox": set(),
     "sample": set(),
-    "steps": {"segments", "preparation", "constantcontact", "store"},
-    "pipeline": {"constantcontact", "steps", "store"},
-    "assembly": {"segments", "constantcontact", "steps", "store", "services"},
+    "runs": {"segments", "preparation", "constantcontact", "store", "services"},
+    "installation": {"segments", "constantcontact", "runs", "store"},
     "services": {
-        "assembly",
+        "installation",
         "segments",
         "preparation",
         "constantcontact",
-        "steps",
+        "runs",
         "store",
-        "worker",
     },
-    "worker": {"assembly", "pipeline", "services", "steps", "store"},
+    "worker": {"installation", "runs", "services", "store"},
     "commands": {
-        "assembly",
+        "installation",
         "constantcontact",
         "preparation",
         "sample",
@@ -46,16 +46,16 @@ ROOMS: dict[str, set[str]] = {
         "services",
         "worker",
     },
-    "cli": {"assembly", "commands", "sandbox", "services", "worker"},
+    "cli": {"installation", "commands", "sandbox", "services", "worker"},
     "__main__": {"cli"},
-    "ui": {"assembly", "preparation", "services", "store"},
-    "web": {"assembly", "constantcontact", "services"},
+    "ui": {"installation", "preparation", "services", "store"},
+    "web": {"installation", "constantcontact", "services"},
     "pages": {"services", "ui"},
-    "app": {"assembly", "segments", "services", "ui", "web"},
+    "app": {"installation", "segments", "services", "ui", "web"},
 }
 # library → the only rooms that may know it
 LIBRARIES: dict[str, set[str]] = {
-    "sqlalchemy": {"store", "assembly"},
+    "sqlalchemy": {"store", "installation"},
     "sqlmodel": {"store"},
     "alembic": {"store"},
     "streamlit": {"ui", "pages", "app"},
@@ -67,7 +67,14 @@ LIBRARIES: dict[str, set[str]] = {
     "starlette": {"web", "sandbox", "app"},
     "uvicorn": {"sandbox"},
 }
-ALONE = {"errors", "states", "clock", "sandbox", "sample"}  # import nothing of ours at all
+ALONE = {
+    "errors",
+    "states",
+    "clock",
+    "consent",
+    "sandbox",
+    "sample",
+}  # import nothing of ours at all
 
 
 def _files() -> list[Path]:

@@ -10,8 +10,8 @@ import typer
 
 from ccexport.commands.console import print_file
 from ccexport.errors import UsageError
-from ccexport.services.access import local_administrator
-from ccexport.services.audit import Audit
+from ccexport.services.people.access import local_administrator
+from ccexport.services.people.audit import Audit
 
 app = typer.Typer(help="Who did what to what, when and from where.")
 

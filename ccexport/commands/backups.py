@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from ccexport.assembly import Parts
 from ccexport.clock import iso
-from ccexport.commands.console import counted, say, shown_time
+from ccexport.commands.console import say, shown_time
 from ccexport.errors import UsageError
-from ccexport.services.access import local_administrator
-from ccexport.services.backups import Backups
+from ccexport.installation import Installation
+from ccexport.services.operations.backups import Backups
+from ccexport.services.people.access import local_administrator
 from ccexport.settings import LEAST_PASSPHRASE
+from ccexport.words import counted
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 
@@ -56,10 +57,10 @@ def restore(
         )
 
 
-def _passphrase(parts: Parts, *, confirm: bool) -> str:
+def _passphrase(installation: Installation, *, confirm: bool) -> str:
     """From the setting, or asked for without an echo; never from the command line, where others could read it."""
-    if parts.settings.backup_passphrase is not None:
-        return parts.settings.backup_passphrase.get_secret_value()
+    if installation.settings.backup_passphrase is not None:
+        return installation.settings.backup_passphrase.get_secret_value()
     if not sys.stdin.isatty():
         raise UsageError(
             "There is nobody to ask for the passphrase. Set CCEXPORT_BACKUP_PASSPHRASE."

@@ -8,26 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from ccexport.commands.callback import CallbackServer
-from ccexport.commands.console import (
-    Json,
-    counted,
-    print_json,
-    print_table,
-    print_text,
-    say,
-    shown_time,
-)
+from ccexport.commands.console import Json, print_json, print_table, print_text, say, shown_time
+from ccexport.consent import CONSENT_TEXT
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import (
+from ccexport.services.connections.connections import (
     GRANT_REMAINS,
     Connections,
     check_name,
     connection_document,
     shares_account,
 )
-from ccexport.services.consent import CONSENT_TEXT
+from ccexport.services.people.access import local_administrator
+from ccexport.words import counted
 
 app = typer.Typer(help="Constant Contact accounts that exports may use.")
 Agree = Annotated[

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ccexport.words import counted
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 UNBROKEN = 10_000  # characters: elsewhere than on a terminal a row is a line, for grep and its kind
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -80,11 +82,6 @@ def _shown(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return str(value)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 file`, `2,000 files`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @contextmanager

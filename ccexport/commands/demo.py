@@ -9,19 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ccexport.assembly import Parts
 from ccexport.commands.console import run_progress, say
+from ccexport.commands.following import EXIT_CODES, follow_run
 from ccexport.commands.serve import check_port, end_with_parent, serve_until, stopping
 from ccexport.commands.summary import print_run
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import Conflict, SetupError
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sample import write_sample
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.following import EXIT_CODES, follow_run
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import local_administrator
 from ccexport.settings import PREFIX, Settings
 
 CONNECTION = "Demo account"
@@ -42,11 +42,11 @@ _SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 
 def run_once(settings: Settings, profiles: int | None) -> int:
     """Set everything up, run the export to its end, print the summary; the exit code."""
-    with demo_parts(settings, profiles) as parts:
+    with demo_parts(settings, profiles) as installation:
         by = local_administrator()
-        run = Exports(parts).queue(EXPORT, by=by)
+        run = Exports(installation).queue(EXPORT, by=by)
         with run_progress() as show:
-            document = follow_run(parts, run.id, show)
+            document = follow_run(installation, run.id, show)
     print_run(document)
     return EXIT_CODES.get(document["state"], 1)
 
@@ -55,11 +55,11 @@ def serve_demo(settings: Settings, profiles: int | None, port: int) -> None:
     """Set everything up, then dashboard and worker until stopped; the stand-in ends last."""
     check_port(port)
     settings = settings.model_copy(update={"public_url": f"http://localhost:{port}"})
-    with stopping() as stop, demo_parts(settings, profiles) as parts:
+    with stopping() as stop, demo_parts(settings, profiles) as installation:
         say(
             'Connection "Demo account" and export "Newsletter" are set up; nothing leaves this machine.'
         )
-        serve_until(stop, parts, port, _variables(parts.settings))
+        serve_until(stop, installation, port, _variables(installation.settings))
 
 
 def _variables(settings: Settings) -> dict[str, str]:
@@ -73,12 +73,12 @@ def _variables(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def demo_parts(settings: Settings, profiles: int | None) -> Iterator[Parts]:
+def demo_parts(settings: Settings, profiles: int | None) -> Iterator[Installation]:
     """A demo of its own folder, with the stand-in running beside it (in a process group of its own: it ends last)."""
     folder = settings.data_dir / "demo"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _sandbox(folder) as url:
-        parts = Parts(
+        installation = Installation(
             settings.model_copy(
                 update={
                     "data_dir": folder,
@@ -92,9 +92,9 @@ def demo_parts(settings: Settings, profiles: int | None) -> Iterator[Parts]:
                 }
             )
         )
-        _connect(parts)
-        _set_up_export(parts)
-        yield parts
+        _connect(installation)
+        _set_up_export(installation)
+        yield installation
 
 
 @contextmanager
@@ -145,18 +145,18 @@ def _source(folder: Path, profiles: int | None) -> Path:
     return source
 
 
-def _connect(parts: Parts) -> None:
+def _connect(installation: Installation) -> None:
     """Sign in as a person would, at the stand-in that approves at once."""
-    redirect_uri = parts.settings.redirect_uri
-    connections = Connections(parts)
+    redirect_uri = installation.settings.redirect_uri
+    connections = Connections(installation)
     sign_in = connections.begin(redirect_uri)
     code = read_callback(sign_in_at_once(sign_in.url), sign_in.state)
     connections.finish(CONNECTION, code, sign_in, redirect_uri, by=local_administrator())
 
 
-def _set_up_export(parts: Parts) -> None:
+def _set_up_export(installation: Installation) -> None:
     draft = ExportDraft(EXPORT, CONNECTION, LIST_ID, SEGMENTS, parse_mapping(MAPPING))
     try:
-        Exports(parts).add(draft, by=local_administrator())
+        Exports(installation).add(draft, by=local_administrator())
     except Conflict:
         say(f'The demo\'s export "{EXPORT}" is there from an earlier demo.')

@@ -11,8 +11,8 @@ import typer
 
 from ccexport.commands.console import Json, print_file, print_json, print_text, say
 from ccexport.errors import UsageError
-from ccexport.services.access import local_administrator
-from ccexport.services.export_files import ExportDifference, ExportFiles
+from ccexport.services.exports.export_files import ExportDifference, ExportFiles
+from ccexport.services.people.access import local_administrator
 
 _SIGNS = {"new": "+", "changed": "~", "unchanged": "="}
 _MAX_BYTES = 20_000_000  # thousands of exports; more is another kind of file

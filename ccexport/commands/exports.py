@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ccexport.assembly import Parts
 from ccexport.commands import export_files
 from ccexport.commands.console import (
     ExportName,
     Json,
-    counted,
     print_json,
     print_table,
     print_text,
@@ -20,14 +18,16 @@ from ccexport.commands.console import (
 )
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import local_administrator
-from ccexport.services.exports import ExportDraft, Exports, export_document
-from ccexport.services.runs import run_document
+from ccexport.services.exports.exports import ExportDraft, Exports, export_document
+from ccexport.services.people.access import local_administrator
+from ccexport.services.runs.runs import run_document
+from ccexport.words import counted
 
 if TYPE_CHECKING:
-    from ccexport.services.preview_values import ProfileSample
-    from ccexport.services.previews import ExportPreview
+    from ccexport.services.preview.preview_values import ProfileSample
+    from ccexport.services.preview.previews import ExportPreview
 
 app = typer.Typer(help="Which segments go to which list.")
 app.command()(export_files.dump)
@@ -114,12 +114,12 @@ def preview(
     as_json: Json = False,
 ) -> None:
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
-    parts: Parts = ctx.obj
-    from ccexport.services.previews import preview_document
+    installation: Installation = ctx.obj
+    from ccexport.services.preview.previews import preview_document
 
-    found = Exports(parts).preview(name, samples, by=local_administrator())
-    view = parts.exports.by_name(name)
-    rate, most = parts.settings.cc_requests_per_second, parts.settings.max_profiles
+    found = Exports(installation).preview(name, samples, by=local_administrator())
+    view = installation.exports.by_name(name)
+    rate, most = installation.settings.cc_requests_per_second, installation.settings.max_profiles
     if found.counts.prepared > most:
         say(
             f"A run would fail: it may send {counted(most, 'contact')} at most (CCEXPORT_MAX_PROFILES)."
@@ -150,18 +150,18 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Queue a run; a worker performs it. With --wait the exit code tells how it ended."""
-    parts: Parts = ctx.obj
-    queued = Exports(parts).queue(name, by=local_administrator())
+    installation: Installation = ctx.obj
+    queued = Exports(installation).queue(name, by=local_administrator())
     if not wait:
         if as_json:
             print_json(run_document(queued))
         say(f"Run {queued.id} is queued; a worker performs it: python -m ccexport worker")
         return
-    from ccexport.services.following import EXIT_CODES, follow_run
+    from ccexport.commands.following import EXIT_CODES, follow_run
 
     try:
         with run_progress() as show:
-            document = follow_run(parts, queued.id, show)
+            document = follow_run(installation, queued.id, show)
     except KeyboardInterrupt:
         raise SetupError(
             f"Interrupted. Run {queued.id} stays for a worker: python -m ccexport worker"

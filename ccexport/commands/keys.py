@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ccexport.commands.console import counted, print_table, say
-from ccexport.services.access import local_administrator
-from ccexport.services.keys import KeyRotation
+from ccexport.commands.console import print_table, say
+from ccexport.services.operations.keys import KeyRotation
+from ccexport.services.people.access import local_administrator
+from ccexport.words import counted
 
 app = typer.Typer(help="The keys that encrypt sign-ins and run files.")
 

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from ccexport.commands.console import Json, counted, print_json, print_table, say, shown_time
-from ccexport.services.access import local_administrator
-from ccexport.services.forgetting import Forgetting
-from ccexport.services.people import People
+from ccexport.commands.console import Json, print_json, print_table, say, shown_time
+from ccexport.services.people.access import local_administrator
+from ccexport.services.runs.forgetting import Forgetting
+from ccexport.services.runs.people import People
+from ccexport.words import counted
 
 app = typer.Typer(help="What became of a person in every export and run.")
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]

@@ -11,9 +11,10 @@ import typer
 from ccexport.clock import iso
 from ccexport.commands.console import Json, print_json, print_table, print_text, say
 from ccexport.errors import SourceError, UsageError
-from ccexport.services.access import local_administrator
-from ccexport.services.refreshes import Refreshes, RefreshResult, refresh_document
-from ccexport.services.schedules import DAY_NAMES, EVERY_DAY, describe_recurrence
+from ccexport.services.exports.schedules import DAY_NAMES, EVERY_DAY, describe_recurrence
+from ccexport.services.operations.refreshes import Refreshes, RefreshResult, refresh_document
+from ccexport.services.people.access import local_administrator
+from ccexport.words import counted
 
 
 def refresh(
@@ -59,13 +60,9 @@ def _print_result(result: RefreshResult, as_json: bool) -> None:
             print_text(f'Run {run.id} of "{run.export_name}" is queued.')
     if error:
         say(error)
-    segments, runs = _counted(len(result.sizes), "segment"), _counted(len(result.runs), "run")
+    segments, runs = counted(len(result.sizes), "segment"), counted(len(result.runs), "run")
     ending = "; a worker performs them: python -m ccexport worker" if result.runs else ""
     say(f"{segments} read, {runs} queued{ending}.")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _print_schedule(refreshes: Refreshes, as_json: bool) -> None:

@@ -11,13 +11,14 @@ from typing import Annotated, TextIO
 
 import typer
 
-from ccexport.commands.console import Json, counted, print_json, print_table, say, shown_time
+from ccexport.commands.console import Json, print_json, print_table, say, shown_time
 from ccexport.commands.summary import print_run
 from ccexport.errors import SetupError
-from ccexport.services.access import local_administrator
-from ccexport.services.retries import Retries
-from ccexport.services.runs import REJECTED_HEADER, Runs, run_document
-from ccexport.services.spreadsheets import disarmed
+from ccexport.services.people.access import local_administrator
+from ccexport.services.runs.retries import Retries
+from ccexport.services.runs.runs import REJECTED_HEADER, Runs, run_document
+from ccexport.services.runs.spreadsheets import disarmed
+from ccexport.words import counted
 
 app = typer.Typer(help="What was sent, and what became of it.")
 MAX_ID = 2**31 - 1  # what the store's column holds
@@ -61,7 +62,7 @@ def show(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     if as_json:
         print_json(document)
     else:
-        print_run(document, why_waiting=runs.why_waiting(runs.get(run_id)))
+        print_run(document, why_waiting=runs.get(run_id).waiting_detail)
 
 
 @app.command()

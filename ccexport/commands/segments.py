@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ccexport.commands.console import Json, counted, print_json, print_table, print_text
-from ccexport.services.segments import Segments
+from ccexport.commands.console import Json, print_json, print_table, print_text
+from ccexport.services.operations.segments import Segments
+from ccexport.words import counted
 
 app = typer.Typer(help="The segments of the source.")
 

@@ -12,14 +12,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from ccexport.assembly import Parts
 from ccexport.commands.console import print_text
 from ccexport.errors import SetupError, UsageError
+from ccexport.installation import Installation
+from ccexport.processes import is_this_machine
 from ccexport.settings import Settings
 
 DEFAULT_PORT = 8501
@@ -44,13 +44,13 @@ def serve(settings: Settings, port: int, *, with_worker: bool, address: str = HE
     if "public_url" not in settings.model_fields_set:  # nobody said where people reach it: here
         variables["CCEXPORT_PUBLIC_URL"] = f"http://localhost:{port}"
     with stopping() as stop:
-        parts = Parts(settings)
-        serve_until(stop, parts, port, variables, with_worker=with_worker, address=address)
+        installation = Installation(settings)
+        serve_until(stop, installation, port, variables, with_worker=with_worker, address=address)
 
 
 def serve_until(
     stop: threading.Event,
-    parts: Parts,
+    installation: Installation,
     port: int,
     variables: Mapping[str, str],
     *,
@@ -60,24 +60,16 @@ def serve_until(
     """As `serve`, with further environment variables for the dashboard, until `stop` is set or the dashboard ends."""
     from ccexport.worker import Worker  # brings Ibis: a busy port is told without it
 
-    _ = parts.engine  # the store is brought to our tables once, before two processes want to
-    variables = {**variables, "FORWARDED_ALLOW_IPS": parts.settings.believed_proxies}
-    with _dashboard(stop, port, variables, _options(parts.settings, port, address)):
+    _ = installation.engine  # the store is brought to our tables once, before two processes want to
+    variables = {**variables, "FORWARDED_ALLOW_IPS": installation.settings.believed_proxies}
+    with _dashboard(stop, port, variables, _options(installation.settings, port, address)):
         if not stop.is_set():
-            print_text(f"dashboard on {_public_address(parts.settings, port, variables)}")
+            print_text(f"dashboard on {_public_address(installation.settings, port, variables)}")
             sys.stdout.flush()
         if with_worker:
-            Worker(parts, stop).work()
+            Worker(installation, stop).work()
         else:
             stop.wait()
-
-
-def is_this_machine(address: str) -> bool:
-    """Whether nobody else can reach a server that listens there."""
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def check_port(port: int, address: str = HERE) -> None:

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ccexport.commands.console import counted, print_text
+from ccexport.commands.console import print_text
 from ccexport.states import RunState
+from ccexport.words import counted
+from ccexport.words import reason as reason_words
 
-_REASONS = {
-    "missing_email": "no address",
-    "invalid_email": "the address is not valid",
-    "email_too_long": "the address has more than 80 characters",
-    "duplicate": "another profile with the same address is sent",
-    "value_too_long": "a value is too long and cannot be cut",
-    "invalid_value": "a value is not valid",
-}
 _SHOWN_ERRORS = 5
 
 
@@ -48,7 +42,8 @@ def _line(name: str, count: int, remark: str = "") -> None:
 
 def reason(name: str) -> str:
     """A rejection's name and what it means."""
-    return f"{name} ({_REASONS.get(name, name)})"
+    said = reason_words(name)
+    return f"{name} ({said[:1].lower()}{said[1:]})"
 
 
 def reasons(rejections: Mapping[str, int]) -> str:

@@ -8,9 +8,9 @@ import typer
 
 from ccexport.clock import iso
 from ccexport.commands.console import Json, print_json, print_table, say, shown_time
-from ccexport.services.access import Role, local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import Role, local_administrator
+from ccexport.services.people.users import Users
 
 app = typer.Typer(help="People who may sign in to the dashboard, and their roles.")
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]

@@ -107,12 +107,21 @@ class Page(Generic[Item]):
 _LINE = re.compile(r"\s*line\s+#?(\d{1,9})\s*[:\-,.]\s*(.*)", re.IGNORECASE | re.DOTALL)
 
 
+_HEADER_LINES = 1
+
+
+def line_number(row: int) -> int:
+    """The line of a file, counted from 1 with the header, that holds a row counted from 0."""
+    return row + _HEADER_LINES + 1
+
+
 def line_of(error_text: str) -> tuple[int | None, str]:
     """Split `Line 3: Invalid birthday` into the row it is about and what is said: (1, "Invalid birthday").
 
     Rows count from zero; their line 1 is the header, so line N is row N - 2. None where there is no usable line.
     """
     match = _LINE.fullmatch(error_text)
-    if match is None or int(match[1]) < 2:
+    row = -1 if match is None else int(match[1]) - line_number(0)
+    if match is None or row < 0:
         return None, error_text.strip()
-    return int(match[1]) - 2, match[2].strip()
+    return row, match[2].strip()

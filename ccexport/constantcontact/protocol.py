@@ -231,9 +231,12 @@ def check_request(request: Request) -> None:
 
 
 def find_list_id(text: str) -> str | None:
-    """The list id in what a person pasted, be it the id alone or the address of the list's page."""
-    match = _UUID.search(text)
-    return match[0].lower() if match else None
+    """The one list id in what a person pasted: the id alone, or the address of the list's page.
+
+    None where there is none, or where there are several: which one is meant cannot be known.
+    """
+    found = {each.lower() for each in _UUID.findall(text)}
+    return found.pop() if len(found) == 1 else None
 
 
 def format_time(at: datetime) -> str:

@@ -19,9 +19,9 @@ from urllib3.exceptions import (
 
 from ccexport import __version__
 from ccexport.errors import SettingError
+from ccexport.processes import is_this_machine
 
 USER_AGENT = f"ccexport/{__version__}"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_ANSWER_BYTES = 32_000_000  # of JSON; the largest page we ask for (500 contacts) is far below
 MAX_ANSWER_SECONDS = (
     300.0  # a timeout is per read: a trickle would otherwise hold a worker for ever
@@ -44,7 +44,7 @@ def check_address(url: str) -> str:
             "The address of Constant Contact is not an http(s) address. "
             "Correct CCEXPORT_CC_API_URL or CCEXPORT_CC_AUTH_URL."
         )
-    if parts.scheme == "http" and not is_loopback(url):
+    if parts.scheme == "http" and not is_this_machine(parts.hostname):
         raise SettingError(
             f"The address of {parts.hostname} starts with http://, which would show tokens to the network. "
             "Correct CCEXPORT_CC_API_URL or CCEXPORT_CC_AUTH_URL to https://."
@@ -52,16 +52,11 @@ def check_address(url: str) -> str:
     return url.rstrip("/")
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the address is on this machine."""
-    return urlsplit(url).hostname in LOOPBACK
-
-
 def prepare_session(session: requests.Session, url: str) -> None:
     """Headers for all calls; certificates are always checked; nothing for this machine goes to a proxy."""
     session.verify = True
     session.headers["User-Agent"] = USER_AGENT
-    if is_loopback(url):
+    if is_this_machine(urlsplit(url).hostname or ""):
         session.trust_env = False
 
 

@@ -67,7 +67,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ccexport.sandbox.operations import API_PREFIX, BY_NAME
+from ccexport.sandbox.api.operations import API_PREFIX, BY_NAME
 
 FaultName = Literal[
     "delay",

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ccexport.sandbox.contact_json import MemberWriter
-from ccexport.sandbox.state import SandboxState
+from ccexport.sandbox.account.contact_json import MemberWriter
+from ccexport.sandbox.account.state import SandboxState
 
 PREFIX = "/_sandbox"
 _CHUNK = 5_000

@@ -14,11 +14,11 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from ccexport.sandbox.app import create_app
+from ccexport.sandbox.account.connections import KnownConnection
+from ccexport.sandbox.account.state import SandboxState
+from ccexport.sandbox.api.app import create_app
+from ccexport.sandbox.api.operations import API_PREFIX, AUTH_PREFIX
 from ccexport.sandbox.behaviour import Behaviour
-from ccexport.sandbox.connections import KnownConnection
-from ccexport.sandbox.operations import API_PREFIX, AUTH_PREFIX
-from ccexport.sandbox.state import SandboxState
 
 HOST = "127.0.0.1"
 START_SECONDS = 30

@@ -5,8 +5,8 @@ from html import escape
 
 from starlette.responses import HTMLResponse, Response
 
+from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
-from ccexport.sandbox.people import PEOPLE
 
 _MEANINGS = {
     "contact_data": "Read and change your contacts and lists",

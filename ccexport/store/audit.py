@@ -11,8 +11,8 @@ from sqlalchemy import Engine, func
 from sqlmodel import col, delete, select
 
 from ccexport.clock import Now, utc_now
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import AuditEvent
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import AuditEvent
 
 PAGE = 1_000  # rows read at once where all are wanted
 

@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, Engine, case, func, insert
 from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
-from ccexport.states import BATCH_MOVES, BatchState, RunState
-from ccexport.store.engine import reading, writing
-from ccexport.store.runs import Held, LeaseLost
-from ccexport.store.tables import Batch, FailedRow, Run, RunAddresses, RunEvent
+from ccexport.states import BATCH_MOVES, BatchState, EventKind, RunState
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Batch, FailedRow, Run, RunAddresses
+from ccexport.store.moves import Held, LeaseLost, add_event, held_run, move_run
+from ccexport.words import counted
 
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 
@@ -79,17 +80,18 @@ class BatchStore:
         `addresses`: encrypted hashes of the contacts' addresses, in the order of the rows.
         """
         with writing(self._engine) as session:
-            run = _locked(session, held)
+            run = held_run(session, held, self._now(), lapsed_too=True)
             if run.state is not RunState.PREPARING:
                 raise LeaseLost(f"run {held.run_id}")
             session.exec(delete(Batch).where(col(Batch.run_id) == held.run_id))
             session.add_all(batches)
             session.merge(RunAddresses(run_id=held.run_id, rows=addresses, staying=b""))
             _count(run, counts)
-            run.state = RunState.UPLOADING
             session.add(run)
-            detail = f"{counts.prepared:,} contacts in {_files(len(batches))}"
-            session.add(self._event(held, RunState.UPLOADING.value, detail, None))
+            session.flush()
+            detail = f"{counts.prepared:,} contacts in {counted(len(batches), 'file')}"
+            now = self._now()
+            move_run(session, run, RunState.UPLOADING, who=held.worker, now=now, detail=detail)
 
     def store_prepared_again(
         self,
@@ -106,7 +108,7 @@ class BatchStore:
         `staying`: encrypted hashes of all addresses in the batches that stay; these lose their rows.
         """
         with writing(self._engine) as session:
-            run = _locked(session, held)
+            run = held_run(session, held, self._now(), lapsed_too=True)
             found = session.exec(select(Batch).where(Batch.run_id == held.run_id)).all()
             pending = {batch.id for batch in found if batch.state is BatchState.PENDING}
             if pending != set(given_up):
@@ -121,10 +123,10 @@ class BatchStore:
             _count(run, counts, sent_before=sum(batch.rows for batch in stay))
             session.add(run)
             detail = (
-                f"its files were gone and the source has changed since: {_files(len(stay))} stay as sent, "
-                f"{counts.prepared:,} contacts in {_files(len(batches))} are prepared anew"
+                f"its files were gone and the source has changed since: {counted(len(stay), 'file')} stay as sent, "
+                f"{counts.prepared:,} contacts in {counted(len(batches), 'file')} are prepared anew"
             )
-            session.add(self._event(held, "prepared again", detail, None))
+            self._add_event(session, held, EventKind.PREPARED_AGAIN, detail)
 
     def addresses(self, run_id: int) -> RunAddresses:
         """What is kept of the addresses of a live run, encrypted."""
@@ -140,9 +142,10 @@ class BatchStore:
         """
         detail = str(values.pop("detail", ""))
         with writing(self._engine) as session:
-            run = _locked(session, held)
+            begins = to is BatchState.SENDING
+            run = held_run(session, held, self._now(), lapsed_too=not begins)
             _change(session, batch, {"state": to, **values})
-            session.add(self._event(held, f"batch {to.value}", detail, batch.number))
+            self._add_event(session, held, EventKind.of_batch(to), detail, batch.number)
             if to is BatchState.SUBMITTED:
                 run.refused_in_row = 0
             _total(session, run)
@@ -153,7 +156,7 @@ class BatchStore:
         """The end of an activity and the rows it names as failed, in one transaction."""
         values = {**ended.values, "finished_at": self._now(), "failed_rows": ended.failed_rows}
         with writing(self._engine) as session:
-            run = _locked(session, held)
+            run = held_run(session, held, self._now(), lapsed_too=True)
             _change(session, batch, {"state": ended.state, "errors": list(ended.errors), **values})
             if ended.named:
                 rows = [
@@ -161,7 +164,8 @@ class BatchStore:
                     for row, words in ended.named.items()
                 ]
                 session.execute(insert(FailedRow), rows)
-            session.add(self._event(held, f"batch {ended.state.value}", ended.detail, batch.number))
+            kind = EventKind.of_batch(ended.state)
+            self._add_event(session, held, kind, ended.detail, batch.number)
             _total(session, run)
 
     def refused(
@@ -172,13 +176,13 @@ class BatchStore:
         The batch shrinks to the first half, a new one with the next free number takes the other.
         """
         with writing(self._engine) as session:
-            run = _locked(session, held)
+            run = held_run(session, held, self._now(), lapsed_too=True)
             run.refused_in_row += 1 if batch.halvings else 0
             if halves is None:
                 _change(session, batch, _failed_as_refused(batch, words, self._now()))
                 if batch.rows == 1:
                     session.add(FailedRow(batch_id=batch.id, row=0, words=words))
-                session.add(self._event(held, "batch failed", words, batch.number))
+                self._add_event(session, held, EventKind.BATCH_FAILED, words, batch.number)
             else:
                 run.halvings += 1
                 self._halve(session, held, batch, words, halves)
@@ -198,7 +202,7 @@ class BatchStore:
         detail = (
             f"{halves[0].rows:,} of its rows stay, {halves[1].rows:,} go in file {number}: {words}"
         )
-        session.add(self._event(held, "batch halved", detail, batch.number))
+        self._add_event(session, held, EventKind.BATCH_HALVED, detail, batch.number)
 
     def failed_rows(self, run_id: int, number: int | None = None) -> list[tuple[Batch, FailedRow]]:
         """The rows that Constant Contact named as failed, of a run or of one of its batches, in order."""
@@ -215,7 +219,7 @@ class BatchStore:
     def cancel_pending(self, held: Held) -> None:
         """None of the batches that were not begun will be sent."""
         with writing(self._engine) as session:
-            _locked(session, held)
+            held_run(session, held, self._now(), lapsed_too=True)
             session.exec(
                 update(Batch)
                 .where(col(Batch.run_id) == held.run_id, col(Batch.state) == BatchState.PENDING)
@@ -225,7 +229,7 @@ class BatchStore:
     def fail_pieces(self, held: Held, words: str) -> None:
         """Halves that were not sent again fail: their rows were refused already, with the file they were in."""
         with writing(self._engine) as session:
-            run = _locked(session, held)
+            run = held_run(session, held, self._now(), lapsed_too=True)
             session.exec(
                 update(Batch)
                 .where(col(Batch.run_id) == held.run_id, col(Batch.state) == BatchState.PENDING)
@@ -239,15 +243,15 @@ class BatchStore:
             )
             _total(session, run)
 
-    def _event(self, held: Held, what: str, detail: str, number: int | None) -> RunEvent:
-        return RunEvent(
-            run_id=held.run_id,
-            at=self._now(),
-            who=held.worker,
-            batch_number=number,
-            what=what,
-            detail=detail,
-        )
+    def _add_event(
+        self,
+        session: Session,
+        held: Held,
+        what: EventKind,
+        detail: str,
+        number: int | None = None,
+    ) -> None:
+        add_event(session, held.run_id, self._now(), held.worker, what, detail, number)
 
 
 def _change(session: Session, batch: Batch, values: Mapping[str, Any]) -> None:
@@ -278,17 +282,6 @@ def _count(run: Run, counts: PreparedCounts, *, sent_before: int = 0) -> None:
     run.prepared_count = counts.prepared + sent_before
     run.rejected_count = counts.read - counts.prepared
     run.truncated_count, run.rejections = counts.truncated, dict(counts.rejections)
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
-
-
-def _locked(session: Session, held: Held) -> Run:
-    run = session.get(Run, held.run_id, with_for_update=True)
-    if run is None or run.lease_owner != held.worker or run.finished_at is not None:
-        raise LeaseLost(f"run {held.run_id}")
-    return run
 
 
 def _unsubscribed() -> ColumnElement[int]:

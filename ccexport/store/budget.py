@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import QuotaExceeded
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import ApiUsage
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import ApiUsage
 
 SPACING_MARGIN = 1.12
 

@@ -12,11 +12,10 @@ from sqlmodel import Session, col, delete, func, select
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
-from ccexport.store.engine import reading, writing
-from ccexport.store.stopping import stop_runs_of
-from ccexport.store.tables import Connection, Consent, Export, Token, User
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Connection, Consent, Export, Token, User
+from ccexport.store.moves import stop_runs_of, wake_runs_over
 from ccexport.store.users import ADMINISTRATOR, role_of
-from ccexport.store.waking import wake_runs_over
 
 _GONE = "This connection has been removed."
 

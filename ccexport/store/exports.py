@@ -14,8 +14,15 @@ from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Connection, Export, ExportSegment, FieldMapping, Run, RunEvent
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import (
+    Connection,
+    Export,
+    ExportSegment,
+    FieldMapping,
+    Run,
+)
+from ccexport.store.moves import queue_run
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -159,17 +166,7 @@ class ExportStore:
                     .values(next_run_at=then)
                 )
                 if moved.rowcount and run is not None:
-                    session.add(run)
-                    session.flush()
-                    session.add(
-                        RunEvent(
-                            run_id=run.id,
-                            at=run.queued_at,
-                            who=run.requested_by,
-                            what="queued",
-                            detail=run.trigger.value,
-                        )
-                    )
+                    queue_run(session, run)
                 return bool(moved.rowcount)
         except IntegrityError:
             raise Conflict(f'A run of "{export.name}" is still live.') from None

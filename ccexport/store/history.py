@@ -11,8 +11,8 @@ from sqlmodel import Session, col, select
 
 from ccexport.clock import Now, utc_now
 from ccexport.states import RunState, Trigger, WaitingFor
-from ccexport.store.engine import reading
-from ccexport.store.tables import Export, Run
+from ccexport.store.database.engine import reading
+from ccexport.store.database.tables import Export, Run
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from sqlmodel import col, delete
 
 from ccexport.clock import Now, utc_now
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import ListCache
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import ListCache
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from ccexport.clock import Now, utc_now
 from ccexport.states import Trigger
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Refresh, RefreshSchedule, SegmentSize
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Refresh, RefreshSchedule, SegmentSize
 
 _ONLY = 1  # the id of the one schedule
 _BEGUN = (col(Refresh.trigger) != Trigger.MANUAL) | col(Refresh.due_at).is_(None)

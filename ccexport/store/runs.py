@@ -1,42 +1,34 @@
-"""Runs: queue, lease, moves, counts and history.
-
-One function, `_move`, writes a run's state: it checks the table of moves, updates where the state and the lease are
-still what the caller saw, looks at the row count and adds the event, all in one transaction.
-"""
+"""Runs: queue, lease, moves, counts and history. `moves.py` writes a run's state and says what a lease allows."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, func
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, col, delete, select, update
+from sqlmodel import col, select, update
 
 from ccexport.clock import Now, utc_now
-from ccexport.errors import CcexportError, Conflict, NotFound
-from ccexport.states import RUN_MOVES, RunState, WaitingFor
-from ccexport.store.engine import reading, writing
-from ccexport.store.stopping import end_without_connection
-from ccexport.store.tables import Connection, Run, RunAddresses, RunEvent
-
-LEASE = timedelta(
-    seconds=60
-)  # renewed every 15 s; when it lapses, another worker takes the run over
-
-
-class LeaseLost(CcexportError):
-    """Another worker has the run, or it ended: whoever holds this touches nothing more."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """A run as its worker knows it: every change is made on behalf of `worker` and refused once it lost the lease."""
-
-    run_id: int
-    worker: str
+from ccexport.errors import Conflict, NotFound
+from ccexport.states import EventKind, RunState, WaitingFor
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Connection, Run, RunEvent
+from ccexport.store.moves import (
+    LEASE,
+    Held,
+    add_event,
+    check_held,
+    end_run,
+    end_without_connection,
+    held_run,
+    move_run,
+    queue_run,
+    request_cancel,
+    wake_runs,
+)
 
 
 @dataclass(frozen=True)
@@ -61,9 +53,7 @@ class RunStore:
         """Store a run in `queued`. Raises `Conflict`, naming the other, while one of its export is live."""
         try:
             with writing(self._engine) as session:
-                session.add(run)
-                session.flush()
-                _add_event(session, run.id, self._now(), run.requested_by, "queued", run.trigger)
+                queue_run(session, run)
         except IntegrityError:
             live = self.live_of(run.export_id)
             if live is None and run.connection_id is not None:
@@ -123,7 +113,9 @@ class RunStore:
             if run is None:
                 return None
             if run.lease_owner is not None:
-                _add_event(session, run.id, now, worker, "taken over", "its worker fell silent")
+                add_event(
+                    session, run.id, now, worker, EventKind.TAKEN_OVER, "its worker fell silent"
+                )
             run.lease_owner, run.lease_until = worker, now + LEASE
             session.add(run)
         return run
@@ -155,7 +147,7 @@ class RunStore:
         """The run as it is now. Raises `LeaseLost`."""
         with reading(self._engine) as session:
             run = session.get(Run, held.run_id)
-        return _still_held(run, held, self._now())
+        return check_held(run, held, self._now())
 
     # --- questions -----------------------------------------------------------------------------
 
@@ -230,19 +222,6 @@ class RunStore:
                 )
             )
 
-    def why_waiting(self, run: Run) -> str | None:
-        """The sentence with which a run began to wait; None for one that does not wait."""
-        if run.state is not RunState.WAITING:
-            return None
-        query = (
-            select(RunEvent.detail)
-            .where(RunEvent.run_id == run.id, RunEvent.what == RunState.WAITING.value)
-            .order_by(col(RunEvent.id).desc())
-        )
-        with reading(self._engine) as session:
-            detail = session.exec(query).first() or ""
-        return detail.removeprefix(f"{run.waiting_for}: ")
-
     def with_old_files(self, older_than: timedelta) -> list[int]:
         """Finished runs whose files are due for deletion."""
         with reading(self._engine) as session:
@@ -259,85 +238,79 @@ class RunStore:
 
     def move(self, held: Held, to: RunState, *, detail: str = "", **values: Any) -> Run:
         """One legal move by the run's worker. Raises `LeaseLost`."""
-        return self._move(held, to, detail, values)
+        now = self._now()
+        with writing(self._engine) as session:
+            run = held_run(session, held, now)
+            move_run(session, run, to, who=held.worker, now=now, detail=detail, **values)
+        return self.get(held.run_id)
 
     def wait(self, held: Held, wait: Wait) -> Run:
         """Into `waiting`; the worker lets the run go."""
         run = self.check_lease(held)
         resume = run.resume_state if run.state is RunState.WAITING else run.state
         resume = RunState.PREPARING if resume is RunState.QUEUED else resume
-        return self._move(
+        return self.move(
             held,
             RunState.WAITING,
-            f"{wait.reason}: {wait.detail}",
-            {
-                "resume_state": resume,
-                "waiting_for": wait.reason,
-                "waiting_until": wait.until,
-                "waits": run.waits + 1,
-                "lease_owner": None,
-                "lease_until": None,
-            },
+            detail=wait.detail,
+            resume_state=resume,
+            waiting_for=wait.reason,
+            waiting_until=wait.until,
+            waiting_detail=wait.detail,
+            waits=run.waits + 1,
+            lease_owner=None,
+            lease_until=None,
         )
 
     def resume(self, held: Held) -> Run:
         """Out of `waiting`, back to where it was."""
-        run = self.check_lease(held)
-        to = run.resume_state or RunState.PREPARING
-        return self._move(held, to, "", {"waiting_for": None, "waiting_until": None})
+        to = self.check_lease(held).resume_state or RunState.PREPARING
+        return self.move(held, to, waiting_for=None, waiting_until=None, waiting_detail=None)
 
     def finish(self, held: Held, to: RunState, *, error: str | None = None) -> Run:
         """The end of a run."""
-        return self._move(
-            held,
-            to,
-            error or "",
-            {
-                "error": error,
-                "finished_at": self._now(),
-                "waiting_for": None,
-                "waiting_until": None,
-                "lease_owner": None,
-                "lease_until": None,
-            },
-        )
+        now = self._now()
+        with writing(self._engine) as session:
+            run = held_run(session, held, now)
+            end_run(session, run, to, who=held.worker, now=now, error=error)
+        return self.get(held.run_id)
 
     def stop(self, held: Held, reason: str) -> None:
         """Nothing more of the run is sent; what is sent is followed. `reason` is what its end will say."""
+        now = self._now()
         with writing(self._engine) as session:
-            run = session.get(Run, held.run_id, with_for_update=True)
-            run = _still_held(run, held, self._now())
+            run = held_run(session, held, now)
             if run.stop_reason is None:
                 run.stop_reason = reason
                 session.add(run)
-                _add_event(session, held.run_id, self._now(), held.worker, "stopped", reason)
+                add_event(session, held.run_id, now, held.worker, EventKind.STOPPED, reason)
 
     def end_without_connection(self, held: Held) -> Run:
         """The end of a run whose connection was removed. Raises `LeaseLost`."""
+        now = self._now()
         with writing(self._engine) as session:
-            run = session.get(Run, held.run_id, with_for_update=True)
-            run = _still_held(run, held, self._now())
-            end_without_connection(session, run, held.worker, self._now())
-        return run
+            end_without_connection(session, held_run(session, held, now), held.worker, now)
+        return self.get(held.run_id)
 
     def made_progress(self, held: Held) -> None:
         """The next wait begins small again."""
-        self._update(held, {"waits": 0})
+        with writing(self._engine) as session:
+            held_run(session, held, self._now(), lapsed_too=True).waits = 0
 
     def add_seconds(self, held: Held, stage: RunState, seconds: float) -> None:
         """Add work time to a stage."""
         with writing(self._engine) as session:
-            run = _still_held(
-                session.get(Run, held.run_id, with_for_update=True), held, self._now()
-            )
+            run = held_run(session, held, self._now())
             total = run.seconds.get(stage, 0.0) + seconds
             run.seconds = {**run.seconds, stage: round(total, 3)}
             session.add(run)
 
-    def note(self, held: Held, what: str, detail: str = "") -> None:
+    def note(self, held: Held, what: EventKind, detail: str = "") -> None:
         """A line in the history that is no move."""
+        now = self._now()
         with writing(self._engine) as session:
-            _add_event(session, held.run_id, self._now(), held.worker, what, detail)
+            held_run(session, held, now, lapsed_too=True)
+            add_event(session, held.run_id, now, held.worker, what, detail)
 
     def request_cancel(self, run_id: int, by: str) -> Run:
         """Ask for the run's end; its worker acts on it between two steps. Raises `Conflict` when it has ended."""
@@ -347,82 +320,24 @@ class RunStore:
                 raise NotFound(f"There is no run {run_id}. `runs list` shows those there are.")
             if run.state.is_final:
                 raise Conflict(f"Run {run_id} has ended already ({run.state}).")
-            run.cancel_requested_by = by
-            session.add(run)
-            _add_event(session, run_id, self._now(), by, "cancel requested", "")
+            request_cancel(session, run, by, self._now())
         return run
 
     def wake_waiting_for_sign_in(self, connection_id: int) -> int:
-        """After a new sign-in: let the runs that waited for it go on. Returns how many."""
+        """After a new sign-in: let the runs that waited for it go on. Gives how many."""
+        waits = col(Run.waiting_for) == WaitingFor.SIGN_IN
         with writing(self._engine) as session:
-            result = session.exec(
-                update(Run)
-                .where(
-                    col(Run.connection_id) == connection_id,
-                    col(Run.state) == RunState.WAITING,
-                    col(Run.waiting_for) == WaitingFor.SIGN_IN,
-                )
-                .values(waiting_until=self._now())
+            return wake_runs(
+                session, (col(Run.connection_id) == connection_id) & waits, self._now()
             )
-            return int(result.rowcount)
 
     def wake(self, run_id: int) -> None:
         """What a run has waited for is there: let it go on."""
         with writing(self._engine) as session:
-            session.exec(
-                update(Run)
-                .where(col(Run.id) == run_id, col(Run.state) == RunState.WAITING)
-                .values(waiting_until=self._now())
-            )
+            wake_runs(session, col(Run.id) == run_id, self._now())
 
     def mark_files_deleted(self, run_id: int) -> None:
         with writing(self._engine) as session:
             session.exec(
                 update(Run).where(col(Run.id) == run_id).values(files_deleted_at=self._now())
             )
-
-    def _update(self, held: Held, values: Mapping[str, Any]) -> None:
-        with writing(self._engine) as session:
-            changed = session.exec(
-                update(Run)
-                .where(col(Run.id) == held.run_id, col(Run.lease_owner) == held.worker)
-                .values(**values)
-            )
-            if not changed.rowcount:
-                raise LeaseLost(f"run {held.run_id}")
-
-    def _move(self, held: Held, to: RunState, detail: str, values: Mapping[str, Any]) -> Run:
-        with writing(self._engine) as session:
-            run = session.get(Run, held.run_id, with_for_update=True)
-            run = _still_held(run, held, self._now())
-            if to not in RUN_MOVES[run.state]:
-                raise ValueError(f"a run does not move from {run.state} to {to}")
-            changed = session.exec(
-                update(Run)
-                .where(
-                    col(Run.id) == held.run_id,
-                    col(Run.state) == run.state,
-                    col(Run.lease_owner) == held.worker,
-                )
-                .values(state=to, **values)
-            )
-            if not changed.rowcount:
-                raise LeaseLost(f"run {held.run_id}")
-            if to.is_final:
-                session.exec(delete(RunAddresses).where(col(RunAddresses.run_id) == held.run_id))
-            _add_event(session, held.run_id, self._now(), held.worker, to.value, detail)
-        return self.get(held.run_id)
-
-
-def _still_held(run: Run | None, held: Held, now: datetime) -> Run:
-    if run is None or run.lease_owner != held.worker or run.finished_at is not None:
-        raise LeaseLost(f"run {held.run_id}")
-    if run.lease_until is not None and run.lease_until < now:
-        raise LeaseLost(f"run {held.run_id}")
-    return run
-
-
-def _add_event(
-    session: Session, run_id: int, at: datetime, who: str, what: str, detail: str
-) -> None:
-    session.add(RunEvent(run_id=run_id, at=at, who=who, what=what, detail=detail))

@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 from sqlmodel import col, delete, select, update
 
 from ccexport.clock import Now, utc_now
-from ccexport.store.engine import reading, writing
-from ccexport.store.keys import Keys
-from ccexport.store.tables import OAuthSignIn
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import OAuthSignIn
+from ccexport.store.vault.keys import Keys
 
 GOOD_FOR = timedelta(minutes=10)
 KEPT_FOR = timedelta(days=1)  # afterwards a late return finds nothing, and says the same

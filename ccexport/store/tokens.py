@@ -11,9 +11,9 @@ from sqlmodel import col, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import NotFound
-from ccexport.store.engine import reading, writing
-from ccexport.store.keys import Keys
-from ccexport.store.tables import Token
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Token
+from ccexport.store.vault.keys import Keys
 
 RENEWAL_LEASE = timedelta(seconds=90)  # longer than the token endpoint's two time-outs together
 

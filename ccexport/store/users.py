@@ -10,9 +10,9 @@ from sqlmodel import Session, col, delete, func, or_, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Connection, User, UserSession
-from ccexport.store.waking import wake_runs_over
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Connection, User, UserSession
+from ccexport.store.moves import wake_runs_over
 
 ADMINISTRATOR = "administrator"
 SEEN_EVERY = timedelta(minutes=1)  # how often a session's last use is written

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 from sqlmodel import col, select
 
 from ccexport.clock import Now, utc_now
-from ccexport.store.engine import reading, writing
-from ccexport.store.tables import Worker
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Worker
 
 ALIVE_FOR = timedelta(seconds=60)  # a heartbeat comes every 15 s
 

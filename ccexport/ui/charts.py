@@ -12,10 +12,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.described import Funnel
-from ccexport.services.run_words import duration
+from ccexport.services.runs.described import Funnel
 from ccexport.store.history import DaySums, RunTime
-from ccexport.ui.format import moment
+from ccexport.words import duration, moment
 
 ON_THE_LIST = "On the list"
 WORKED_ON = "Being worked on"

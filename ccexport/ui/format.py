@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import streamlit as st
 
-_DASH = "–"  # noqa: RUF001  # a dash is meant
+from ccexport.words import DASH, counted
+
 EXPORT_STATES = {  # what people read, its colour and its icon
     "active": ("Active", "green", ":material/check_circle:"),
     "off": ("Off", "gray", ":material/pause_circle:"),
@@ -18,18 +19,13 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 def count(number: int | None) -> str:
     """`12,345`; a dash for what is not known."""
-    return _DASH if number is None else f"{number:,}"
-
-
-def counted(number: int, singular: str, plural: str = "") -> str:
-    """`1 profile`, `12,345 profiles`."""
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+    return DASH if number is None else f"{number:,}"
 
 
 def share(part: int, whole: int) -> str:
     """`12.3 %`; never 0 % or 100 % of what is not quite nothing or all; a dash of nothing."""
     if not whole:
-        return _DASH
+        return DASH
     percent = 100 * part / whole
     if 0 < percent < 0.1:
         return "< 0.1 %"
@@ -38,15 +34,10 @@ def share(part: int, whole: int) -> str:
     return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.1f} %"
 
 
-def moment(at: datetime | None) -> str:
-    """`2026-01-05 10:00 UTC`; a dash where there is none."""
-    return _DASH if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-
-
 def ago(at: datetime | None, now: datetime) -> str:
     """`just now`, `5 minutes ago`, `in 2 hours`; a dash where there is none."""
     if at is None:
-        return _DASH
+        return DASH
     seconds = round((now - at).total_seconds())
     unit = next(((name, size) for name, size in _UNITS if abs(seconds) >= size), None)
     if unit is None:
@@ -55,22 +46,11 @@ def ago(at: datetime | None, now: datetime) -> str:
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
-def lasting(span: timedelta) -> str:
-    """`under a second`, `45 s`, `3 min`, `2 h 5 min`: rough, as a forecast is."""
-    seconds = round(span.total_seconds())
-    if seconds < 1:
-        return "under a second"
-    if seconds < 90:
-        return f"{seconds} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
 def listed(names: Sequence[str], most: int = 3) -> str:
     """`A, B, C and 4 more`; a dash for none. The names as they are: not for Markdown."""
     more = len(names) - most
     shown = ", ".join(names[:most])
-    return f"{shown} and {more:,} more" if more > 0 else shown or _DASH
+    return f"{shown} and {more:,} more" if more > 0 else shown or DASH
 
 
 def state_badge(state: str) -> None:

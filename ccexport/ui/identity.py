@@ -14,26 +14,26 @@ from streamlit.user_info import generate_login_redirect_url
 from streamlit.web.server.server_util import AUTH_COOKIE_NAME
 from streamlit.web.server.starlette.starlette_websocket import _get_signed_cookie_with_chunks
 
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, NotAllowed
-from ccexport.services.access import Person, local_administrator
-from ccexport.services.permission import require
-from ccexport.services.roles import Action
-from ccexport.services.users import Claims, SessionEnded, Users
+from ccexport.installation import Installation
+from ccexport.services.people.access import Person, local_administrator
+from ccexport.services.people.permission import require
+from ccexport.services.people.roles import Action
+from ccexport.services.people.users import Claims, SessionEnded, Users
 from ccexport.ui.text import go_to, plain
 
 SIGNED_OUT = "Sign in to see this page."
 
 
-def auth_secrets(parts: Parts) -> Mapping[str, Any] | None:
+def auth_secrets(installation: Installation) -> Mapping[str, Any] | None:
     """What `st.App(secrets=…)` takes for `st.login`; None where nobody signs in."""
-    settings = parts.settings
+    settings = installation.settings
     if not settings.people_sign_in or settings.oidc_client_secret is None:
         return None
     return {
         "auth": {
             "redirect_uri": f"{settings.public_url}/oauth2callback",
-            "cookie_secret": parts.keys.newest.cookies,
+            "cookie_secret": installation.keys.newest.cookies,
             "client_id": settings.oidc_client_id,
             "client_secret": settings.oidc_client_secret.get_secret_value(),
             "server_metadata_url": f"{settings.oidc_issuer.rstrip('/')}/.well-known/openid-configuration",
@@ -55,16 +55,18 @@ def claims_of_cookies(cookies: dict[str, str]) -> Claims:
     return found if isinstance(found, dict) and found.get("is_logged_in") else {}
 
 
-def person_of(parts: Parts, claims: Claims, came_from: str, *, is_active: bool) -> Person:
+def person_of(
+    installation: Installation, claims: Claims, came_from: str, *, is_active: bool
+) -> Person:
     """Raises `SessionEnded` for one who has to sign in, `NotAllowed` for one who may not."""
-    if not parts.settings.people_sign_in:
+    if not installation.settings.people_sign_in:
         return local_administrator()
     if not claims:
         raise SessionEnded(SIGNED_OUT)
-    return Users(parts).enter(claims, came_from, is_active=is_active)
+    return Users(installation).enter(claims, came_from, is_active=is_active)
 
 
-def look(get_parts: Callable[[], Parts]) -> Person | CcexportError:
+def look(get_parts: Callable[[], Installation]) -> Person | CcexportError:
     """The person of this page, or why there is none."""
     try:
         return person_of(get_parts(), claims_of_session(), came_from(), is_active=True)
@@ -88,21 +90,21 @@ def or_stop(found: Person | CcexportError, wanted: str = "") -> Person:
     st.stop()
 
 
-def note_refusal(parts: Parts, person: Person, title: str) -> None:
+def note_refusal(installation: Installation, person: Person, title: str) -> None:
     """In the audit, once a browser session: a page that draws itself again is not asked for again."""
     key = f"refused_{title}"
     if key not in st.session_state:
         st.session_state[key] = True
         with suppress(NotAllowed):
-            require(parts, person, Action.SEE_ADMINISTRATION, "page", title)
+            require(installation, person, Action.SEE_ADMINISTRATION, "page", title)
 
 
-def is_still(parts: Parts, person: Person) -> bool:
+def is_still(installation: Installation, person: Person) -> bool:
     """Whether the person is who he was, with the role he had: for what draws itself again by itself."""
     if person.email is None:
         return True
     try:
-        now = person_of(parts, claims_of_session(), person.came_from, is_active=False)
+        now = person_of(installation, claims_of_session(), person.came_from, is_active=False)
     except CcexportError:
         return False
     return now.role is person.role
@@ -115,10 +117,10 @@ def came_from() -> str:
     return st.context.ip_address or "127.0.0.1"
 
 
-def foot_of_menu(parts: Parts, person: Person) -> None:
+def foot_of_menu(installation: Installation, person: Person) -> None:
     """Name, role and the way out; or that nobody signs in."""
     with st.sidebar:
-        if not parts.settings.people_sign_in:
+        if not installation.settings.people_sign_in:
             st.caption(
                 "Nobody signs in: this dashboard answers this machine alone, and you are its administrator."
             )
@@ -130,12 +132,12 @@ def foot_of_menu(parts: Parts, person: Person) -> None:
             icon=":material/logout:",
             type="tertiary",
             on_click=_leave,
-            args=(parts, person),
+            args=(installation, person),
         )
 
 
-def _leave(parts: Parts, person: Person) -> None:
-    Users(parts).leave(claims_of_session(), by=person)
+def _leave(installation: Installation, person: Person) -> None:
+    Users(installation).leave(claims_of_session(), by=person)
     st.logout()
 
 

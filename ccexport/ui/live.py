@@ -1,4 +1,4 @@
-"""Parts of pages that draw themselves again while one looks: what many people at once may cost.
+"""Installation of pages that draw themselves again while one looks: what many people at once may cost.
 
 A run goes on beside the pages on the same machine. So what all of them show is read once a second for everybody, and
 the more people look, the longer each page waits between two looks. Nothing here may hold anything of a person.

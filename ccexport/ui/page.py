@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import streamlit as st
 
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, RetryableError, SetupError
+from ccexport.installation import Installation
 from ccexport.redaction import with_their_words
-from ccexport.services.access import RANK, Person, Role
+from ccexport.services.people.access import RANK, Person, Role
 from ccexport.settings import load_settings
 from ccexport.ui import identity
 from ccexport.ui.text import go_to, plain
 
-__all__ = ["begin", "begin_again", "errors_shown", "go_to", "id_from_url", "parts", "plain", "when"]
+__all__ = [
+    "begin",
+    "begin_again",
+    "errors_shown",
+    "go_to",
+    "id_from_url",
+    "installation",
+    "plain",
+]
 
 
 def begin(title: str, *, role: Role) -> Person:
     """Title, person and role, or the page ends here: the first line of every page."""
-    person = identity.or_stop(identity.look(parts))
+    person = identity.or_stop(identity.look(installation))
     st.title(title)
     try:
         if RANK[person.role] < RANK[role]:
-            identity.note_refusal(parts(), person, title)
+            identity.note_refusal(installation(), person, title)
             st.error(f"This page is for people with the role {role.value}. Ask an administrator.")
             st.stop()
-        parts().runs.live_of(None)  # the store is there and of this code's tables
+        installation().runs.live_of(None)  # the store is there and of this code's tables
     except CcexportError as error:
         st.error(plain(str(error)))
         st.stop()
@@ -37,14 +44,14 @@ def begin(title: str, *, role: Role) -> Person:
 
 def begin_again(person: Person) -> None:
     """The first line of what draws itself again: whoever lost his role meanwhile gets the page as it is for him now."""
-    if not identity.is_still(parts(), person):
+    if not identity.is_still(installation(), person):
         st.rerun()
 
 
 @st.cache_resource(show_spinner=False)
-def parts() -> Parts:
+def installation() -> Installation:
     """The rooms of this process, built once. Holds nothing of a person."""
-    return Parts(load_settings())
+    return Installation(load_settings())
 
 
 def id_from_url(name: str) -> int | None:
@@ -60,11 +67,3 @@ def errors_shown() -> Iterator[None]:
         yield
     except (SetupError, RetryableError) as error:
         st.error(plain(with_their_words(str(error), error.detail)))
-
-
-def when(moment: datetime | None) -> str:
-    """`5 Jan 2026, 10:00 UTC`; a dash where there is none."""
-    if moment is None:
-        return "–"  # noqa: RUF001  # a dash is meant
-    utc = moment.astimezone(UTC)
-    return f"{utc.day} {utc:%b %Y, %H:%M} UTC"

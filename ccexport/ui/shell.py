@@ -12,7 +12,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from ccexport.services.access import RANK, Person, Role
+from ccexport.services.people.access import RANK, Person, Role
 from ccexport.ui import identity
 from ccexport.ui import page as page_of
 
@@ -63,13 +63,13 @@ def main() -> None:
     # the icon first: a page's own icon as the tab's would be fetched from another host
     st.set_page_config(page_icon=LOOKS / "favicon.png", layout="wide", menu_items={})
     st.logo(LOOKS / "logo.svg", icon_image=LOOKS / "favicon.png", size="large")
-    found = identity.look(page_of.parts)
+    found = identity.look(page_of.installation)
     role = found.role if isinstance(found, Person) else None
     page = st.navigation({name: _pages_of(screens, role) for name, screens in MENU.items()})
     st.set_page_config(page_title=f"{page.title} · ccexport")
     st.html(STYLE)
     person = identity.or_stop(found, page.url_path)
-    identity.foot_of_menu(page_of.parts(), person)
+    identity.foot_of_menu(page_of.installation(), person)
     page.run()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import ipaddress
 import re
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -15,8 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ccexport.errors import SettingError
+from ccexport.processes import is_this_machine
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 READING = (
     "GET",
     "HEAD",
@@ -65,7 +64,7 @@ def _origin_of(address: SplitResult) -> str:
 
 def check_bind_address(address: str | None, *, open_to_others: bool) -> None:
     """Raises `SettingError` where the dashboard would answer others although nobody signs in; None is every address."""
-    if not open_to_others and not is_loopback(address or ""):
+    if not open_to_others and not is_this_machine(address or ""):
         raise SettingError(
             f"The dashboard would answer on {address or 'every address'} although nobody signs in. Leave "
             "server.address at 127.0.0.1, or set up OpenID Connect (CCEXPORT_OIDC_ISSUER)."
@@ -79,18 +78,6 @@ def check_believed(wanted: str, believed: str | None) -> None:
             "CCEXPORT_TRUSTED_PROXIES is set, and the server was not started with it. Start the dashboard with "
             f"`python -m ccexport serve`, or set FORWARDED_ALLOW_IPS={wanted} beforehand."
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address is this machine and no other can reach it."""
-    if host in LOOPBACK_NAMES:
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def security_headers(index_html: Path) -> dict[str, str]:
@@ -176,9 +163,9 @@ class _Guard:
         client, name = scope.get("client"), _host_name(headers.get("host", ""))
         if not self._open_to_others:
             callers = [client[0]] if client else []
-            return all(map(is_loopback, [name, *callers, *_forwarded_for(headers)]))
+            return all(map(is_this_machine, [name, *callers, *_forwarded_for(headers)]))
         is_public = name == urlsplit(self._public_origin).hostname
-        return is_public or is_loopback(name) or scope["path"].endswith(HEALTH_PATH)
+        return is_public or is_this_machine(name) or scope["path"].endswith(HEALTH_PATH)
 
     def _is_origin_of_ours(self, headers: Headers) -> bool:
         """A page of another site, or of another port of this machine, may not speak for the person in front of it.

@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ccexport import __version__
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError
+from ccexport.installation import Installation
 
 
-def health_route(get_parts: Callable[[], Parts], base_path: str = "") -> Route:
+def health_route(get_parts: Callable[[], Installation], base_path: str = "") -> Route:
     """200 while the store answers (without a worker too: pages work then), 503 while it does not."""
 
     def healthz(_request: Request) -> Response:

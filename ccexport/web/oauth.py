@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ccexport.assembly import Parts
 from ccexport.errors import CcexportError, NotAllowed, RetryableError
+from ccexport.installation import Installation
 from ccexport.redaction import with_their_words
-from ccexport.services.access import Person
-from ccexport.services.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
+from ccexport.services.connections.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
+from ccexport.services.people.access import Person
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.plain_page import plain_page
 
@@ -33,7 +33,7 @@ _TOO_MANY = (
 
 
 def oauth_routes(
-    get_parts: Callable[[], Parts], who: Who, failures: FailedAttempts, base_path: str
+    get_parts: Callable[[], Installation], who: Who, failures: FailedAttempts, base_path: str
 ) -> list[Route]:
     """`/oauth/start/<ticket>` and `/oauth/callback`, the redirect address registered at Constant Contact.
 
@@ -43,10 +43,10 @@ def oauth_routes(
 
     @_held_back(failures, base_path)
     def start(request: Request) -> Response:
-        parts = get_parts()
+        installation = get_parts()
         try:
             ticket = request.path_params["ticket"]
-            departure = SignIns(parts).start(ticket, by=who(request))
+            departure = SignIns(installation).start(ticket, by=who(request))
         except CcexportError as error:
             return _refusal("The sign-in cannot begin", error, base_path)
         answer = RedirectResponse(departure.url, 302, {"Cache-Control": "no-store"})
@@ -55,7 +55,7 @@ def oauth_routes(
             departure.cookie_value,
             max_age=COOKIE_SECONDS,
             path=cookie_path,
-            secure=urlsplit(parts.settings.public_url).scheme == "https",
+            secure=urlsplit(installation.settings.public_url).scheme == "https",
             httponly=True,
             samesite="lax",
         )

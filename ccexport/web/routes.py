@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ccexport.assembly import Parts
+from ccexport.installation import Installation
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.health import health_route
 from ccexport.web.oauth import Who, oauth_routes
 
 
-def routes(get_parts: Callable[[], Parts], who: Who, base_path: str = "") -> list[BaseRoute]:
+def routes(get_parts: Callable[[], Installation], who: Who, base_path: str = "") -> list[BaseRoute]:
     """All of them, below the path where the dashboard lies; `who` says whose request it is.
 
     The rooms are asked for with each request, so that a store that is away now may be back then.

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from ccexport.assembly import Parts  # noqa: E402  # the tree is not installed
+from ccexport.installation import Installation  # noqa: E402  # the tree is not installed
 from ccexport.settings import Settings  # noqa: E402
 from tests.benchmarks.measure import machine, report, say  # noqa: E402
 from tests.by_commands import Commands, sandbox_process  # noqa: E402
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        place = Installation(Path(folder), options.runs, options.processing, options.connections)
+        place = Exporting(Path(folder), options.runs, options.processing, options.connections)
         try:
             one = place.measure(["Export 1"], silent=False)
             alone = place.measure(place.exports, silent=False)
@@ -69,7 +69,7 @@ def main() -> None:
     )
 
 
-class Installation:
+class Exporting:
     """A stand-in and exports over it, made by commands; the runs are a worker's, in a process of its own."""
 
     def __init__(self, folder: Path, runs: int, processing: float, connections: int) -> None:
@@ -88,7 +88,9 @@ class Installation:
         self._commands = Commands(folder, url)
         del self._commands.environment["CCEXPORT_POLL_SECONDS"]  # as installed
         data_dir = Path(self._commands.environment["CCEXPORT_DATA_DIR"])
-        self._parts = Parts(Settings(_env_file=None, data_dir=data_dir))  # to look at the runs
+        self._installation = Installation(
+            Settings(_env_file=None, data_dir=data_dir)
+        )  # to look at the runs
         names = [f"Connection {number}" for number in range(1, connections + 1)]
         for name in [*names, "Silent"]:
             self._commands.connect(name)
@@ -124,13 +126,15 @@ class Installation:
         }
 
     def close(self) -> None:
-        self._parts.close()
+        self._installation.close()
         self._stand_in.close()
 
     def _ended(self, exports: Sequence[str], started: float) -> float:
         """When the last of the runs had ended, by the clock that `started` is of."""
         while time.monotonic() - started < PATIENCE_SECONDS:
-            runs = [self._parts.runs.latest(export_name=name, limit=1)[0] for name in exports]
+            runs = [
+                self._installation.runs.latest(export_name=name, limit=1)[0] for name in exports
+            ]
             if any(run.state not in LIVELY for run in runs):
                 raise SystemExit(f"a run did not go well: {[str(run.state) for run in runs]}")
             ends = [run.finished_at for run in runs if run.finished_at]

@@ -25,9 +25,9 @@ from streamlit.testing.v1 import AppTest
 
 from ccexport.clock import utc_now
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.engine import open_engine, writing
-from ccexport.store.migrate import migrate
-from ccexport.store.tables import (
+from ccexport.store.database.engine import open_engine, writing
+from ccexport.store.database.migrate import migrate
+from ccexport.store.database.tables import (
     Batch,
     Connection,
     Export,

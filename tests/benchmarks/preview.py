@@ -49,8 +49,8 @@ def preview_seconds(folder: Path) -> float:
     read_fast()  # as the dashboard does
     from ccexport.segments import files  # noqa: F401  # what a server has imported long before
     from ccexport.segments.source import open_source
-    from ccexport.services.preview_values import Question
-    from ccexport.services.previews import preview_mapping
+    from ccexport.services.preview.preview_values import Question
+    from ccexport.services.preview.previews import preview_mapping
 
     started = time.perf_counter()
     with open_source(f"file:{folder}", memory_limit_mb=8_000) as source:

@@ -35,8 +35,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
-from ccexport.assembly import Parts
-from ccexport.services.exports import Exports
+from ccexport.installation import Installation
+from ccexport.services.exports.exports import Exports
 from ccexport.settings import load_settings
 from tests.benchmarks.installation import EXPORT, installation, write_profiles_apart
 from tests.benchmarks.measure import machine, report, say
@@ -101,16 +101,16 @@ class _Installation:
     def __init__(self, commands: Commands, port: int, process: subprocess.Popen[str]) -> None:
         self._folder = commands.folder
         self.url = f"http://localhost:{port}"
-        self._parts = Parts(load_settings())
+        self._installation = Installation(load_settings())
         self._dashboard = _dashboard_of(psutil.Process(process.pid))
 
     def run(self, look_at: Any = None) -> float:
         """One run of the export, performed by the worker; seconds from queued to its end."""
-        run_id = Exports(self._parts).queue(EXPORT, by=ANA).id
+        run_id = Exports(self._installation).queue(EXPORT, by=ANA).id
         if look_at:
             look_at(run_id)
         give_up_at = time.monotonic() + 600
-        while (run := self._parts.runs.get(run_id)).finished_at is None:
+        while (run := self._installation.runs.get(run_id)).finished_at is None:
             if time.monotonic() > give_up_at:
                 raise RuntimeError(f"run {run_id} does not end: {run.state}")
             time.sleep(0.1)
@@ -132,7 +132,7 @@ class _Installation:
         return [line for line in text.splitlines() if "ERROR" in line or "Traceback" in line][:20]
 
     def close(self) -> None:
-        self._parts.close()
+        self._installation.close()
 
 
 @contextmanager
@@ -359,8 +359,8 @@ class Looker:
             self._seen.errors.append("the page's script does not compile")
         now = time.monotonic()
         if how == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY:
-            parts = [part for part in self._asked_at if part]
-            for part in parts[:1]:
+            installation = [part for part in self._asked_at if part]
+            for part in installation[:1]:
                 self._seen.part_seconds.append(now - self._asked_at.pop(part))
         elif how == ForwardMsg.FINISHED_SUCCESSFULLY:
             if (asked_at := self._asked_at.pop("", None)) is not None:
@@ -373,8 +373,8 @@ class Looker:
             await asyncio.sleep(seconds)
             await self._ask(part)
 
-    def _stop_timers(self, parts: list[str]) -> None:
-        for part in parts:
+    def _stop_timers(self, installation: list[str]) -> None:
+        for part in installation:
             if (timer := self._timers.pop(part, None)) is not None:
                 timer.cancel()
             self._asked_at.pop(part, None)

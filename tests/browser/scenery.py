@@ -10,12 +10,12 @@ from sqlalchemy import insert
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.runs import Runs
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.runs.runs import Runs
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
-from ccexport.store.tables import Batch, Connection, Run, RunEvent, Worker
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import Batch, Connection, Run, RunEvent, Worker
 from tests.house import ANA, LIST_ID, MAPPING, House
 
 DAYS = 30
@@ -47,14 +47,14 @@ def furnish(house: House) -> dict[str, int]:
         draft = ExportDraft(
             name, connection, LIST_ID, segments, parse_mapping(MAPPING), schedule=schedule
         )
-        Exports(house.parts).add(draft, by=ANA)
+        Exports(house.installation).add(draft, by=ANA)
     _history(house)
     found = _real_runs(house)
-    Connections(house.parts).remove("Old account", by=ANA, exports_too=False)
+    Connections(house.installation).remove("Old account", by=ANA, exports_too=False)
     _needs_sign_in(house, "Stores, north")
     found |= _live_runs(house)
     _refreshes(house)
-    with writing(house.parts.engine) as session:
+    with writing(house.installation.engine) as session:
         now = utc_now()
         session.add(
             Worker(
@@ -84,14 +84,14 @@ def _real_runs(house: House) -> dict[str, int]:
     failed = house.run("Birthday greetings")["id"]
     house.tell("/_sandbox/behaviour", faults=[])
     canceled = house.queue("Win back")
-    Runs(house.parts).request_cancel(canceled, by=ANA)
+    Runs(house.installation).request_cancel(canceled, by=ANA)
     house.work()
     return {"succeeded": succeeded, "errors": errors, "failed": failed, "canceled": canceled}
 
 
 def _needs_sign_in(house: House, name: str) -> None:
-    with writing(house.parts.engine) as session:
-        for view in house.parts.connections.views():
+    with writing(house.installation.engine) as session:
+        for view in house.installation.connections.views():
             if view.connection.name == name:
                 row = session.get(Connection, view.connection.id)
                 assert row is not None
@@ -115,7 +115,7 @@ def _history(house: House) -> None:
             else RunState.SUCCEEDED
         )
         rows.append(_ended(number, state, queued_at))
-    with writing(house.parts.engine) as session:
+    with writing(house.installation.engine) as session:
         session.connection().execute(insert(Run.__table__), rows)  # type: ignore[attr-defined]
 
 
@@ -198,7 +198,7 @@ def _live_runs(house: House) -> dict[str, int]:
 
 
 def _add_run(house: House, row: dict[str, Any], *, with_files: bool) -> int:
-    with writing(house.parts.engine) as session:
+    with writing(house.installation.engine) as session:
         run = Run(**row)
         session.add(run)
         session.flush()
@@ -234,8 +234,8 @@ def _file(run_id: int, number: int) -> Batch:
 
 
 def _refreshes(house: House) -> None:
-    store = house.parts.refreshes
-    with house.parts.open_source() as source:
+    store = house.installation.refreshes
+    with house.installation.open_source() as source:
         sizes = {each.name: each.members for each in source.segments()}
     for share in reversed(_SIZES):
         refresh = store.begin(Trigger.SCHEDULE, by="schedule", due_at=utc_now())

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from ccexport.services.access import Role
-from ccexport.services.users import Users
+from ccexport.services.people.access import Role
+from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
 from tests.browser.dashboard import Dashboard, free_port, house_beside_sandbox, served
 from tests.browser.nginx import find_nginx, running_nginx
@@ -58,7 +58,7 @@ def dashboard(
     with house_beside_sandbox(folder / "house", source, behaviour()) as house:
         house.connect("Marketing")
         house.add_export("Newsletter", segments=("Spring buyers",))
-        Users(house.parts).add(address_of("vera"), Role.VIEWER, by=ANA)
+        Users(house.installation).add(address_of("vera"), Role.VIEWER, by=ANA)
         with (
             served(house, with_worker=False, path=PATH, variables=variables) as dashboard,
             running_nginx(folder / "nginx", listens_on=port, dashboard_port=dashboard.port),
@@ -93,7 +93,7 @@ def test_administrator_connects_an_account_behind_the_proxy(
     visitor.press("Connect")
     visitor.sees("“Stores” is connected to Sandbox Traders")
     assert visitor.page.url.startswith(f"{dashboard.public_url}/connections")
-    [row] = dashboard.house.parts.audit.page(AuditFilter(action="connection.add"))[:1]
+    [row] = dashboard.house.installation.audit.page(AuditFilter(action="connection.add"))[:1]
     assert (row.target_name, row.who) == ("Stores", address_of("adam"))
 
 
@@ -118,7 +118,7 @@ def test_audit_has_the_visitors_address_and_not_the_one_that_he_claims(
     channel.request("GET", f"{PATH}/oauth/start/made-up", headers={"Host": host, **headers})
     assert channel.getresponse().status == 403
     channel.close()
-    refused = dashboard.house.parts.audit.page(AuditFilter(outcome="refused"))[0]
+    refused = dashboard.house.installation.audit.page(AuditFilter(outcome="refused"))[0]
     assert (refused.who, refused.came_from) == (address_of("vera"), ELSEWHERE)
 
 

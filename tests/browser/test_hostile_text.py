@@ -20,10 +20,10 @@ from sqlmodel import SQLModel
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
-from ccexport.store.tables import (
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import (
     AuditEvent,
     Batch,
     Connection,
@@ -106,7 +106,7 @@ def furnish(house: House) -> dict[str, int]:
     succeeded = house.run(EXPORT)["id"]
     failed, live = house.run(EXPORT)["id"], house.queue(OTHER_EXPORT)
     runs = {"refused": refused, "succeeded": succeeded, "failed": failed, "live": live}
-    with writing(house.parts.engine) as session:
+    with writing(house.installation.engine) as session:
         rows = session.connection()
         rows.execute(update(Connection).values(organization=evil("Account"), export_user=EVIL))
         rows.execute(update(Consent).values(agreed_by=evil("Person")))
@@ -124,7 +124,7 @@ def add_exports(house: House) -> None:
     mapping = parse_mapping(["email=EMail", f"first_name={ATTRIBUTE}", f"cf:Field_1={ATTRIBUTE}"])
     for name in (EXPORT, OTHER_EXPORT):
         draft = ExportDraft(name, CONNECTION, LIST_ID, (SEGMENT, OTHER_SEGMENT), mapping)
-        Exports(house.parts).add(draft, by=ANA)
+        Exports(house.installation).add(draft, by=ANA)
 
 
 def spoil_runs(rows: Database, failed: int, live: int) -> None:
@@ -194,7 +194,7 @@ def evil_rows() -> list[SQLModel]:
 
 def add_refreshes(house: House) -> None:
     """One that went well and one that did not."""
-    refreshes = house.parts.refreshes
+    refreshes = house.installation.refreshes
     for error in (None, evil("Error")):
         refresh = refreshes.begin(Trigger.SCHEDULE, by=evil("Person"), due_at=utc_now())
         refreshes.finish(

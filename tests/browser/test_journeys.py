@@ -15,8 +15,8 @@ from pyarrow.parquet import read_table
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
@@ -50,7 +50,7 @@ def house(dashboard: Dashboard) -> Iterator[House]:
     house = dashboard.house
     yield house
     house.tell("/_sandbox/behaviour", faults=[], processing_seconds=0.05)
-    if any(view.connection.needs_sign_in for view in house.parts.connections.views()):
+    if any(view.connection.needs_sign_in for view in house.installation.connections.views()):
         connect(house, "Marketing")  # a journey broke off before somebody signed in again
 
 
@@ -67,7 +67,7 @@ def test_list_picker_finds_the_last_of_a_thousand_lists(house: House, visitor: V
     visitor.fill("Name of the export", "Winter sale")
     visitor.press("Save")
     visitor.sees("Nothing was sent")
-    assert house.parts.exports.by_name("Winter sale").export.list_name == LAST_LIST
+    assert house.installation.exports.by_name("Winter sale").export.list_name == LAST_LIST
 
 
 def test_mapping_preview_follows_each_change(house: House, visitor: Visitor) -> None:
@@ -148,11 +148,11 @@ def test_refresh_comes_by_the_clock(house: House, visitor: Visitor) -> None:
     visitor.open("refresh", "Refresh")
     visitor.press("Save")
     visitor.sees("The schedule is saved.")
-    schedule = house.parts.refreshes.schedule()
+    schedule = house.installation.refreshes.schedule()
     assert schedule is not None
     assert schedule.next_at is not None
     assert schedule.next_at > utc_now()
-    house.parts.refreshes.set_schedule(  # the clock, moved: its time has come
+    house.installation.refreshes.set_schedule(  # the clock, moved: its time has come
         schedule.weekdays, schedule.times, schedule.zone, utc_now(), by="ana"
     )
     document = ends_by(house, "By the clock", Trigger.REFRESH)
@@ -202,7 +202,7 @@ def test_second_of_two_who_edit_one_export_is_told(
     expect(second.button("Take First name out")).to_have_count(0)
     second.press("Save")
     second.sees(re.compile("As it is stored now"))
-    stored = house.parts.exports.by_name("Shared")
+    stored = house.installation.exports.by_name("Shared")
     assert stored.export.schedule == "off"
     assert "first_name" in dict(stored.mapping)
 
@@ -213,7 +213,10 @@ def test_second_of_two_who_edit_one_export_is_told(
     expect(second.button("Take Last name out")).to_have_count(0)
     second.press("Save")
     second.sees("“Shared” is saved.")
-    assert set(dict(house.parts.exports.by_name("Shared").mapping)) == {"email", "first_name"}
+    assert set(dict(house.installation.exports.by_name("Shared").mapping)) == {
+        "email",
+        "first_name",
+    }
 
 
 def test_removed_connection_leaves_its_exports_detached(house: House, visitor: Visitor) -> None:
@@ -229,8 +232,8 @@ def test_removed_connection_leaves_its_exports_detached(house: House, visitor: V
     visitor.sees("“Old account” is removed. 1 export is detached now.")
     visitor.choose_page("Exports")
     expect(visitor.cells("Detached")).to_have_count(1)
-    assert house.parts.exports.by_name("Orphan").state == "detached"
-    assert Connections(house.parts).views()
+    assert house.installation.exports.by_name("Orphan").state == "detached"
+    assert Connections(house.installation).views()
 
 
 def connect(house: House, name: str) -> None:
@@ -245,11 +248,11 @@ def add_export(
 ) -> None:
     """An export to try something with; it runs with each refresh."""
     draft = ExportDraft(name, connection, list_id, (SEGMENT,), parse_mapping(MAPPING))
-    Exports(house.parts).add(draft, by=ANA)
+    Exports(house.installation).add(draft, by=ANA)
 
 
 def open_export(visitor: Visitor, house: House, name: str) -> None:
-    export_id = house.parts.exports.by_name(name).export.id
+    export_id = house.installation.exports.by_name(name).export.id
     visitor.open(f"export?export={export_id}", "Export")
     expect(visitor.page.get_by_test_id("stMetric")).to_have_count(3)
 
@@ -277,7 +280,7 @@ def ends_by(house: House, name: str, trigger: Trigger) -> dict[str, Any]:
     """The run of an export that something else than a person began, once it has ended."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < give_up_at:
-        for run in house.parts.runs.latest(export_name=name):
+        for run in house.installation.runs.latest(export_name=name):
             if run.trigger is trigger and run.state.is_final:
                 return house.document(run.id)
         threading.Event().wait(LOOK_SECONDS)

@@ -56,7 +56,7 @@ def test_newcomer_connects_sees_saves_runs_and_downloads(
     visitor.fill("Name of the export", "Newsletter")
     visitor.press("Save")
     visitor.sees("Nothing was sent")
-    assert house.parts.runs.latest() == []
+    assert house.installation.runs.latest() == []
     assert house.requests("contactsCSVImport") == []
 
     visitor.press("Run")
@@ -82,7 +82,7 @@ def _sees_preview(visitor: Visitor, house: House) -> None:
 
 
 def _members(house: House) -> int:
-    with house.parts.open_source() as source:
+    with house.installation.open_source() as source:
         return {each.name: each.members for each in source.segments()}[SEGMENT]
 
 

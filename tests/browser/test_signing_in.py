@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Position, expect
 
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
 from ccexport.ui.shell import MENU, Screen
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
@@ -54,13 +54,13 @@ def dashboard(
     }
     with house_beside_sandbox(folder, source, behaviour()) as house:
         house.connect("Marketing")
-        Connections(house.parts).share("Marketing", contributors=True, by=ANA)
+        Connections(house.installation).share("Marketing", contributors=True, by=ANA)
         house.add_export("Newsletter", segments=("Spring buyers",))
         house.queue("Newsletter")
         house.connect("Board")
         house.add_export("Members of the board", segments=("Spring buyers",), connection="Board")
         house.queue("Members of the board")
-        Users(house.parts).add(address_of("cleo"), Role.CONTRIBUTOR, by=ANA)
+        Users(house.installation).add(address_of("cleo"), Role.CONTRIBUTOR, by=ANA)
         with served(house, with_worker=False, path=PATH, variables=variables) as dashboard:
             yield dashboard
 
@@ -70,7 +70,7 @@ def house(dashboard: Dashboard) -> Iterator[House]:
     """The installation; Cleo is a contributor again afterwards."""
     house = dashboard.house
     yield house
-    users, cleo = Users(house.parts), address_of("cleo")
+    users, cleo = Users(house.installation), address_of("cleo")
     if cleo in [view.user.email for view in users.views(by=ANA)]:
         users.change(cleo, Role.CONTRIBUTOR, by=ANA)
     else:
@@ -140,16 +140,16 @@ def test_contributor_lowered_in_an_open_page_can_do_nothing_more_in_it(
 ) -> None:
     visitor = enter("cleo", "export?export=1", "Export")
     expect(visitor.button("Run")).to_be_enabled()
-    before = house.parts.exports.by_name("Newsletter").export.revision
-    Users(house.parts).change(address_of("cleo"), Role.VIEWER, by=ANA)
+    before = house.installation.exports.by_name("Newsletter").export.revision
+    Users(house.installation).change(address_of("cleo"), Role.VIEWER, by=ANA)
     visitor.press("Save")
     visitor.sees("This page is for people with the role contributor")
-    assert house.parts.exports.by_name("Newsletter").export.revision == before
+    assert house.installation.exports.by_name("Newsletter").export.revision == before
 
 
 def test_removed_person_is_out_at_the_next_click(enter: Enter, house: House) -> None:
     visitor = enter("cleo", "exports", "Exports")
-    Users(house.parts).remove(address_of("cleo"), by=ANA)
+    Users(house.installation).remove(address_of("cleo"), by=ANA)
     visitor.press("Add export")
     visitor.sees_page("Sign in")
     visitor.sees("Your session has ended")
@@ -161,7 +161,7 @@ def test_live_page_of_a_removed_person_shows_nothing_more_by_itself(
 ) -> None:
     visitor = enter("cleo", "run?run=1", "Run 1")  # it draws itself again every two seconds
     visitor.sees("Newsletter")
-    Users(house.parts).remove(address_of("cleo"), by=ANA)
+    Users(house.installation).remove(address_of("cleo"), by=ANA)
     visitor.sees_page("Sign in")
     expect(visitor.page.get_by_text("Newsletter")).to_have_count(0)
 
@@ -191,16 +191,16 @@ def test_stranger_and_unverified_address_get_no_further(
 def test_ticket_of_an_administrator_is_of_no_use_to_others(enter: Enter, house: House) -> None:
     olivia = enter("olivia")
     by = Person(address_of("olivia"), Role.ADMINISTRATOR, address_of("olivia"))
-    ticket = SignIns(house.parts).prepare("Sales", contributors=False, agreed=True, by=by)
+    ticket = SignIns(house.installation).prepare("Sales", contributors=False, agreed=True, by=by)
     cleo, adam = enter("cleo"), enter("adam")
     assert _status(cleo, ticket) == 403
     assert _status(adam, ticket) == 400
-    assert house.parts.connections.find("Sales") is None
-    refused = house.parts.audit.page(AuditFilter(outcome="refused", action="connection.ask"))
+    assert house.installation.connections.find("Sales") is None
+    refused = house.installation.audit.page(AuditFilter(outcome="refused", action="connection.ask"))
     assert refused[0].who == address_of("cleo")
     olivia.page.goto(f"{olivia.url}/oauth/start/{ticket}")  # hers alone leads on, and back
     olivia.sees_page("Connections")
-    assert house.parts.connections.by_name("Sales").export_user == address_of("olivia")
+    assert house.installation.connections.by_name("Sales").export_user == address_of("olivia")
 
 
 def test_administrator_connects_an_account_from_the_page(enter: Enter, house: House) -> None:
@@ -210,7 +210,9 @@ def test_administrator_connects_an_account_from_the_page(enter: Enter, house: Ho
     visitor.page.get_by_text("I agree").click()
     visitor.press("Connect")
     visitor.sees("“Stores” is connected to Sandbox Traders")
-    rows = house.parts.audit.page(AuditFilter(who=address_of("adam"), action="connection.add"))
+    rows = house.installation.audit.page(
+        AuditFilter(who=address_of("adam"), action="connection.add")
+    )
     assert [(row.target_name, row.role, row.came_from) for row in rows] == [
         ("Stores", "administrator", "127.0.0.1")
     ]
@@ -219,10 +221,13 @@ def test_administrator_connects_an_account_from_the_page(enter: Enter, house: Ho
 def test_administrator_steps_in_as_export_user_for_one_who_was_removed(
     enter: Enter, house: House
 ) -> None:
-    visitor, connections = enter("adam"), Connections(house.parts)
-    connection, users = house.parts.connections.by_name("Marketing"), Users(house.parts)
+    visitor, connections = enter("adam"), Connections(house.installation)
+    connection, users = (
+        house.installation.connections.by_name("Marketing"),
+        Users(house.installation),
+    )
     users.add("oskar@example.com", Role.ADMINISTRATOR, by=ANA)
-    house.parts.connections.set_export_user(connection.id, "oskar@example.com")
+    house.installation.connections.set_export_user(connection.id, "oskar@example.com")
     users.remove("oskar@example.com", by=ANA)
     enter("vera", "exports", "Exports").sees("is no administrator any more")
     visitor.open("connections", "Connections")
@@ -231,7 +236,7 @@ def test_administrator_steps_in_as_export_user_for_one_who_was_removed(
     card.get_by_role("button", name="Add yourself as export user").click()
     visitor.sees("You are the export user of")
     expect(visitor.page.get_by_text("is no administrator any more")).to_have_count(0)
-    [row] = house.parts.audit.page(AuditFilter(action="connection.export_user"))
+    [row] = house.installation.audit.page(AuditFilter(action="connection.export_user"))
     assert (row.who, row.after) == (address_of("adam"), {"export_user": address_of("adam")})
     connections.become_export_user("Marketing", by=ANA)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.store import sealed
+from ccexport.store.vault import sealed
 from tests.cli.running import Here, assert_one_line, run_process
 from tests.house import House
 

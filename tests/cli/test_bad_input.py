@@ -32,11 +32,11 @@ def adding(name: str = "New", **changed: list[str]) -> list[str]:
 
 def kept(house: House) -> tuple[object, ...]:
     """Everything people set up or ran."""
-    parts = house.parts
+    installation = house.installation
     return (
-        [(view.connection.name, view.exports) for view in parts.connections.views()],
-        [(view.export.name, view.mapping, view.segments) for view in parts.exports.views()],
-        [(run.id, run.state) for run in parts.runs.latest()],
+        [(view.connection.name, view.exports) for view in installation.connections.views()],
+        [(view.export.name, view.mapping, view.segments) for view in installation.exports.views()],
+        [(run.id, run.state) for run in installation.runs.latest()],
     )
 
 
@@ -117,7 +117,7 @@ def test_a_pasted_list_address_is_understood(here: Here, house: House, text: str
     outcome = here(*adding(list_id=[text]), environment=house.environment())
     assert (outcome.code, outcome.out) == (0, "")
     assert '"Customers"' in outcome.err
-    assert house.parts.exports.by_name("New").export.list_id == OTHER_LIST_ID
+    assert house.installation.exports.by_name("New").export.list_id == OTHER_LIST_ID
 
 
 def no_folder(folder: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from ccexport.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.access import Role, local_administrator
-from ccexport.services.consent import CONSENT_TEXT, CONSENT_VERSION
-from ccexport.services.users import Users
+from ccexport.services.people.access import Role, local_administrator
+from ccexport.services.people.users import Users
 from tests.cli.running import Here, assert_one_line, start_process
 from tests.house import ANA, House, behaviour, people, write_source
 
@@ -19,18 +19,18 @@ ENDS = ("failed", "succeeded", "completed_with_errors", "canceled")
 def test_connections_share_and_back(here: Here, house: House) -> None:
     environment = house.environment()
     assert here("connections", "share", "Marketing", environment=environment).code == 0
-    assert house.parts.connections.by_name("Marketing").contributors
+    assert house.installation.connections.by_name("Marketing").contributors
     back = here("connections", "share", "Marketing", "--administrators", environment=environment)
     assert back.err == 'Administrators alone may use "Marketing" from now on.\n'
-    assert not house.parts.connections.by_name("Marketing").contributors
+    assert not house.installation.connections.by_name("Marketing").contributors
 
 
 def test_connections_agree_shows_the_text_first_and_then_lets_runs_go_on(
     here: Here, house: House
 ) -> None:
     environment = house.environment()
-    connection = house.parts.connections.by_name("Marketing")
-    house.parts.connections.agree(connection.id, agreed_by="ana", text_version="0")
+    connection = house.installation.connections.by_name("Marketing")
+    house.installation.connections.agree(connection.id, agreed_by="ana", text_version="0")
     run_id = house.queue()
     house.work()
     shown = here("runs", "show", str(run_id), environment=environment)
@@ -48,11 +48,11 @@ def test_connections_agree_shows_the_text_first_and_then_lets_runs_go_on(
 
 
 def test_connections_export_user_steps_in_for_one_who_was_removed(here: Here, house: House) -> None:
-    environment, users = house.environment(), Users(house.parts)
+    environment, users = house.environment(), Users(house.installation)
     for email in ("olivia@example.com", "oscar@example.com"):
         users.add(email, Role.ADMINISTRATOR, by=ANA)
-    connection = house.parts.connections.by_name("Marketing")
-    house.parts.connections.set_export_user(connection.id, "olivia@example.com")
+    connection = house.installation.connections.by_name("Marketing")
+    house.installation.connections.set_export_user(connection.id, "olivia@example.com")
     run_id = house.queue()
     removed = here("users", "remove", "olivia@example.com", environment=environment)
     assert 'The exports over "Marketing" wait' in removed.err

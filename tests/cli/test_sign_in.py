@@ -92,7 +92,7 @@ def add(here: Here, monkeypatch: pytest.MonkeyPatch) -> Adding:
 
 
 def names(house: House) -> list[str]:
-    return [view.connection.name for view in house.parts.connections.views()]
+    return [view.connection.name for view in house.installation.connections.views()]
 
 
 def test_a_connection_is_added_and_a_foreign_state_is_answered_400_and_ignored(
@@ -118,7 +118,9 @@ def test_a_connection_is_added_and_a_foreign_state_is_answered_400_and_ignored(
     connected, warning = err.splitlines()
     assert connected == '"Vertrieb Ä" is connected to Sandbox Traders.'
     assert warning.startswith('Warning: "Marketing" is connected to the same account')
-    view = next(v for v in house.parts.connections.views() if v.connection.name == "Vertrieb Ä")
+    view = next(
+        v for v in house.installation.connections.views() if v.connection.name == "Vertrieb Ä"
+    )
     assert view.connection.contributors
     assert view.agreed_by
 
@@ -156,13 +158,13 @@ def test_a_name_that_exists_is_signed_in_again_and_its_runs_go_on(
 def test_another_account_is_refused_and_nothing_changes(
     add: Adding, here: Here, house: House
 ) -> None:
-    before = house.parts.connections.views()
+    before = house.installation.connections.views()
     house.tell("/_sandbox/behaviour", sign_in_as="other@example.com")
     outcome = add(house, "Marketing", sign_in)
     assert_one_line(
         outcome, '"Marketing"', "Sandbox Traders", "Another Company", "Nothing was changed"
     )
-    assert house.parts.connections.views() == before
+    assert house.installation.connections.views() == before
     house.tell("/_sandbox/behaviour", sign_in_as="owner@example.com")
     checked = here("connections", "check", "Marketing", environment=house.environment())
     assert checked.out.startswith('ok: "Marketing" is signed in to Sandbox Traders')

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from ccexport.commands.console import counted, describe, print_table, say, shown_time
+from ccexport.commands.console import describe, print_table, say, shown_time
 from ccexport.commands.summary import print_run
+from ccexport.words import counted
 from tests.cli.running import Here
 from tests.house import LIST_ID, House, people, write_source
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ccexport.services.access import local_administrator
+from ccexport.services.people.access import local_administrator
 from tests.cli.running import Here, assert_one_line
 from tests.house import House
 
@@ -65,7 +65,9 @@ def test_audit_export_prints_a_line_of_json_a_row(here: Here, house: House) -> N
 def test_audit_holds_neither_token_nor_secret_nor_profile(here: Here, house: House) -> None:
     house.run()
     text = here("audit", "export", environment=house.environment()).out
-    pair = house.parts.tokens.access_token(house.parts.connections.by_name("Marketing").id)
+    pair = house.installation.tokens.access_token(
+        house.installation.connections.by_name("Marketing").id
+    )
     assert pair not in text
     assert "person1@" not in text
     assert "First1" not in text

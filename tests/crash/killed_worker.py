@@ -23,7 +23,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from ccexport.assembly import Parts
+from ccexport.installation import Installation
 from ccexport.settings import load_settings
 from ccexport.store import runs
 from ccexport.worker import Worker
@@ -31,7 +31,7 @@ from ccexport.worker import Worker
 KILLED = -signal.SIGKILL
 PATIENCE_SECONDS = 120
 _STORE = f"{os.sep}ccexport{os.sep}store{os.sep}"
-_IMPORTED = ("tests.crash.killed_worker", "ccexport.segments.source", "ccexport.steps.tools")
+_IMPORTED = ("tests.crash.killed_worker", "ccexport.segments.source", "ccexport.runs.tools")
 _processes = multiprocessing.get_context("forkserver")
 
 
@@ -133,7 +133,7 @@ def _work(
     os.environ.update(environment)
     stop = _Between()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    worker = Worker(Parts(load_settings()), stop)
+    worker = Worker(Installation(load_settings()), stop)
     countdown = _Countdown(doom, stop)
     worker.tools = dataclasses.replace(worker.tools, reached=countdown.seen)
     at_commits = (

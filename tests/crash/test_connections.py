@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
 from tests.crash.conftest import CrashHouse
 from tests.crash.killed_worker import KILLED, Doom
 from tests.house import ANA
@@ -61,7 +61,7 @@ def test_a_worker_is_killed_while_a_run_begins_to_wait_for_an_export_user(
     crash_house: Callable[..., CrashHouse], when: str
 ) -> None:
     crash = crash_house()
-    connections, users = Connections(crash.house.parts), Users(crash.house.parts)
+    connections, users = Connections(crash.house.installation), Users(crash.house.installation)
     for person in (OLIVIA, OSCAR):
         users.add(person.name, person.role, by=ANA)
     connections.become_export_user("Marketing", by=OLIVIA)
@@ -76,7 +76,7 @@ def test_a_worker_is_killed_while_a_run_begins_to_wait_for_an_export_user(
 
 
 def _remove(crash: CrashHouse) -> None:
-    Connections(crash.house.parts).remove("Marketing", by=ANA)
+    Connections(crash.house.installation).remove("Marketing", by=ANA)
 
 
 def _check_ended(document: dict[str, Any], left: list[str]) -> None:

@@ -70,7 +70,9 @@ def test_a_disk_full_while_preparing_is_waited_for_and_said_in_one_line(scene: S
     wait_until(
         lambda: scene.house.document(run_id)["waiting_for"] == "service", "the run waits for room"
     )
-    (said,) = {e.detail for e in scene.house.parts.runs.events(run_id) if e.what == "waiting"}
+    (said,) = {
+        e.detail for e in scene.house.installation.runs.events(run_id) if e.what == "waiting"
+    }
     assert "is full. Free some space; the run then goes on by itself." in said
     assert "\n" not in said
     scene.disk.make_room(worker)

@@ -15,9 +15,9 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from ccexport.services.access import local_administrator
-from ccexport.services.sign_ins import SignIns
-from ccexport.store.engine import writing
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import local_administrator
+from ccexport.store.database.engine import writing
 from tests.crash.conftest import shorten_tokens
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.crash.needles import Needles
@@ -76,7 +76,7 @@ def test_nothing_is_told_by_what_breaks_unexpectedly(watched: Watched) -> None:
     house.queue()
     poison = f"person5@{DOMAIN} Bearer {'a1B2' * 8} refresh_token={'q9Z' * 8}"
     watched.secrets |= {"a bearer token": "a1B2" * 8, "a refresh token in a message": "q9Z" * 8}
-    with writing(house.parts.engine) as session:
+    with writing(house.installation.engine) as session:
         told = text("UPDATE run SET state = :poison WHERE id = 1")
         session.connection().execute(told, {"poison": poison})
     with dashboard_of(watched, "dashboard") as url:
@@ -109,8 +109,8 @@ def test_a_process_that_dies_of_a_signal_leaves_no_memory_behind(watched: Watche
 
 def _sign_in_by_page(watched: Watched, url: str) -> None:
     """As the button Connect does, through the dashboard's own routes."""
-    parts = watched.house.parts
-    ticket = SignIns(parts).prepare(
+    installation = watched.house.installation
+    ticket = SignIns(installation).prepare(
         "Marketing", contributors=False, agreed=True, by=local_administrator()
     )
     watched.secrets["a ticket"] = ticket
@@ -118,7 +118,7 @@ def _sign_in_by_page(watched: Watched, url: str) -> None:
         answer = browser.get(f"{url}/oauth/start/{ticket}", timeout=TIMEOUT)
         watched.secrets |= {f"cookie {name}": value for name, value in browser.cookies.items()}
     assert answer.ok, answer.text
-    (view,) = parts.connections.views()
+    (view,) = installation.connections.views()
     assert view.connection.name == "Marketing"
 
 

@@ -15,8 +15,8 @@ from streamlit.web.server.starlette.starlette_server_config import (
     USER_COOKIE_NAME,
 )
 
-from ccexport.services.access import Person, Role
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
 from tests.browser.provider import address_of, running_provider
 from tests.crash.conftest import shorten_tokens
 from tests.crash.watched import DOMAIN, TIMEOUT, Watched, dashboard_of, look_at, look_at_all_pages
@@ -49,7 +49,7 @@ def test_nothing_is_left_in_the_clear_by_people_who_sign_in_and_by_backups(
     watched: Watched, signing: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = watched.house
-    secret_of_cookies = house.parts.keys.newest.cookies
+    secret_of_cookies = house.installation.keys.newest.cookies
     watched.secrets["secret of cookies"] = secret_of_cookies
     monkeypatch.setattr(auth_util, "get_signing_secret", lambda: secret_of_cookies)
     with dashboard_of(watched, "dashboard", **signing) as url:
@@ -70,7 +70,9 @@ def test_nothing_is_left_in_the_clear_by_people_who_sign_in_and_by_backups(
     assert (
         watched.run("restore", "while-it-runs.backup", "--replace", log="backups", **signing) == 0
     )
-    assert [view.connection.name for view in house.parts.connections.views()] == ["Marketing"]
+    assert [view.connection.name for view in house.installation.connections.views()] == [
+        "Marketing"
+    ]
     assert watched.found() == {}
     assert watched.seen_in_lists == set()
     assert {"id token", "access token of the provider", "code of the provider"} <= set(
@@ -114,12 +116,12 @@ def _note_tokens(watched: Watched, cookies: dict[str, str]) -> None:
 def _connect(watched: Watched, browser: requests.Session, url: str) -> None:
     email = address_of("olivia")
     olivia = Person(email, Role.ADMINISTRATOR, email)
-    signs = SignIns(watched.house.parts)
+    signs = SignIns(watched.house.installation)
     ticket = signs.prepare("Marketing", contributors=False, agreed=True, by=olivia)
     watched.secrets["a ticket"] = ticket
     answer = browser.get(f"{url}/oauth/start/{ticket}", timeout=TIMEOUT)
     assert answer.ok, answer.text
-    (view,) = watched.house.parts.connections.views()
+    (view,) = watched.house.installation.connections.views()
     assert view.connection.export_user == email
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import Session, select
 
 from ccexport.states import RunState
-from ccexport.store.tables import Batch, Run, RunEvent, Token
+from ccexport.store.database.tables import Batch, Run, RunEvent, Token
 from tests.crash.conftest import CrashHouse, wait_until
 from tests.crash.killed_worker import Doom
 
@@ -33,7 +33,7 @@ def test_a_worker_told_to_stop_finishes_the_step_in_hand_and_lets_the_run_go(
     run_id = crash.house.queue()
     stopped = crash.start(Doom("at", "posted", signal=signal.SIGTERM), until_idle=False)
     assert stopped.end() == 0
-    run = crash.house.parts.runs.get(run_id)
+    run = crash.house.installation.runs.get(run_id)
     assert (run.state.is_final, run.lease_owner) == (False, None)
     first = crash.house.document(run_id)["batches"][0]
     assert first["activity_id"], "the answer that was under way was not taken"
@@ -50,7 +50,7 @@ def test_a_worker_that_hangs_loses_its_lease_and_on_waking_touches_nothing(
     wait_until(hanging.is_stopped, f"the worker stops at {point}")
     document = crash.finish(run_id)
     before = (everything(crash), crash.house.requests())
-    assert "taken over" in [event.what for event in crash.house.parts.runs.events(run_id)]
+    assert "taken over" in [event.what for event in crash.house.installation.runs.events(run_id)]
     hanging.signal(signal.SIGCONT)
     assert hanging.end() == 0
     assert (everything(crash), crash.house.requests()) == before
@@ -59,7 +59,7 @@ def test_a_worker_that_hangs_loses_its_lease_and_on_waking_touches_nothing(
 
 def everything(crash: CrashHouse) -> list[dict[str, Any]]:
     """All that is stored of runs and sign-ins."""
-    with Session(crash.house.parts.engine) as session:
+    with Session(crash.house.installation.engine) as session:
         return [
             row.model_dump()
             for table in (Run, Batch, RunEvent, Token)
@@ -75,8 +75,8 @@ def test_a_hanging_worker_and_its_successor_are_not_mixed_up_by_their_machine(
     run_id = crash.house.queue()
     hanging = crash.start(Doom("at", "intent committed", signal=signal.SIGSTOP))
     wait_until(hanging.is_stopped, "the worker stops")
-    assert crash.house.parts.runs.claim("another worker") is None
-    assert crash.house.parts.runs.get(run_id).state is RunState.UPLOADING
+    assert crash.house.installation.runs.claim("another worker") is None
+    assert crash.house.installation.runs.get(run_id).state is RunState.UPLOADING
     hanging.signal(signal.SIGCONT)
     assert hanging.end() == 0
     crash.check(run_id, crash.house.document(run_id))

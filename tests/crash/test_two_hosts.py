@@ -48,7 +48,7 @@ class TwoHosts:
         assert len({each["file_name"] for each in made}) == len(made)
 
     def was_prepared_again(self) -> bool:
-        events = self.second.parts.runs.events(self.run_id)
+        events = self.second.installation.runs.events(self.run_id)
         return any(event.what == "prepared again" for event in events)
 
 
@@ -94,7 +94,9 @@ def test_where_the_source_has_changed_what_was_sent_stays_and_the_rest_is_prepar
     hosts.die_on_the_first(point)
     after = changed(hosts.profiles)
     hosts.go_on_at_the_second(after)
-    sent = {batch.number for batch in hosts.second.parts.batches.of_run(1) if batch.first_row < 0}
+    sent = {
+        batch.number for batch in hosts.second.installation.batches.of_run(1) if batch.first_row < 0
+    }
     if sent == {1}:
         hosts.check(addresses(hosts.profiles[:10]) | addresses(after))
         assert hosts.was_prepared_again()

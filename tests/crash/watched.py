@@ -16,8 +16,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from ccexport.sandbox.account.tokens import IssuedTokens
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.sandbox.tokens import IssuedTokens
 from ccexport.ui.shell import MENU
 from tests.by_commands import free_port
 from tests.crash.needles import Needles

@@ -22,8 +22,9 @@ from cryptography.fernet import Fernet
 from sqlalchemy import event
 from sqlmodel import Session, select
 
-from ccexport.assembly import Parts
+from ccexport.constantcontact import keeper as tokens_module
 from ccexport.constantcontact.auth import TokenPair
+from ccexport.constantcontact.keeper import TokenKeeper
 from ccexport.constantcontact.model import Account, Activity, ContactList
 from ccexport.errors import (
     NotConnected,
@@ -33,15 +34,14 @@ from ccexport.errors import (
     RateLimited,
     ServiceTrouble,
 )
-from ccexport.pipeline import execute_run
+from ccexport.installation import Installation
 from ccexport.preparation.files import cut_files
-from ccexport.services import tokens as tokens_module
-from ccexport.services.runs import Runs
-from ccexport.services.tokens import TokenKeeper
+from ccexport.runs import preparing
+from ccexport.runs.pipeline import execute_run
+from ccexport.services.runs.runs import Runs
 from ccexport.settings import Settings
-from ccexport.steps import preparing
-from ccexport.store.runs import Held
-from ccexport.store.tables import Batch, Run, RunEvent
+from ccexport.store.database.tables import Batch, Run, RunEvent
+from ccexport.store.moves import Held
 from ccexport.store.tokens import TokenStore
 from tests.conftest import Clock
 from tests.house import people, write_source
@@ -185,7 +185,7 @@ class World:
         self._folder, self._key = folder, Fernet.generate_key().decode()
         self.incarnations = 0
         write_source(folder / "source", PEOPLE)
-        self.office = self._parts("office")
+        self.office = self._installation("office")
         self._furnish()
 
     @contextmanager
@@ -251,11 +251,11 @@ class World:
             for email in emails
         )
 
-    def new_parts(self, host: str) -> Parts:
+    def new_parts(self, host: str) -> Installation:
         self.incarnations += 1
-        return self._parts(host)
+        return self._installation(host)
 
-    def _parts(self, host: str) -> Parts:
+    def _parts(self, host: str) -> Installation:
         settings = Settings(
             _env_file=None,
             data_dir=self._folder / host,
@@ -264,7 +264,7 @@ class World:
             cc_client_id="app",
             secret_key=self._key,
         )
-        return Parts(
+        return Installation(
             settings,
             self.clock,
             elapsed=lambda: (self.clock() - self._set_by).timestamp(),
@@ -285,17 +285,17 @@ class Incarnation:
 
     def __init__(self, world: World, host: str, fates: deque[tuple[int, str]]) -> None:
         self._world, self._host, self._fates = world, host, fates
-        self._parts = world.new_parts(host)
+        self._installation = world.new_parts(host)
         self._is_dead = False
         self._at_waking: tuple[Any, ...] | None = None
         self._steps = 0
         self._name = f"{host}/{world.incarnations}"
         self._run_id = 0
-        event.listen(self._parts.engine, "begin", self._refuse_the_dead)
+        event.listen(self._installation.engine, "begin", self._refuse_the_dead)
 
     def work(self) -> bool:
         try:
-            run = self._parts.runs.claim(self._name)
+            run = self._installation.runs.claim(self._name)
             if run is None:
                 return False
             self._run_id = run.id
@@ -303,7 +303,7 @@ class Incarnation:
         except Killed:
             self._is_dead = True
         finally:
-            self._parts.close()
+            self._installation.close()
         if self._at_waking is not None:
             assert self._world.snapshot() == self._at_waking, "who lost the run touched something"
         return True
@@ -311,10 +311,10 @@ class Incarnation:
     def _tools(self):  # type: ignore[no-untyped-def]  # Tools
         service = self._world.service
         keeper = TokenKeeper(
-            TokenStore(self._parts.engine, self._parts.keys, self._world.clock),
-            self._parts.connections,
+            TokenStore(self._installation.engine, self._installation.keys, self._world.clock),
+            self._installation.connections,
             "https://auth.example.com",
-            self._parts.app,
+            self._installation.app,
             now=self._world.clock,
             sleep=lambda seconds: self._world.clock.move(seconds=max(seconds, 10.0)),
         )
@@ -327,14 +327,14 @@ class Incarnation:
 
             return FakeClient(service, guarded, lambda: keeper.access_token(connection_id))
 
-        tools = self._parts.tools(threading.Event())
+        tools = self._installation.tools(threading.Event())
         return dataclasses.replace(
             tools, client_for=client_for, reached=self._step, sleep=self._sleep
         )
 
     def _sleep(self, seconds: float) -> bool:
         self._world.clock.move(seconds=seconds)
-        self._parts.runs.renew_leases(self._name, [self._run_id])  # the heartbeat
+        self._installation.runs.renew_leases(self._name, [self._run_id])  # the heartbeat
         return False
 
     def _step(self, _what: str) -> None:

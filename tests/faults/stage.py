@@ -19,15 +19,15 @@ from ccexport.constantcontact import answers, auth
 from ccexport.constantcontact.auth import read_callback
 from ccexport.constantcontact.client import Client
 from ccexport.errors import CcexportError
-from ccexport.pipeline import execute_run
 from ccexport.redaction import with_their_words
+from ccexport.runs.pipeline import execute_run
+from ccexport.sandbox.account.state import LoggedRequest
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.sandbox.state import LoggedRequest
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.connections import Connections
-from ccexport.services.lists import Lists
-from ccexport.services.runs import Runs
-from ccexport.store.runs import Held
+from ccexport.services.connections.connections import Connections
+from ccexport.services.connections.lists import Lists
+from ccexport.services.runs.runs import Runs
+from ccexport.store.moves import Held
 from tests.faults.calls import SILENT_SECONDS, Call, Fault
 from tests.faults.outcomes import Outcome
 from tests.house import ANA, LIST_ID, MAPPING, House, check_sums, people, write_source
@@ -63,9 +63,9 @@ class Stage:
         self._clock = clock
         self._sandbox = sandbox.state
         self.house = House(folder, sandbox, now=clock, poll_seconds=1)
-        self._usual = replace(self.house.parts, sleep=clock.move, elapsed=clock.seconds)
+        self._usual = replace(self.house.installation, sleep=clock.move, elapsed=clock.seconds)
         self._impatient = replace(self._usual, timeout_seconds=(5.0, PATIENCE_SECONDS))
-        self.house.parts = self._usual
+        self.house.installation = self._usual
         write_source(self.house.source, people(PEOPLE))
         self.house.connect()
         self.house.add_export(mapping=[*MAPPING, "cf:tier==Gold"])
@@ -87,14 +87,14 @@ class Stage:
         return seen
 
     def _prepare(self, call: Call, fault: Fault) -> None:
-        self.house.parts = self._impatient if fault.is_silent else self._usual
+        self.house.installation = self._impatient if fault.is_silent else self._usual
         auth.TIMEOUT_SECONDS = (5.0, PATIENCE_SECONDS) if fault.is_silent else self._auth_timeout
         answers.MAX_REPEATED_SECONDS = PATIENCE_SECONDS / 2 if fault.is_silent else self._repeated
         if len(self._sandbox.activities.newest_first()) > MOST_ACTIVITIES:
             self._clock.move(SHOWN_DAYS * 86_400)
         self._clear_up()
         self._clock.move(2)  # the token endpoint takes one request a second
-        self.house.parts.tokens.access_token(1)
+        self.house.installation.tokens.access_token(1)
         self._clock.move(2)
         if fault.scope is not None:
             self._grant_only(fault.scope)
@@ -104,23 +104,23 @@ class Stage:
     def _clear_up(self) -> None:
         """What a cell that failed has left must not fail the next one."""
         self._set_faults()
-        for run in self.house.parts.runs.unfinished():
+        for run in self.house.installation.runs.unfinished():
             self._run_id = run.id
-            self.house.parts.runs.request_cancel(run.id, by="ana")
+            self.house.installation.runs.request_cancel(run.id, by="ana")
             self._go_on()
-        if self.house.parts.connections.get(1).needs_sign_in:
+        if self.house.installation.connections.get(1).needs_sign_in:
             self._clock.move(2)
             self.house.connect()
 
     def _grant_only(self, scope: str) -> None:
         """As if the sign-in had granted no more than this."""
         store = self.house.tokens
-        from ccexport.services import tokens
+        from ccexport.constantcontact import keeper as tokens
 
         stored = store.read(1)
         assert stored is not None
         pair = replace(tokens._from_bytes(stored.content), scope=scope)
-        self.house.parts.tokens.store(1, pair)
+        self.house.installation.tokens.store(1, pair)
 
     def _set_faults(self, *faults: dict[str, Any]) -> None:
         self._sandbox.change({"faults": []})
@@ -150,7 +150,7 @@ class Stage:
 
     def _go_on(self) -> None:
         """One turn of the run, as a worker gives it."""
-        runs = self.house.parts.runs
+        runs = self.house.installation.runs
         assert runs.claim(WORKER, run_id=self._run_id), "the run cannot go on"
 
         def pause(seconds: float) -> bool:
@@ -158,7 +158,7 @@ class Stage:
             self._clock.move(seconds)
             return False
 
-        tools = replace(self.house.parts.tools(threading.Event()), sleep=pause)
+        tools = replace(self.house.installation.tools(threading.Event()), sleep=pause)
         execute_run(Held(self._run_id, WORKER), tools)
 
     def _until_its_end(self, document: dict[str, Any]) -> str:
@@ -193,13 +193,13 @@ class Stage:
         assert document["counts"]["accepted"] == PEOPLE
 
     def _document(self) -> dict[str, Any]:
-        return Runs(self.house.parts).document(self._run_id)
+        return Runs(self.house.installation).document(self._run_id)
 
     def _says(self, document: dict[str, Any]) -> str:
         """What the person reads of the run: its error, or why it waits."""
         if document["state"] != "waiting":
             return document["error"] or ""
-        events = self.house.parts.runs.events(self._run_id)
+        events = self.house.installation.runs.events(self._run_id)
         detail = [event.detail for event in events if event.what == "waiting"][-1]
         return detail.removeprefix(f"{document['waiting_for']}: ")
 
@@ -220,7 +220,7 @@ class Stage:
         self._settle()
         self._set_faults(*call.also)
         self._clock.move(2 * 86_400 if "00:00 UTC" in says else 5)
-        if self.house.parts.connections.get(1).needs_sign_in:
+        if self.house.installation.connections.get(1).needs_sign_in:
             self.house.connect()
             then = "done after a sign-in"
         else:
@@ -237,25 +237,25 @@ class Stage:
         return sum(_is_of(call, each) for each in list(self._sandbox.log))
 
     def _with_client(self, ask: Callable[[Client], object]) -> None:
-        with closing(self.house.parts.client_for(1)) as client:
+        with closing(self.house.installation.client_for(1)) as client:
             ask(client)
 
     def sign_in(self) -> None:
-        connections = Connections(self.house.parts)
+        connections = Connections(self.house.installation)
         redirect_uri = self.house.settings.redirect_uri
         sign_in = connections.begin(redirect_uri)
         code = read_callback(sign_in_at_once(sign_in.url), sign_in.state)
         connections.finish("Marketing", code, sign_in, redirect_uri, by=ANA)
 
     def show_lists(self) -> None:
-        Lists(self.house.parts, by=ANA).refresh(1)
+        Lists(self.house.installation, by=ANA).refresh(1)
 
     def create_list(self) -> None:
         self._lists += 1
-        Lists(self.house.parts, by=ANA).create(1, f"New {self._lists}")
+        Lists(self.house.installation, by=ANA).create(1, f"New {self._lists}")
 
     def check(self) -> None:
-        Connections(self.house.parts).check("Marketing", by=ANA)
+        Connections(self.house.installation).check("Marketing", by=ANA)
 
     def count(self) -> None:
         self._with_client(lambda client: client.contact_counts())

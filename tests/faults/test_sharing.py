@@ -10,7 +10,7 @@ import pytest
 from ccexport.clock import utc_now
 from ccexport.constantcontact.model import Activity
 from ccexport.errors import ServiceTrouble
-from ccexport.steps.tools import ActivityBoard
+from ccexport.runs.tools import ActivityBoard
 from ccexport.worker import MAX_RUNS_OF_A_CONNECTION, _Shares
 from tests.house import OTHER_LIST_ID, House
 

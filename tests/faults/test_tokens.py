@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from ccexport import pipeline
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict
 from ccexport.preparation.files import cut_files
+from ccexport.runs import uploading
+from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
-from ccexport.sandbox.people import PEOPLE
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.health import examine
-from ccexport.services.overview import Overview
-from ccexport.store.runs import Held, RunStore, Wait
-from ccexport.store.tables import Run
+from ccexport.services.operations.health import examine
+from ccexport.services.runs.overview import Overview
+from ccexport.store.database.tables import Run
+from ccexport.store.moves import Held
+from ccexport.store.runs import RunStore, Wait
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.house import House, behaviour, people, write_source
 
@@ -73,7 +74,7 @@ def test_an_ended_sign_in_is_not_asked_for_again_and_again(signed_in: House) -> 
     signed_in.work()
     asked = len(signed_in.requests("token"))
     for _ in range(3):
-        signed_in.parts.runs.wake_waiting_for_sign_in(1)
+        signed_in.installation.runs.wake_waiting_for_sign_in(1)
         signed_in.work()
     assert signed_in.document(run_id)["waiting_for"] == "sign_in"
     assert len(signed_in.requests("token")) == asked
@@ -94,22 +95,22 @@ def test_a_sign_in_between_the_refusal_and_the_waiting_lets_the_run_go_on(
     monkeypatch.setattr(RunStore, "wait", sign_in_just_before)
     signed_in.work()
     assert signed_in.document(run_id)["state"] == "succeeded"
-    assert not signed_in.parts.connections.by_name("Marketing").needs_sign_in
+    assert not signed_in.installation.connections.by_name("Marketing").needs_sign_in
 
 
 def test_a_sign_in_revoked_in_mid_run_is_waited_for_and_the_run_goes_on(
     signed_in: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.preparing.cut_files", partial(cut_files, max_rows=4))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=4))
     run_id = signed_in.queue()
-    original = pipeline.send_batch
+    original = uploading.send_batch
 
     def send_and_revoke(*args: Any) -> None:
         original(*args)
         signed_in.tell("/_sandbox/revoke")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "send_batch", send_and_revoke)
+        patch.setattr(uploading, "send_batch", send_and_revoke)
         signed_in.work()
     document = signed_in.document(run_id)
     assert (document["state"], document["waiting_for"]) == ("waiting", "sign_in")
@@ -153,7 +154,7 @@ def test_another_account_ends_no_waiting_and_changes_nothing(
         with pytest.raises(Conflict, match="Nothing was changed"):
             signed_in.connect()
     assert signed_in.tokens.read(1) == before
-    assert signed_in.parts.connections.get(1).needs_sign_in
+    assert signed_in.installation.connections.get(1).needs_sign_in
     signed_in.work()
     assert signed_in.document(run_id)["waiting_for"] == "sign_in"
 
@@ -176,21 +177,23 @@ def test_home_and_doctor_warn_from_day_150_of_a_sign_in_that_nobody_uses(
     signed_in: House, tmp_path: Path, days: float, warned: bool
 ) -> None:
     house = later(signed_in, tmp_path, days)
-    idle = Overview(house.parts).to_do().idle
+    idle = Overview(house.installation).to_do().idle
     assert [view.connection.name for view in idle] == (["Marketing"] if warned else [])
-    assert Overview(house.parts).to_do().is_empty is not warned
-    found = [each for each in examine(house.parts) if each.subject == 'sign-in of "Marketing"']
+    assert Overview(house.installation).to_do().is_empty is not warned
+    found = [
+        each for each in examine(house.installation) if each.subject == 'sign-in of "Marketing"'
+    ]
     assert [each.ok for each in found] == ([False] if warned else [])
     if warned:
         assert "not been used for 150 days" in found[0].text
         assert "180" in found[0].text
-        assert Overview(house.parts).to_do().idle == (), "the look itself has renewed it"
+        assert Overview(house.installation).to_do().idle == (), "the look itself has renewed it"
     house.close()
 
 
 def test_a_sign_in_that_has_ended_is_no_idle_one(signed_in: House, tmp_path: Path) -> None:
-    signed_in.parts.connections.set_needs_sign_in(1, needed=True)
+    signed_in.installation.connections.set_needs_sign_in(1, needed=True)
     house = later(signed_in, tmp_path, 170)
-    assert Overview(house.parts).to_do().idle == ()
-    assert Overview(house.parts).to_do().sign_ins
+    assert Overview(house.installation).to_do().idle == ()
+    assert Overview(house.installation).to_do().sign_ins
     house.close()

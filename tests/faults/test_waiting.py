@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.constantcontact.throttling import Throttling
-from ccexport.pipeline import execute_run
+from ccexport.constantcontact.pacing import Throttling
 from ccexport.preparation.files import cut_files
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.tools import Tools
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.runs import Runs
-from ccexport.steps.tools import Tools
-from ccexport.store.runs import Held
+from ccexport.services.runs.runs import Runs
+from ccexport.store.moves import Held
 from tests.conftest import Clock
 from tests.faults.stage import MovedClock
 from tests.house import House, behaviour, check_sums, people, write_source
@@ -33,22 +33,24 @@ class Turns:
     def __init__(self, folder: Path, sandbox: RunningSandbox, clock: MovedClock) -> None:
         self.clock = clock
         self.house = House(folder, sandbox, now=clock, poll_seconds=1)
-        self.house.parts = replace(self.house.parts, sleep=clock.move, elapsed=clock.seconds)
+        self.house.installation = replace(
+            self.house.installation, sleep=clock.move, elapsed=clock.seconds
+        )
         write_source(self.house.source, people(10))
         self.house.connect()
         self.house.add_export()
 
     def tools(self) -> Tools:
-        return replace(self.house.parts.tools(threading.Event()), sleep=self._pause)
+        return replace(self.house.installation.tools(threading.Event()), sleep=self._pause)
 
     def _pause(self, seconds: float) -> bool:
-        runs = self.house.parts.runs
+        runs = self.house.installation.runs
         runs.renew_leases(WORKER, [run.id for run in runs.unfinished()])
         self.clock.move(seconds)
         return False
 
     def go_on(self, run_id: int) -> dict[str, object]:
-        assert self.house.parts.runs.claim(WORKER, run_id=run_id)
+        assert self.house.installation.runs.claim(WORKER, run_id=run_id)
         execute_run(Held(run_id, WORKER), self.tools())
         return self.house.document(run_id)
 
@@ -80,7 +82,7 @@ def end_faults(house: House) -> None:
 def test_the_days_quota_reached_in_mid_run_is_waited_for_and_the_run_adds_up(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.preparing.cut_files", partial(cut_files, max_rows=2))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=2))
     house = turns.house
     run_id = house.queue()
     used = sum(each["path"].startswith("/v3/") for each in house.requests())
@@ -90,11 +92,11 @@ def test_the_days_quota_reached_in_mid_run_is_waited_for_and_the_run_adds_up(
     sent = len(house.requests("contactsCSVImport"))
     made = [each for each in house.requests("contactsCSVImport") if each["activity_id"]]
     assert 1 < len(made) < 5, "the quota was to end in the middle of the run"
-    assert house.parts.budget.today().left == 0
+    assert house.installation.budget.today().left == 0
     midnight = turns.clock().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     until = datetime.fromisoformat(str(document["waiting_until"]))
     assert midnight < until < midnight + timedelta(minutes=5)
-    assert house.parts.runs.claim(WORKER, run_id=run_id) is None, "it does not try before"
+    assert house.installation.runs.claim(WORKER, run_id=run_id) is None, "it does not try before"
     assert len(house.requests("contactsCSVImport")) == sent
     turns.until(document["waiting_until"])
     document = turns.go_on(run_id)
@@ -110,9 +112,9 @@ def test_our_own_budget_of_the_day_is_waited_for_before_constant_contact_says_so
 ) -> None:
     house = turns.house
     settings = house.settings.model_copy(
-        update={"cc_requests_per_day": house.parts.budget.today().used + 2}
+        update={"cc_requests_per_day": house.installation.budget.today().used + 2}
     )
-    house.parts = replace(house.parts, settings=settings)
+    house.installation = replace(house.installation, settings=settings)
     run_id = house.queue()
     document = turns.go_on(run_id)
     assert (document["state"], document["waiting_for"]) == ("waiting", "quota")
@@ -133,7 +135,7 @@ def test_a_quota_that_is_refused_just_after_midnight_does_not_cost_the_new_day(
     assert document["waiting_for"] == "quota"
     until = datetime.fromisoformat(str(document["waiting_until"]))
     assert until < midnight + timedelta(minutes=10)
-    assert turns.house.parts.budget.today().left > 0
+    assert turns.house.installation.budget.today().left > 0
     end_faults(turns.house)
     turns.until(document["waiting_until"])
     assert turns.go_on(run_id)["state"] == "succeeded"
@@ -152,7 +154,7 @@ def test_unbroken_429s_of_five_minutes_mean_the_days_quota(turns: Turns) -> None
     assert set(reasons[:-1]) == {"service"}
     assert reasons[-1] == "quota"
     assert timedelta(minutes=5) <= turns.clock() - began < timedelta(minutes=20)
-    assert turns.house.parts.budget.today().exhausted
+    assert turns.house.installation.budget.today().exhausted
     end_faults(turns.house)
     turns.until(document["waiting_until"])
     assert turns.go_on(run_id)["state"] == "succeeded"
@@ -221,14 +223,14 @@ def test_no_waiting_counts_as_a_failure_or_as_work(turns: Turns) -> None:
 def test_a_right_that_is_lost_in_mid_run_is_waited_for_and_what_was_sent_adds_up(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.preparing.cut_files", partial(cut_files, max_rows=2))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=2))
     house = turns.house
     run_id = house.queue()
     fault(house, "contactsCSVImport", "access_denied", after=2)
     document = turns.go_on(run_id)
     assert (document["state"], document["waiting_for"]) == ("waiting", "sign_in")
-    assert house.parts.connections.get(1).needs_sign_in
-    assert Runs(house.parts).document(run_id)["waiting_until"] is None
+    assert house.installation.connections.get(1).needs_sign_in
+    assert Runs(house.installation).document(run_id)["waiting_until"] is None
     end_faults(house)
     turns.clock.move(2)
     house.connect()
@@ -244,16 +246,16 @@ def test_a_look_that_another_run_takes_is_used_before_ones_own_is_due(
     house, clock = turns.house, turns.clock
     house.tell("/_sandbox/behaviour", processing_seconds=100)
     run_id = house.queue()
-    assert house.parts.runs.claim(WORKER, run_id=run_id)
+    assert house.installation.runs.claim(WORKER, run_id=run_id)
     tools = turns.tools()
     looked: list[datetime] = []
 
     def pause(seconds: float) -> bool:
-        sent = house.parts.batches.of_run(run_id)
+        sent = house.installation.batches.of_run(run_id)
         submitted = sent[0].submitted_at if sent else None
         if submitted and clock() > submitted + timedelta(seconds=101) and not looked:
             looked.append(clock())
-            with closing(house.parts.client_for(1)) as client:
+            with closing(house.installation.client_for(1)) as client:
                 tools.activities.look(1, client, not_before=clock(), wanted=set())
         return turns._pause(min(seconds, 0.3))
 

@@ -1,6 +1,7 @@
 """What tests of pages share: a data folder of their own, a small source, a running stand-in, a connection, an export.
 
-`parts` is the same store that the page opens; set up rows with it or with the services, then `open_page("runs")`.
+`installation` is the same store that the page opens; set up rows with it or with the services, then
+`open_page("runs")`.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
 from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import SettingError
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sample import write_sample
 from ccexport.sandbox.behaviour import Behaviour, ListSpec
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import local_administrator
 from ccexport.settings import load_settings
-from ccexport.store.engine import open_engine
+from ccexport.store.database.engine import open_engine
+from ccexport.store.database.migrate import migrate
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.migrate import migrate
-from ccexport.store.tables import Connection
 from ccexport.ui import page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,10 +97,10 @@ def environment(
 
 
 @pytest.fixture
-def parts(environment: None) -> Iterator[Parts]:
+def installation(environment: None) -> Iterator[Installation]:
     """The rooms, on an empty store; the page of this test opens the same store."""
     _close_parts_of_pages()
-    made = Parts(load_settings())
+    made = Installation(load_settings())
     yield made
     if "engine" in vars(made):
         made.engine.dispose()
@@ -107,20 +108,20 @@ def parts(environment: None) -> Iterator[Parts]:
 
 
 @pytest.fixture
-def connection(parts: Parts) -> Connection:
+def connection(installation: Installation) -> Connection:
     """ "Marketing", signed in."""
-    return connect(parts, "Marketing")
+    return connect(installation, "Marketing")
 
 
 @pytest.fixture
-def export(parts: Parts, connection: Connection) -> ExportView:
+def export(installation: Installation, connection: Connection) -> ExportView:
     """ "Newsletter" over "Marketing"; nothing has run."""
     draft = ExportDraft("Newsletter", connection.name, LIST_ID, SEGMENTS, parse_mapping(MAPPING))
-    return Exports(parts).add(draft, by=local_administrator())
+    return Exports(installation).add(draft, by=local_administrator())
 
 
 @pytest.fixture
-def open_page(parts: Parts) -> OpenPage:
+def open_page(installation: Installation) -> OpenPage:
     """Run a page as a browser would: `open_page("run", run=42)` is the address /run?run=42."""
 
     def open_it(name: str, **query: object) -> AppTest:
@@ -132,13 +133,13 @@ def open_page(parts: Parts) -> OpenPage:
     return open_it
 
 
-def connect(parts: Parts, name: str) -> Connection:
+def connect(installation: Installation, name: str) -> Connection:
     """A connection signed in at the stand-in, or an existing one signed in again."""
-    connections = Connections(parts)
-    sign_in = connections.begin(parts.settings.redirect_uri)
+    connections = Connections(installation)
+    sign_in = connections.begin(installation.settings.redirect_uri)
     code = read_callback(sign_in_at_once(sign_in.url), sign_in.state)
     return connections.finish(
-        name, code, sign_in, parts.settings.redirect_uri, by=local_administrator()
+        name, code, sign_in, installation.settings.redirect_uri, by=local_administrator()
     )
 
 
@@ -150,9 +151,9 @@ def texts(test: AppTest) -> str:
 
 
 def _close_parts_of_pages() -> None:
-    """Pages keep their own Parts for the life of the process: end it with the test."""
+    """Pages keep their own Installation for the life of the process: end it with the test."""
     with suppress(SettingError):  # a test of wrong settings opened nothing
-        opened = page.parts()
+        opened = page.installation()
         if "engine" in vars(opened):
             opened.engine.dispose()
     st.cache_resource.clear()

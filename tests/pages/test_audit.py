@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ccexport.assembly import Parts
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
-from ccexport.store.tables import Connection
+from ccexport.installation import Installation
+from ccexport.services.connections.connections import Connections
+from ccexport.services.people.access import local_administrator
+from ccexport.store.database.tables import Connection
 from tests.pages.conftest import OpenPage, texts
 
 BY = local_administrator()
 
 
 def test_audit_shows_the_newest_first_and_what_changed(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
-    Connections(parts).rename("Marketing", "Sales <b>", by=BY)
+    Connections(installation).rename("Marketing", "Sales <b>", by=BY)
     test = open_page("audit")
     [frame] = test.dataframe
     assert list(frame.value["What"]) == ["Rename connections", "Add connections"]
@@ -31,9 +31,9 @@ def test_audit_shows_the_newest_first_and_what_changed(
 
 
 def test_audit_is_filtered_by_action_and_target(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
-    Connections(parts).share("Marketing", contributors=True, by=BY)
+    Connections(installation).share("Marketing", contributors=True, by=BY)
     test = open_page("audit")
     test.selectbox(key="audit_action").select("connection.share").run()
     assert list(test.dataframe[0].value["What"]) == ["Share connections with contributors"]

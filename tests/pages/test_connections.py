@@ -9,17 +9,17 @@ import pytest
 import requests
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.consent import CONSENT_TEXT, CONSENT_VERSION
 from ccexport.errors import UsageError
+from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.services.access import Person, Role, local_administrator
-from ccexport.services.connections import Connections, connection_document
-from ccexport.services.consent import CONSENT_TEXT, CONSENT_VERSION
-from ccexport.services.exports import Exports
-from ccexport.services.sign_ins import SignIns
+from ccexport.services.connections.connections import Connections, connection_document
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.exports.exports import Exports
+from ccexport.services.people.access import Person, Role, local_administrator
 from ccexport.states import RunState
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from ccexport.store.tokens import TokenStore
 from ccexport.ui import identity
 from ccexport.ui.page import plain
@@ -99,9 +99,11 @@ def test_connections_a_made_up_name_in_the_address_is_not_shown(
     assert not open_page("connections", connected="<b>Nobody</b>").success
 
 
-def test_connections_names_are_shown_as_they_are(open_page: OpenPage, parts: Parts) -> None:
+def test_connections_names_are_shown_as_they_are(
+    open_page: OpenPage, installation: Installation
+) -> None:
     name = "<b>Sales</b> *é* 😀 \u202eabc"
-    connect(parts, name)
+    connect(installation, name)
     assert plain(name) in [each.value for each in open_page("connections").subheader]
 
 
@@ -111,7 +113,7 @@ def test_connections_test_says_what_was_found(open_page: OpenPage, connection: C
 
 
 def test_connections_test_of_a_revoked_sign_in_asks_to_authenticate(
-    open_page: OpenPage, parts: Parts, connection: Connection, sandbox: RunningSandbox
+    open_page: OpenPage, installation: Installation, connection: Connection, sandbox: RunningSandbox
 ) -> None:
     _revoke(sandbox)
     test = open_page("connections").button(key=f"connections_test_{connection.id}").click().run()
@@ -132,53 +134,53 @@ def test_connections_authenticate_leads_to_the_sign_in_of_the_same_connection(
 
 
 def test_connections_of_one_account_say_so_as_long_as_there_are_two(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
     assert not open_page("connections").warning
-    connect(parts, "*Stores*")
+    connect(installation, "*Stores*")
     said = [each.value.replace("\\", "") for each in open_page("connections").warning]
     assert [words.split(" is ")[0] for words in said] == ['"Marketing"', '"*Stores*"']
     assert all("may end the sign-in of the others" in words for words in said)
-    other = connection_row("Elsewhere", account_id="another", at=parts.now())
-    parts.connections.add(other, agreed_by="ana", text_version=CONSENT_VERSION)
-    Connections(parts).remove("*Stores*", by=local_administrator())
+    other = connection_row("Elsewhere", account_id="another", at=installation.now())
+    installation.connections.add(other, agreed_by="ana", text_version=CONSENT_VERSION)
+    Connections(installation).remove("*Stores*", by=local_administrator())
     assert not [each for each in open_page("connections").warning if "same account" in each.value]
 
 
 def test_connections_rename_keeps_exports(
-    open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
+    open_page: OpenPage, installation: Installation, export: ExportView, connection: Connection
 ) -> None:
     test = open_page("connections").button(key=f"connections_rename_{connection.id}").click().run()
     test.text_input(key="connections_new_name").input("Sales").run()
     test.button(key="connections_rename_save").click().run()
-    assert parts.connections.by_name("sales").id == connection.id
-    assert parts.exports.by_name("Newsletter").connection_name == "Sales"
+    assert installation.connections.by_name("sales").id == connection.id
+    assert installation.exports.by_name("Newsletter").connection_name == "Sales"
 
 
 def test_connections_rename_to_a_taken_name_says_so(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
-    connect(parts, "Sales")
+    connect(installation, "Sales")
     test = open_page("connections").button(key=f"connections_rename_{connection.id}").click().run()
     test.text_input(key="connections_new_name").input("SALES").run()
     test.button(key="connections_rename_save").click().run()
     assert "is a connection" in test.error[0].value
-    assert parts.connections.get(connection.id).name == "Marketing"
+    assert installation.connections.get(connection.id).name == "Marketing"
 
 
 def test_connections_sharing_is_kept(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
     test = open_page("connections")
     test.toggle(key=f"connections_share_{connection.id}").set_value(True).run()
-    assert parts.connections.get(connection.id).contributors
+    assert installation.connections.get(connection.id).contributors
     assert "Administrators and contributors" in texts(test)
 
 
 @pytest.mark.parametrize(("choice", "left"), [("Detach them", 1), ("Remove them too", 0)])
 def test_connections_remove_names_the_exports_and_does_with_them_as_chosen(
     open_page: OpenPage,
-    parts: Parts,
+    installation: Installation,
     export: ExportView,
     connection: Connection,
     choice: str,
@@ -188,27 +190,27 @@ def test_connections_remove_names_the_exports_and_does_with_them_as_chosen(
     assert "Newsletter" in texts(test)
     test.radio(key="connections_remove_choice").set_value(choice).run()
     test.button(key="connections_remove_confirm").click().run()
-    assert parts.connections.find("Marketing") is None
-    assert [view.state for view in parts.exports.views()] == ["detached"] * left
+    assert installation.connections.find("Marketing") is None
+    assert [view.state for view in installation.exports.views()] == ["detached"] * left
 
 
 def test_connections_remove_while_a_run_is_live_says_so_and_stops_it(
-    open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
+    open_page: OpenPage, installation: Installation, export: ExportView, connection: Connection
 ) -> None:
-    run = Exports(parts).queue("Newsletter", by=local_administrator())
+    run = Exports(installation).queue("Newsletter", by=local_administrator())
     test = open_page("connections").button(key=f"connections_remove_{connection.id}").click().run()
     assert "1 run is live: it is stopped" in test.warning[0].value
     test.button(key="connections_remove_confirm").click().run()
     assert "1 live run is stopped; nothing more is sent." in test.success[0].value
     assert "only that ends the grant itself" in test.success[0].value
-    assert parts.runs.get(run.id).state is RunState.CANCELED
+    assert installation.runs.get(run.id).state is RunState.CANCELED
     assert "The connection" in texts(open_page("run", run=run.id))
 
 
 def test_connections_consent_to_an_older_text_is_asked_for_again(
-    open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
+    open_page: OpenPage, installation: Installation, export: ExportView, connection: Connection
 ) -> None:
-    parts.connections.agree(connection.id, agreed_by="ana", text_version="0")
+    installation.connections.agree(connection.id, agreed_by="ana", text_version="0")
     assert "select I agree" in texts(open_page("home"))
     assert "select I agree" in texts(open_page("exports"))
     test = open_page("connections")
@@ -217,21 +219,21 @@ def test_connections_consent_to_an_older_text_is_asked_for_again(
     test.button(key=f"connections_agree_{connection.id}").click().run()
     assert "You agreed" in test.success[0].value
     assert "Waits for an administrator" not in texts(test)
-    view = parts.connections.view(connection.id)
+    view = installation.connections.view(connection.id)
     assert (view.agreed_by, view.text_version) == (local_administrator().name, CONSENT_VERSION)
 
 
 def test_connections_whose_export_user_was_removed_wait_until_somebody_adds_himself(
-    open_page: OpenPage, parts: Parts, export: ExportView, connection: Connection
+    open_page: OpenPage, installation: Installation, export: ExportView, connection: Connection
 ) -> None:
-    parts.connections.set_export_user(connection.id, "olivia@example.com")
+    installation.connections.set_export_user(connection.id, "olivia@example.com")
     for email in ("olivia@example.com", "oscar@example.com"):
-        parts.users.add(email, Role.ADMINISTRATOR.value, by="ana")
+        installation.users.add(email, Role.ADMINISTRATOR.value, by="ana")
     add = f"connections_export_user_{connection.id}"
     assert open_page("connections").button(key=add)  # offered, not asked for
-    parts.users.remove("olivia@example.com")
-    run = Exports(parts).queue("Newsletter", by=local_administrator())
-    Worker(parts).work(until_idle=True)
+    installation.users.remove("olivia@example.com")
+    run = Exports(installation).queue("Newsletter", by=local_administrator())
+    Worker(installation).work(until_idle=True)
     for shown in (open_page("home"), open_page("exports"), open_page("run", run=run.id)):
         assert "Add yourself as export user" in texts(shown)
     test = open_page("connections")
@@ -239,15 +241,20 @@ def test_connections_whose_export_user_was_removed_wait_until_somebody_adds_hims
     test.button(key=add).click().run()
     assert "You are the export user" in test.success[0].value
     assert add not in [button.key for button in test.button]
-    Worker(parts).work(until_idle=True)
-    assert parts.runs.get(run.id).state is RunState.SUCCEEDED
+    Worker(installation).work(until_idle=True)
+    assert installation.runs.get(run.id).state is RunState.SUCCEEDED
 
 
 def test_connections_that_are_shared_show_their_secrets_to_nobody(
-    open_page: OpenPage, parts: Parts, export: ExportView, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage,
+    installation: Installation,
+    export: ExportView,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    Connections(parts).share("Marketing", contributors=True, by=local_administrator())
-    stored = TokenStore(parts.engine, parts.keys).read(export.export.connection_id or 0)
+    Connections(installation).share("Marketing", contributors=True, by=local_administrator())
+    stored = TokenStore(installation.engine, installation.keys).read(
+        export.export.connection_id or 0
+    )
     assert stored is not None
     pair = json.loads(stored.content)
     secrets = {
@@ -260,7 +267,7 @@ def test_connections_that_are_shared_show_their_secrets_to_nobody(
         shown = "".join(str(element.proto) for element in open_page(name).main)
         assert name in ("home", "segments", "runs") or "Marketing" in shown
         assert not [secret for secret in secrets if secret in shown], name
-    [view] = Connections(parts).views()
+    [view] = Connections(installation).views()
     said = f"{view} {connection_document(view)}"
     assert not [secret for secret in secrets if secret in said]
 
@@ -274,9 +281,9 @@ def test_connections_a_store_that_cannot_be_read_is_a_sentence(
     assert not test.exception
 
 
-def test_connections_a_ticket_needs_consent(parts: Parts) -> None:
+def test_connections_a_ticket_needs_consent(installation: Installation) -> None:
     with pytest.raises(UsageError, match="agreed"):
-        SignIns(parts).prepare(
+        SignIns(installation).prepare(
             "Marketing", contributors=False, agreed=False, by=local_administrator()
         )
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import RunningSandbox
-from ccexport.services.access import Person, Role, local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import Person, Role, local_administrator
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from ccexport.ui import identity
 from tests.house import write_source
 from tests.pages.conftest import LIST_ID, LIST_NAME, MAPPING, SEGMENTS, OpenPage, connect, texts
@@ -74,41 +74,41 @@ def test_export_begins_with_the_one_connection_and_what_names_suggest(
 
 
 def test_export_is_saved_and_nothing_runs(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
     test = fill_in(open_page("export"))
     test.button(key="export_save").click().run()
     assert not test.exception
-    view = parts.exports.by_name("Summer")
+    view = installation.exports.by_name("Summer")
     assert (view.export.list_name, view.segments) == (LIST_NAME, ("Spring buyers",))
     assert dict(view.mapping) == dict(parse_mapping(MAPPING).pairs)
     assert "Nothing was sent" in test.success[0].value
-    assert parts.runs.latest() == []
+    assert installation.runs.latest() == []
     assert test.query_params["export"] == str(view.export.id)
 
 
 def test_export_saved_a_second_time_changes_it_and_makes_no_other(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
     test = fill_in(open_page("export"))
     test.button(key="export_save").click().run()
     test.text_input(key="export_name").set_value("Autumn").run()
     test.button(key="export_save").click().run()
-    assert [view.export.name for view in parts.exports.views()] == ["Autumn"]
+    assert [view.export.name for view in installation.exports.views()] == ["Autumn"]
 
 
 def test_export_of_a_taken_name_is_refused_and_the_draft_stays(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
     test = open_page("export")
     fill_in(test, "Newsletter").button(key="export_save").click().run()
     assert "already" in test.error[0].value
     assert test.multiselect(key="export_segments").value == ["Spring buyers"]
-    assert len(parts.exports.views()) == 1
+    assert len(installation.exports.views()) == 1
 
 
 def test_export_runs_at_a_time_of_day_in_a_zone(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
     test = fill_in(open_page("export"))
     test.radio(key="export_when").set_value("daily").run()
@@ -116,17 +116,20 @@ def test_export_runs_at_a_time_of_day_in_a_zone(
     test.selectbox(key="export_zone").select("Europe/Berlin").run()
     assert texts(test).replace("\\", "").count("07:15") == 3
     test.button(key="export_save").click().run()
-    assert parts.exports.by_name("Summer").export.schedule == "daily 07:15 Europe/Berlin"
+    assert installation.exports.by_name("Summer").export.schedule == "daily 07:15 Europe/Berlin"
 
 
 def test_export_may_use_shared_connections_alone_when_a_contributor_asks(
-    open_page: OpenPage, parts: Parts, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage,
+    installation: Installation,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(identity, "local_administrator", lambda: Person("cleo", Role.CONTRIBUTOR))
     test = open_page("export")
     assert "Ask an administrator" in test.info[0].value
-    Connections(parts).share("Marketing", contributors=True, by=BY)
-    connect(parts, "Board")
+    Connections(installation).share("Marketing", contributors=True, by=BY)
+    connect(installation, "Board")
     test.run()
     assert test.selectbox(key="export_connection").value == connection.id
     assert test.selectbox(key="export_connection").options == ["Marketing · Sandbox Traders"]
@@ -157,7 +160,7 @@ def test_export_shows_known_lists_when_constant_contact_does_not_answer(
 
 
 def test_export_tells_no_lists_from_no_answer(
-    open_page: OpenPage, parts: Parts, connection: Connection, sandbox: RunningSandbox
+    open_page: OpenPage, installation: Installation, connection: Connection, sandbox: RunningSandbox
 ) -> None:
     break_lists(sandbox, do="access_denied")
     test = open_page("export")
@@ -172,7 +175,7 @@ def test_export_tells_no_lists_from_no_answer(
 
 
 def test_export_creates_a_list_and_chooses_it(
-    open_page: OpenPage, parts: Parts, connection: Connection
+    open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
     test = open_page("export")
     test.text_input(key="export_new_list").set_value("Brand <b>new</b>").run()
@@ -210,10 +213,10 @@ def test_export_refuses_a_pasted_text_without_a_list(
 
 
 def test_export_preview_adds_up_and_agrees_with_the_command(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
     test = open_page("export", export=export.export.id)
-    counts = Exports(parts).preview("Newsletter", by=BY).counts
+    counts = Exports(installation).preview("Newsletter", by=BY).counts
     assert metrics(test) == {
         "Read": counts.read,
         "Will be sent": counts.prepared,
@@ -266,7 +269,7 @@ def test_export_preview_shows_profiles_in_trouble_and_by_key(
 
 
 def test_export_uses_custom_fields_with_their_types(
-    open_page: OpenPage, parts: Parts, export: ExportView, sandbox: RunningSandbox
+    open_page: OpenPage, installation: Installation, export: ExportView, sandbox: RunningSandbox
 ) -> None:
     sandbox.state.change({"custom_fields": [{"label": "Joined", "type": "date"}]})
     test = open_page("export", export=export.export.id)
@@ -278,7 +281,7 @@ def test_export_uses_custom_fields_with_their_types(
     test.selectbox(key="export_from_3").select("attribute:CreatedOn").run()
     assert metrics(test)["Will be sent"] > 0
     test.button(key="export_save").click().run()
-    assert ("cf:Joined", "CreatedOn") in parts.exports.by_name("Newsletter").mapping
+    assert ("cf:Joined", "CreatedOn") in installation.exports.by_name("Newsletter").mapping
 
 
 def test_export_without_custom_fields_from_constant_contact_can_still_be_set_up(
@@ -296,17 +299,17 @@ def test_export_without_custom_fields_from_constant_contact_can_still_be_set_up(
 
 
 def test_export_edited_in_two_browsers_tells_the_second_and_overwrites_nothing(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
     second = open_page("export", export=export.export.id)
     theirs = ExportDraft(
         "Newsletter", "Marketing", LIST_ID, SEGMENTS[:1], parse_mapping(["email=EMail"])
     )
-    Exports(parts).update("Newsletter", theirs, by=BY)
+    Exports(installation).update("Newsletter", theirs, by=BY)
     second.text_input(key="export_name").set_value("Mine").run()
     second.button(key="export_save").click().run()
     assert "Somebody changed" in second.error[0].value
-    assert parts.exports.get(export.export.id).mapping == (("email", "EMail"),)
+    assert installation.exports.get(export.export.id).mapping == (("email", "EMail"),)
     assert second.text_input(key="export_name").value == "Mine"
     assert "As it is stored now" in texts(second)
     second.button(key="export_take_theirs").click().run()
@@ -321,10 +324,10 @@ def test_export_that_is_gone_says_so(open_page: OpenPage, export: ExportView) ->
 
 
 def test_export_that_is_detached_asks_for_a_connection(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
-    Connections(parts).remove("Marketing", by=BY)
-    connect(parts, "Another")
+    Connections(installation).remove("Marketing", by=BY)
+    connect(installation, "Another")
     test = open_page("export", export=export.export.id)
     assert not test.exception
     assert test.selectbox(key="export_connection").value is None
@@ -333,7 +336,7 @@ def test_export_that_is_detached_asks_for_a_connection(
 
 def test_export_whose_column_and_segment_are_gone_stays_editable(
     open_page: OpenPage,
-    parts: Parts,
+    installation: Installation,
     export: ExportView,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -361,7 +364,7 @@ def test_export_opens_when_the_source_is_gone(
 
 
 def test_export_whose_list_was_deleted_meanwhile_says_so(
-    open_page: OpenPage, parts: Parts, export: ExportView, sandbox: RunningSandbox
+    open_page: OpenPage, installation: Installation, export: ExportView, sandbox: RunningSandbox
 ) -> None:
     delete_list(sandbox)
     test = open_page("export", export=export.export.id)

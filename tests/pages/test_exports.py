@@ -7,25 +7,25 @@ from datetime import UTC, datetime
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
 from ccexport.errors import NotFound
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import local_administrator
-from ccexport.services.connections import Connections
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.refreshes import Refreshes
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import local_administrator
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from tests.pages.conftest import LIST_ID, MAPPING, SEGMENTS, OpenPage, texts
 
 BY = local_administrator()
 
 
-def add(parts: Parts, name: str, schedule: str = "refresh") -> ExportView:
+def add(installation: Installation, name: str, schedule: str = "refresh") -> ExportView:
     draft = ExportDraft(
         name, "Marketing", LIST_ID, SEGMENTS[:1], parse_mapping(MAPPING), schedule=schedule
     )
-    return Exports(parts).add(draft, by=BY)
+    return Exports(installation).add(draft, by=BY)
 
 
 def names(test: AppTest) -> list[str]:
@@ -51,11 +51,11 @@ def test_exports_without_any_says_to_add_one(open_page: OpenPage, connection: Co
 
 
 def test_exports_shows_what_goes_where_and_how_it_went(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
-    refreshes = Refreshes(parts)
+    refreshes = Refreshes(installation)
     refreshes.set_schedule(range(7), ["06:30"], "UTC", by=BY)
-    run = Exports(parts).queue("Newsletter", by=BY)
+    run = Exports(installation).queue("Newsletter", by=BY)
     test = open_page("exports")
     row = test.dataframe[0].value.iloc[0]
     assert (row["Name"], row["List"], row["Connection"]) == (
@@ -82,10 +82,14 @@ def test_exports_shows_what_goes_where_and_how_it_went(
     ],
 )
 def test_exports_are_found_by_name_list_and_segment(
-    open_page: OpenPage, parts: Parts, export: ExportView, typed: str, found: list[str]
+    open_page: OpenPage,
+    installation: Installation,
+    export: ExportView,
+    typed: str,
+    found: list[str],
 ) -> None:
-    add(parts, "Summer sale")
-    add(parts, "<b>Ärzte</b> 🎉")
+    add(installation, "Summer sale")
+    add(installation, "<b>Ärzte</b> 🎉")
     test = open_page("exports")
     test.text_input(key="exports_search").set_value(typed).run()
     assert sorted(names(test)) == sorted(found)
@@ -94,11 +98,11 @@ def test_exports_are_found_by_name_list_and_segment(
 
 
 def test_exports_are_filtered_by_state_and_sorted(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
-    add(parts, "Asleep", "off")
-    add(parts, "Daily", "daily 06:30 UTC")
-    Exports(parts).queue("Newsletter", by=BY)
+    add(installation, "Asleep", "off")
+    add(installation, "Daily", "daily 06:30 UTC")
+    Exports(installation).queue("Newsletter", by=BY)
     test = open_page("exports")
     assert names(test) == ["Asleep", "Daily", "Newsletter"]
     test.selectbox(key="exports_sort").select("Last run").run()
@@ -127,14 +131,14 @@ def test_exports_offers_nothing_until_one_is_selected(
 
 
 def test_exports_run_queues_each_selected_and_links_to_the_runs(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
-    other = add(parts, "Summer *sale*")
-    live = Exports(parts).queue("Newsletter", by=BY)
+    other = add(installation, "Summer *sale*")
+    live = Exports(installation).queue("Newsletter", by=BY)
     test = select(open_page("exports"), export, other)
     assert test.button(key="exports_run").label == "Run 2"
     test.button(key="exports_run").click().run()
-    [queued] = [run for run in parts.runs.latest() if run.id != live.id]
+    [queued] = [run for run in installation.runs.latest() if run.id != live.id]
     assert queued.export_id == other.export.id
     assert "still live" in test.error[0].value
     assert "1 run queued" in test.success[0].value
@@ -143,7 +147,7 @@ def test_exports_run_queues_each_selected_and_links_to_the_runs(
 
 
 def test_exports_duplicate_asks_for_a_name_and_is_off(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
     test = select(open_page("exports"), export)
     test.button(key="exports_duplicate").click().run()
@@ -153,56 +157,56 @@ def test_exports_duplicate_asks_for_a_name_and_is_off(
     assert "already" in test.error[0].value
     test.text_input(key="exports_duplicate_name").set_value("Second").run()
     test.button(key="exports_duplicate_confirm").click().run()
-    assert parts.exports.by_name("Second").state == "off"
+    assert installation.exports.by_name("Second").state == "off"
     assert "Second" in test.success[0].value
 
 
 def test_exports_turns_off_and_on_again(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
     test = select(open_page("exports"), export)
     test.button(key="exports_off").click().run()
-    assert parts.exports.by_name("Newsletter").state == "off"
+    assert installation.exports.by_name("Newsletter").state == "off"
     test.button(key="exports_on").click().run()
     test.radio(key="exports_on_when").set_value("daily").run()
     test.selectbox(key="exports_on_zone").select("Europe/Berlin").run()
     test.button(key="exports_on_confirm").click().run()
-    stored = parts.exports.by_name("Newsletter").export
+    stored = installation.exports.by_name("Newsletter").export
     assert stored.schedule == "daily 06:30 Europe/Berlin"
     assert stored.next_run_at is not None
     assert stored.next_run_at > datetime.now(UTC)
 
 
 def test_exports_remove_names_what_goes_and_asks(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
     test = select(open_page("exports"), export)
     test.button(key="exports_remove").click().run()
     assert "Newsletter" in texts(test)
     assert "cannot be undone" in texts(test)
-    assert parts.exports.views()
+    assert installation.exports.views()
     test.button(key="exports_remove_confirm").click().run()
     with pytest.raises(NotFound):
-        parts.exports.by_name("Newsletter")
+        installation.exports.by_name("Newsletter")
     assert "1 export removed" in test.success[0].value
     assert "no export yet" in test.info[0].value
 
 
 def test_exports_remove_is_refused_while_a_run_is_live(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
-    Exports(parts).queue("Newsletter", by=BY)
+    Exports(installation).queue("Newsletter", by=BY)
     test = select(open_page("exports"), export)
     test.button(key="exports_remove").click().run()
     test.button(key="exports_remove_confirm").click().run()
     assert "still live" in test.error[0].value
-    assert parts.exports.views()
+    assert installation.exports.views()
 
 
 def test_exports_that_are_detached_say_so_and_do_not_run(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
-    Connections(parts).remove("Marketing", by=BY)
+    Connections(installation).remove("Marketing", by=BY)
     test = select(open_page("exports"), export)
     row = test.dataframe[0].value.iloc[0]
     assert (list(row["State"]), row["Connection"]) == (["Detached"], "none: detached")
@@ -211,9 +215,9 @@ def test_exports_that_are_detached_say_so_and_do_not_run(
 
 
 def test_exports_selection_does_not_outlive_a_change_of_the_rows(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
-    add(parts, "Another")
+    add(installation, "Another")
     test = select(open_page("exports"), export)
     test.text_input(key="exports_search").set_value("another").run()
     assert names(test) == ["Another"]
@@ -221,11 +225,11 @@ def test_exports_selection_does_not_outlive_a_change_of_the_rows(
 
 
 def test_exports_removed_by_somebody_else_meanwhile_is_said(
-    open_page: OpenPage, parts: Parts, export: ExportView
+    open_page: OpenPage, installation: Installation, export: ExportView
 ) -> None:
     test = select(open_page("exports"), export)
     test.button(key="exports_duplicate").click().run()
-    Exports(parts).remove("Newsletter", by=BY)
+    Exports(installation).remove("Newsletter", by=BY)
     test.button(key="exports_duplicate_confirm").click().run()
     assert not test.exception
     assert "no export" in texts(test)

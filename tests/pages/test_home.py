@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from ccexport.assembly import Parts
-from ccexport.services.access import local_administrator
-from ccexport.services.refreshes import Refreshes
+from ccexport.installation import Installation
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import local_administrator
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Connection
 from ccexport.store.tokens import TokenStore
 from tests.pages.conftest import OpenPage, texts
 from tests.pages.test_run import HOSTILE, add_batch, add_run, has_button
@@ -20,8 +20,8 @@ from tests.pages.test_run import HOSTILE, add_batch, add_run, has_button
 START_A_WORKER = "python -m ccexport worker"
 
 
-def worker_is_alive(parts: Parts) -> None:
-    parts.workers.started("w", host="h", pid=1, version="1")
+def worker_is_alive(installation: Installation) -> None:
+    installation.workers.started("w", host="h", pid=1, version="1")
 
 
 def test_an_empty_store_shows_the_three_first_steps(open_page: OpenPage) -> None:
@@ -39,8 +39,10 @@ def test_a_step_that_is_done_is_ticked(open_page: OpenPage, connection: Connecti
     assert texts(open_page("home")).count("check_circle") == 1
 
 
-def test_first_steps_are_gone_once_something_ran(parts: Parts, open_page: OpenPage) -> None:
-    add_run(parts, RunState.SUCCEEDED, submitted_count=1234, rejected_count=5)
+def test_first_steps_are_gone_once_something_ran(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    add_run(installation, RunState.SUCCEEDED, submitted_count=1234, rejected_count=5)
     test = open_page("home")
     shown = texts(test)
     assert "Three steps" not in shown
@@ -48,22 +50,24 @@ def test_first_steps_are_gone_once_something_ran(parts: Parts, open_page: OpenPa
     assert len(test.get("vega_lite_chart")) == 1
 
 
-def test_without_a_worker_a_banner_says_how_to_start_one(parts: Parts, open_page: OpenPage) -> None:
-    add_run(parts, RunState.QUEUED)
+def test_without_a_worker_a_banner_says_how_to_start_one(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    add_run(installation, RunState.QUEUED)
     [banner] = open_page("home").warning
     assert START_A_WORKER in banner.value
     assert "1 run waits" in banner.value
-    worker_is_alive(parts)
+    worker_is_alive(installation)
     assert not open_page("home").warning
 
 
-def test_live_runs_are_shown_with_progress(parts: Parts, open_page: OpenPage) -> None:
-    worker_is_alive(parts)
+def test_live_runs_are_shown_with_progress(installation: Installation, open_page: OpenPage) -> None:
+    worker_is_alive(installation)
     run = add_run(
-        parts, RunState.UPLOADING, export_name=HOSTILE, prepared_count=20, submitted_count=10
+        installation, RunState.UPLOADING, export_name=HOSTILE, prepared_count=20, submitted_count=10
     )
-    add_batch(parts, run, 1, BatchState.COMPLETED)
-    add_batch(parts, run, 2, BatchState.PENDING)
+    add_batch(installation, run, 1, BatchState.COMPLETED)
+    add_batch(installation, run, 2, BatchState.PENDING)
     test = open_page("home")
     shown = texts(test)
     assert not test.exception
@@ -74,19 +78,19 @@ def test_live_runs_are_shown_with_progress(parts: Parts, open_page: OpenPage) ->
 
 
 def test_many_live_runs_are_named_in_part_and_the_rest_is_a_number(
-    parts: Parts, open_page: OpenPage
+    installation: Installation, open_page: OpenPage
 ) -> None:
     for _ in range(8):
-        add_run(parts, RunState.QUEUED)
+        add_run(installation, RunState.QUEUED)
     assert "[3 more](/runs?state=live&days=all)" in texts(open_page("home"))
 
 
 def test_a_lost_sign_in_leads_to_connections(
-    parts: Parts, open_page: OpenPage, connection: Connection
+    installation: Installation, open_page: OpenPage, connection: Connection
 ) -> None:
-    parts.connections.set_needs_sign_in(connection.id, needed=True)
+    installation.connections.set_needs_sign_in(connection.id, needed=True)
     add_run(
-        parts,
+        installation,
         RunState.WAITING,
         connection_id=connection.id,
         resume_state=RunState.PREPARING,
@@ -98,20 +102,22 @@ def test_a_lost_sign_in_leads_to_connections(
 
 
 def test_a_sign_in_that_will_end_for_want_of_use_is_shown(
-    parts: Parts, open_page: OpenPage, connection: Connection
+    installation: Installation, open_page: OpenPage, connection: Connection
 ) -> None:
-    tokens = TokenStore(parts.engine, parts.keys, lambda: parts.now() - timedelta(days=155))
-    tokens.write(connection.id, b"{}", parts.now())
+    tokens = TokenStore(
+        installation.engine, installation.keys, lambda: installation.now() - timedelta(days=155)
+    )
+    tokens.write(connection.id, b"{}", installation.now())
     shown = texts(open_page("home"))
     assert "sign-in of “Marketing” has not been used for 155 days; unused for 180 it ends" in shown
     assert "[Test it](/connections)" in shown
 
 
 def test_a_failed_run_says_why_and_can_be_run_again(
-    parts: Parts, open_page: OpenPage, export: ExportView
+    installation: Installation, open_page: OpenPage, export: ExportView
 ) -> None:
     run = add_run(
-        parts,
+        installation,
         RunState.FAILED,
         export_id=export.export.id,
         error="The list is gone. Choose another.",
@@ -119,55 +125,57 @@ def test_a_failed_run_says_why_and_can_be_run_again(
     test = open_page("home")
     assert "The list is gone. Choose another." in texts(test).replace("\\", "")
     test.button(key=f"home_again_{run.id}").click().run()
-    assert parts.runs.live_of(export.export.id) is not None
+    assert installation.runs.live_of(export.export.id) is not None
     assert not test.exception
 
 
 def test_a_failed_run_of_an_export_that_went_well_since_is_not_shown(
-    parts: Parts, open_page: OpenPage, export: ExportView
+    installation: Installation, open_page: OpenPage, export: ExportView
 ) -> None:
-    run = add_run(parts, RunState.FAILED, export_id=export.export.id)
-    add_run(parts, RunState.SUCCEEDED, export_id=export.export.id)
+    run = add_run(installation, RunState.FAILED, export_id=export.export.id)
+    add_run(installation, RunState.SUCCEEDED, export_id=export.export.id)
     assert not has_button(open_page("home"), f"home_again_{run.id}")
 
 
-def test_a_refresh_that_failed_is_shown_with_its_reason(parts: Parts, open_page: OpenPage) -> None:
-    refresh = parts.refreshes.begin(Trigger.MANUAL, by="ana", due_at=None)
-    parts.refreshes.finish(refresh.id, sizes={}, runs_queued=0, error="The source is gone.")
+def test_a_refresh_that_failed_is_shown_with_its_reason(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    refresh = installation.refreshes.begin(Trigger.MANUAL, by="ana", due_at=None)
+    installation.refreshes.finish(refresh.id, sizes={}, runs_queued=0, error="The source is gone.")
     shown = texts(open_page("home")).replace("\\", "")
     assert "The last refresh failed: The source is gone." in shown
 
 
 def test_a_detached_export_is_shown(
-    parts: Parts, open_page: OpenPage, connection: Connection, export: ExportView
+    installation: Installation, open_page: OpenPage, connection: Connection, export: ExportView
 ) -> None:
     assert export.connection_name == connection.name
-    parts.connections.remove(connection.id, by="ana", exports_too=False)
+    installation.connections.remove(connection.id, by="ana", exports_too=False)
     assert "1 export has no connection" in texts(open_page("home"))
 
 
 def test_the_budget_says_used_and_left_and_when_it_begins_anew(
-    parts: Parts, open_page: OpenPage
+    installation: Installation, open_page: OpenPage
 ) -> None:
     for _ in range(3):
-        parts.budget.reserve_slot()
+        installation.budget.reserve_slot()
     test = open_page("home")
     [bar] = test.get("progress")
     assert bar.proto.text == "3 of 10,000 requests used, 9,997 left"
     assert "00:00 UTC" in texts(test)
-    parts.budget.mark_exhausted()
+    installation.budget.mark_exhausted()
     test = open_page("home")
     assert test.get("progress")[0].proto.value == 100
     assert "says that today's requests are gone" in texts(test)
 
 
 def test_next_runs_name_exports_and_the_refresh(
-    parts: Parts, open_page: OpenPage, export: ExportView
+    installation: Installation, open_page: OpenPage, export: ExportView
 ) -> None:
     assert "Nothing is scheduled" in texts(open_page("home"))
-    Refreshes(parts).set_schedule(range(7), ["06:00"], "UTC", by=local_administrator())
-    at = parts.now() + timedelta(hours=2, minutes=1)
-    with writing(parts.engine) as session:
+    Refreshes(installation).set_schedule(range(7), ["06:00"], "UTC", by=local_administrator())
+    at = installation.now() + timedelta(hours=2, minutes=1)
+    with writing(installation.engine) as session:
         session.connection().execute(
             text("UPDATE export SET next_run_at = :at"), {"at": f"{at:%Y-%m-%d %H:%M:%S.%f}"}
         )
@@ -177,8 +185,10 @@ def test_next_runs_name_exports_and_the_refresh(
     assert "Refresh of the segments, then 1 export" in shown.replace("\\", "")
 
 
-def test_a_store_that_cannot_be_read_is_one_sentence(parts: Parts, open_page: OpenPage) -> None:
-    path = parts.settings.data_dir / "ccexport.db"
+def test_a_store_that_cannot_be_read_is_one_sentence(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    path = installation.settings.data_dir / "ccexport.db"
     path.write_bytes(b"not a database, whatever its name says" * 100)
     test = open_page("home")
     assert not test.exception

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ccexport.assembly import Parts
-from ccexport.services.access import Role, local_administrator
-from ccexport.services.users import Users
+from ccexport.installation import Installation
+from ccexport.services.people.access import Role, local_administrator
+from ccexport.services.people.users import Users
 from tests.pages.conftest import OpenPage, texts
 
 BY = local_administrator()
@@ -18,13 +18,13 @@ def test_people_says_what_is_missing_while_nobody_signs_in(open_page: OpenPage) 
     assert not test.exception
 
 
-def test_people_adds_somebody_by_address(open_page: OpenPage, parts: Parts) -> None:
+def test_people_adds_somebody_by_address(open_page: OpenPage, installation: Installation) -> None:
     test = open_page("people")
     test.text_input(key="people_email").input("Ana@Example.com")
     test.selectbox(key="people_new_role").select(Role.ADMINISTRATOR)
     test.button(key="people_add").click().run()
     assert "may sign in as administrator" in test.success[0].value
-    [view] = Users(parts).views(by=BY)
+    [view] = Users(installation).views(by=BY)
     assert (view.user.email, view.role, view.user.added_by) == (
         "ana@example.com",
         Role.ADMINISTRATOR,
@@ -32,18 +32,18 @@ def test_people_adds_somebody_by_address(open_page: OpenPage, parts: Parts) -> N
     )
 
 
-def test_people_refuses_what_is_no_address(open_page: OpenPage, parts: Parts) -> None:
+def test_people_refuses_what_is_no_address(open_page: OpenPage, installation: Installation) -> None:
     test = open_page("people")
     test.text_input(key="people_email").input("<b>ana</b>")
     test.button(key="people_add").click().run()
     assert "That is no email address" in texts(test).replace("\\", "")
-    assert Users(parts).views(by=BY) == []
+    assert Users(installation).views(by=BY) == []
 
 
 def test_people_changes_a_role_and_names_the_last_administrator(
-    open_page: OpenPage, parts: Parts
+    open_page: OpenPage, installation: Installation
 ) -> None:
-    users = Users(parts)
+    users = Users(installation)
     users.add("ana@example.com", Role.ADMINISTRATOR, by=BY)
     users.add("bob@example.com", Role.VIEWER, by=BY)
     test = open_page("people")
@@ -54,8 +54,10 @@ def test_people_changes_a_role_and_names_the_last_administrator(
     assert [view.role for view in users.views(by=BY)] == [Role.ADMINISTRATOR, Role.CONTRIBUTOR]
 
 
-def test_people_shows_who_is_there_without_a_role(open_page: OpenPage, parts: Parts) -> None:
-    Users(parts).add("ana@example.com", Role.VIEWER, by=replace(BY, name="<i>root</i>"))
+def test_people_shows_who_is_there_without_a_role(
+    open_page: OpenPage, installation: Installation
+) -> None:
+    Users(installation).add("ana@example.com", Role.VIEWER, by=replace(BY, name="<i>root</i>"))
     test = open_page("people")
     [frame] = test.dataframe
     assert list(frame.value["Address"]) == ["ana@example.com"]

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from ccexport.assembly import Parts
-from ccexport.services.access import Person, Role, local_administrator
-from ccexport.services.exports import Exports
-from ccexport.services.refreshes import Refreshes
+from ccexport.installation import Installation
+from ccexport.services.exports.exports import Exports
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person, Role, local_administrator
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportView
 from ccexport.store.refreshes import RefreshStore
@@ -19,8 +19,8 @@ ANA = Person("ana <b>*x*</b>", Role.ADMINISTRATOR)
 
 
 @pytest.fixture
-def refreshes(parts: Parts) -> Refreshes:
-    return Refreshes(parts)
+def refreshes(installation: Installation) -> Refreshes:
+    return Refreshes(installation)
 
 
 def test_on_an_empty_store_it_says_the_next_steps(open_page: OpenPage) -> None:
@@ -95,13 +95,13 @@ def test_turned_off_it_says_so_and_keeps_what_was_chosen(
 
 
 def test_refresh_now_is_an_intent_that_a_worker_carries_out(
-    open_page: OpenPage, refreshes: Refreshes, parts: Parts, export: ExportView
+    open_page: OpenPage, refreshes: Refreshes, installation: Installation, export: ExportView
 ) -> None:
     test = open_page("refresh")
     test.button(key="refresh_now").click().run()
     assert not test.exception
     assert refreshes.latest()[0].state == "asked"
-    assert parts.runs.latest() == []  # the page itself did nothing
+    assert installation.runs.latest() == []  # the page itself did nothing
     assert "waits for a worker" in texts(test)
     begun = refreshes.begin_due()
     assert begun is not None
@@ -113,10 +113,10 @@ def test_refresh_now_is_an_intent_that_a_worker_carries_out(
 
 
 def test_a_full_page_shows_exports_refreshes_and_sizes(
-    open_page: OpenPage, refreshes: Refreshes, parts: Parts, export: ExportView
+    open_page: OpenPage, refreshes: Refreshes, installation: Installation, export: ExportView
 ) -> None:
-    parts.workers.started("w", host="h", pid=1, version="1")
-    Exports(parts).duplicate(export.export.name, "Off <b>", by=ANA)
+    installation.workers.started("w", host="h", pid=1, version="1")
+    Exports(installation).duplicate(export.export.name, "Off <b>", by=ANA)
     for _ in range(3):
         refreshes.refresh(by=ANA)
     test = open_page("refresh")
@@ -134,11 +134,14 @@ def test_a_full_page_shows_exports_refreshes_and_sizes(
 
 
 def test_a_refresh_that_failed_says_why(
-    open_page: OpenPage, refreshes: Refreshes, monkeypatch: pytest.MonkeyPatch, parts: Parts
+    open_page: OpenPage,
+    refreshes: Refreshes,
+    monkeypatch: pytest.MonkeyPatch,
+    installation: Installation,
 ) -> None:
-    begun = parts.refreshes.begin(Trigger.SCHEDULE, by="schedule", due_at=parts.now())
+    begun = installation.refreshes.begin(Trigger.SCHEDULE, by="schedule", due_at=installation.now())
     error = "The folder *data* is gone."
-    parts.refreshes.finish(begun.id, sizes={}, runs_queued=0, error=error)
+    installation.refreshes.finish(begun.id, sizes={}, runs_queued=0, error=error)
     test = open_page("refresh")
     assert not test.exception
     assert any("The folder \\*data\\* is gone" in each.value for each in test.error)
@@ -146,11 +149,11 @@ def test_a_refresh_that_failed_says_why(
 
 
 def test_a_refresh_that_began_long_after_its_time_is_shown_as_late(
-    open_page: OpenPage, parts: Parts
+    open_page: OpenPage, installation: Installation
 ) -> None:
-    due_at = parts.now() - timedelta(hours=2)
-    begun = parts.refreshes.begin(Trigger.SCHEDULE, by="schedule", due_at=due_at)
-    parts.refreshes.finish(begun.id, sizes={"A": 1}, runs_queued=0, error=None)
+    due_at = installation.now() - timedelta(hours=2)
+    begun = installation.refreshes.begin(Trigger.SCHEDULE, by="schedule", due_at=due_at)
+    installation.refreshes.finish(begun.id, sizes={"A": 1}, runs_queued=0, error=None)
     test = open_page("refresh")
     assert frame(test, "Began").iloc[0]["State"] == "done, late"
 

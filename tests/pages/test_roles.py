@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
+from ccexport.installation import Installation
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.access import RANK, Role, local_administrator
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.users import Users
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.people.access import RANK, Role, local_administrator
+from ccexport.services.people.users import Users
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.audit import AuditFilter
+from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportView
-from ccexport.store.tables import Run
 from ccexport.ui import identity
 from ccexport.ui.shell import MENU, Screen
 from tests.pages.conftest import LIST_ID, MAPPING, SEGMENTS, OpenPage, connect, texts
@@ -39,15 +39,15 @@ def people_sign_in(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def sign_in(new_house_sign_in: SignIn, parts: Parts, export: ExportView) -> SignIn:
+def sign_in(new_house_sign_in: SignIn, installation: Installation, export: ExportView) -> SignIn:
     """The same, where an export has a run."""
-    Exports(parts).queue("Newsletter", by=BY)
+    Exports(installation).queue("Newsletter", by=BY)
     return new_house_sign_in
 
 
 @pytest.fixture
 def new_house_sign_in(
-    people_sign_in: None, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    people_sign_in: None, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> SignIn:
     """Be this person from now on: `sign_in(Role.VIEWER)`; None: one who is not signed in."""
     monkeypatch.setattr(identity, "came_from", lambda: "10.0.0.9")
@@ -56,8 +56,8 @@ def new_house_sign_in(
         claims: dict[str, Any] = {}
         if role is not None:
             email = f"{role.value}@example.com"
-            if parts.users.find(email) is None:
-                Users(parts).add(email, role, by=BY)
+            if installation.users.find(email) is None:
+                Users(installation).add(email, role, by=BY)
             claims = {"iss": "i", "sub": email, "nonce": "n", "iat": utc_now().timestamp()}
             claims |= {"email": email, "email_verified": True, **more}
         monkeypatch.setattr(identity, "claims_of_session", lambda: claims)
@@ -67,7 +67,7 @@ def new_house_sign_in(
 
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.name)
 def test_roles_page_opens_for_its_role_and_above_and_shows_others_nothing(
-    open_page: OpenPage, parts: Parts, sign_in: SignIn, screen: Screen
+    open_page: OpenPage, installation: Installation, sign_in: SignIn, screen: Screen
 ) -> None:
     query = QUERIES.get(screen.name, {})
     sign_in(None)
@@ -82,7 +82,7 @@ def test_roles_page_opens_for_its_role_and_above_and_shows_others_nothing(
         assert refused == (RANK[role] < RANK[screen.role]), role
         if refused:
             assert_shows_nothing(test)
-            [row, *_] = parts.audit.page(AuditFilter(outcome="refused"))
+            [row, *_] = installation.audit.page(AuditFilter(outcome="refused"))
             assert (row.who, row.target_kind) == (f"{role.value}@example.com", "page")
 
 
@@ -108,10 +108,12 @@ def test_roles_viewer_has_no_button_that_changes_anything(
 @pytest.mark.parametrize("is_shared", [False, True])
 @pytest.mark.parametrize("role", Role)
 def test_roles_buttons_of_an_export_go_by_whether_its_connection_is_shared(
-    open_page: OpenPage, parts: Parts, sign_in: SignIn, role: Role, is_shared: bool
+    open_page: OpenPage, installation: Installation, sign_in: SignIn, role: Role, is_shared: bool
 ) -> None:
-    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=is_shared)
-    ended = add_ended_run(parts)
+    installation.connections.share(
+        installation.connections.by_name("Marketing").id, contributors=is_shared
+    )
+    ended = add_ended_run(installation)
     sign_in(role)
     exports = open_page("exports")
     exports.session_state["exports_chosen"] = [1]
@@ -133,12 +135,14 @@ def test_roles_buttons_of_an_export_go_by_whether_its_connection_is_shared(
 
 
 def test_roles_bar_of_exports_is_off_when_one_of_the_selected_is_not_shared(
-    open_page: OpenPage, parts: Parts, sign_in: SignIn
+    open_page: OpenPage, installation: Installation, sign_in: SignIn
 ) -> None:
-    connect(parts, "*Board*")
+    connect(installation, "*Board*")
     draft = ExportDraft("Other", "*Board*", LIST_ID, SEGMENTS, parse_mapping(MAPPING))
-    other = Exports(parts).add(draft, by=BY)
-    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=True)
+    other = Exports(installation).add(draft, by=BY)
+    installation.connections.share(
+        installation.connections.by_name("Marketing").id, contributors=True
+    )
     sign_in(Role.CONTRIBUTOR)
     test = open_page("exports")
     test.session_state["exports_chosen"] = [1]
@@ -150,7 +154,7 @@ def test_roles_bar_of_exports_is_off_when_one_of_the_selected_is_not_shared(
 
 
 def test_roles_contributor_sees_an_export_that_is_not_shared_without_a_form(
-    open_page: OpenPage, parts: Parts, sign_in: SignIn
+    open_page: OpenPage, installation: Installation, sign_in: SignIn
 ) -> None:
     sign_in(Role.CONTRIBUTOR)
     test = open_page("export", export=1)
@@ -161,7 +165,9 @@ def test_roles_contributor_sees_an_export_that_is_not_shared_without_a_form(
     assert {each.label for each in test.metric} >= {"Read", "Will be sent"}
     assert len(test.text_input) == len(test.multiselect) == len(test.selectbox) == 0
     assert not buttons_of(test)
-    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=True)
+    installation.connections.share(
+        installation.connections.by_name("Marketing").id, contributors=True
+    )
     shared = buttons_of(test.run())
     assert (shared["export_save"].disabled, shared["export_run"].disabled) == (False, False)
 
@@ -177,12 +183,12 @@ def test_roles_contributor_with_no_connection_is_told_whom_to_ask(
 
 @pytest.mark.parametrize("role", Role)
 def test_roles_what_needs_an_administrator_leads_only_administrators_there(
-    open_page: OpenPage, parts: Parts, sign_in: SignIn, role: Role
+    open_page: OpenPage, installation: Installation, sign_in: SignIn, role: Role
 ) -> None:
-    connection = parts.connections.by_name("Marketing")
-    parts.connections.set_needs_sign_in(connection.id, needed=True)
+    connection = installation.connections.by_name("Marketing")
+    installation.connections.set_needs_sign_in(connection.id, needed=True)
     waits = {"resume_state": RunState.UPLOADING, "waiting_for": WaitingFor.SIGN_IN}
-    run = add_run(parts, RunState.WAITING, connection_id=connection.id, **waits)
+    run = add_run(installation, RunState.WAITING, connection_id=connection.id, **waits)
     sign_in(role)
     for shown in (texts(open_page("home")), texts(open_page("run", run=run.id))):
         assert ("[Sign in again](/connections)" in shown) == (role is Role.ADMINISTRATOR)
@@ -220,22 +226,26 @@ def test_roles_first_steps_lead_where_the_person_may_go(
 
 
 def test_roles_role_taken_while_the_page_is_open_counts_at_the_next_click(
-    open_page: OpenPage, parts: Parts, sign_in: SignIn
+    open_page: OpenPage, installation: Installation, sign_in: SignIn
 ) -> None:
     sign_in(Role.CONTRIBUTOR)
-    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=True)
+    installation.connections.share(
+        installation.connections.by_name("Marketing").id, contributors=True
+    )
     test = open_page("run", run=1)
     test.button(key="run_cancel").click().run()
-    parts.users.set_role("contributor@example.com", Role.VIEWER.value)
+    installation.users.set_role("contributor@example.com", Role.VIEWER.value)
     test.button(key="run_cancel_yes").click().run()
-    assert parts.runs.get(1).cancel_requested_by is None
+    assert installation.runs.get(1).cancel_requested_by is None
     assert [str(button.key) for button in test.button if button.key == "run_cancel"] == []
 
 
 def test_roles_preview_is_masked_for_contributors_unless_the_setting_allows(
-    open_page: OpenPage, parts: Parts, sign_in: SignIn
+    open_page: OpenPage, installation: Installation, sign_in: SignIn
 ) -> None:
-    parts.connections.share(parts.connections.by_name("Marketing").id, contributors=True)
+    installation.connections.share(
+        installation.connections.by_name("Marketing").id, contributors=True
+    )
     sign_in(Role.CONTRIBUTOR)
     masked = open_page("export", export=1)
     assert "Values are masked" in texts(masked)
@@ -247,11 +257,11 @@ def test_roles_preview_is_masked_for_contributors_unless_the_setting_allows(
     assert "@" in open_cards
 
 
-def add_ended_run(parts: Parts) -> Run:
+def add_ended_run(installation: Installation) -> Run:
     """A run of "Newsletter" that failed, of which a part can be retried."""
-    export = parts.exports.by_name("Newsletter").export
+    export = installation.exports.by_name("Newsletter").export
     run = add_run(
-        parts,
+        installation,
         RunState.FAILED,
         export_id=export.id,
         connection_id=export.connection_id,
@@ -260,7 +270,7 @@ def add_ended_run(parts: Parts) -> Run:
         queued_at=utc_now(),
         finished_at=utc_now(),
     )
-    add_batch(parts, run, 1, BatchState.FAILED, failed_rows=10)
+    add_batch(installation, run, 1, BatchState.FAILED, failed_rows=10)
     return run
 
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Installation
 from ccexport.states import RunState, Trigger
-from ccexport.ui.runs import PAGE_SIZE
+from ccexport.ui.screens.runs import PAGE_SIZE
 from tests.pages.conftest import OpenPage, texts
 from tests.pages.test_run import HOSTILE, add_run
 
@@ -25,10 +25,12 @@ def test_an_empty_history_says_the_next_step(open_page: OpenPage) -> None:
     assert "/exports" in texts(test)
 
 
-def test_the_newest_run_is_first_with_its_counts(parts: Parts, open_page: OpenPage) -> None:
-    older = add_run(parts, RunState.SUCCEEDED)
+def test_the_newest_run_is_first_with_its_counts(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    older = add_run(installation, RunState.SUCCEEDED)
     newer = add_run(
-        parts,
+        installation,
         RunState.COMPLETED_WITH_ERRORS,
         export_name=HOSTILE,
         read_count=12,
@@ -48,20 +50,20 @@ def test_the_newest_run_is_first_with_its_counts(parts: Parts, open_page: OpenPa
     assert "2 runs" in texts(test)
 
 
-def test_filters_in_the_address_are_used(parts: Parts, open_page: OpenPage) -> None:
-    add_run(parts, RunState.SUCCEEDED)
-    wanted = add_run(parts, RunState.FAILED, export_name="Win-back", trigger=Trigger.REFRESH)
-    add_run(parts, RunState.FAILED, export_name="Win-back")
+def test_filters_in_the_address_are_used(installation: Installation, open_page: OpenPage) -> None:
+    add_run(installation, RunState.SUCCEEDED)
+    wanted = add_run(installation, RunState.FAILED, export_name="Win-back", trigger=Trigger.REFRESH)
+    add_run(installation, RunState.FAILED, export_name="Win-back")
     test = open_page("runs", export="Win-back", state="failed", trigger="refresh", days="7")
     assert shown(test) == [wanted.id]
     assert test.selectbox(key="runs_state").value == "Failed"
 
 
 def test_a_chosen_filter_is_written_to_the_address_and_the_default_is_not(
-    parts: Parts, open_page: OpenPage
+    installation: Installation, open_page: OpenPage
 ) -> None:
-    add_run(parts, RunState.SUCCEEDED)
-    wanted = add_run(parts, RunState.QUEUED)
+    add_run(installation, RunState.SUCCEEDED)
+    wanted = add_run(installation, RunState.QUEUED)
     test = open_page("runs")
     test.selectbox(key="runs_state").select("Running or waiting").run()
     assert shown(test) == [wanted.id]
@@ -72,26 +74,28 @@ def test_a_chosen_filter_is_written_to_the_address_and_the_default_is_not(
 
 
 def test_a_filter_that_means_nothing_is_as_if_it_was_not_there(
-    parts: Parts, open_page: OpenPage
+    installation: Installation, open_page: OpenPage
 ) -> None:
-    run = add_run(parts, RunState.SUCCEEDED)
+    run = add_run(installation, RunState.SUCCEEDED)
     test = open_page("runs", export="Removed long ago", state="<b>", days="-1")
     assert not test.exception
     assert shown(test) == [run.id]
     assert dict(test.query_params) == {}
 
 
-def test_old_runs_are_shown_for_all_time_alone(parts: Parts, open_page: OpenPage) -> None:
-    long_ago = parts.now() - timedelta(days=400)
-    old = add_run(parts, RunState.SUCCEEDED, queued_at=long_ago, finished_at=long_ago)
+def test_old_runs_are_shown_for_all_time_alone(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    long_ago = installation.now() - timedelta(days=400)
+    old = add_run(installation, RunState.SUCCEEDED, queued_at=long_ago, finished_at=long_ago)
     test = open_page("runs")
     assert "No run matches" in test.info[0].value
     assert shown(open_page("runs", days="all")) == [old.id]
     assert test.selectbox(key="runs_days").value == "Last 30 days"
 
 
-def test_a_long_history_has_pages(parts: Parts, open_page: OpenPage) -> None:
-    runs = [add_run(parts, RunState.SUCCEEDED) for _ in range(PAGE_SIZE + 1)]
+def test_a_long_history_has_pages(installation: Installation, open_page: OpenPage) -> None:
+    runs = [add_run(installation, RunState.SUCCEEDED) for _ in range(PAGE_SIZE + 1)]
     test = open_page("runs")
     assert len(shown(test)) == PAGE_SIZE
     test.session_state["runs_page"] = 2
@@ -101,10 +105,10 @@ def test_a_long_history_has_pages(parts: Parts, open_page: OpenPage) -> None:
 
 
 def test_volumes_and_durations_are_drawn_for_the_same_runs(
-    parts: Parts, open_page: OpenPage
+    installation: Installation, open_page: OpenPage
 ) -> None:
-    add_run(parts, RunState.SUCCEEDED, submitted_count=10)
-    add_run(parts, RunState.QUEUED, export_name="Win-back")
+    add_run(installation, RunState.SUCCEEDED, submitted_count=10)
+    add_run(installation, RunState.QUEUED, export_name="Win-back")
     assert len(open_page("runs").get("vega_lite_chart")) == 2
     test = open_page("runs", export="Win-back")
     assert len(test.get("vega_lite_chart")) == 0

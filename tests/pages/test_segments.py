@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.assembly import Parts
-from ccexport.services.access import local_administrator
-from ccexport.services.refreshes import Refreshes
+from ccexport.installation import Installation
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import local_administrator
 from ccexport.store.exports import ExportView
 from tests.house import write_source
 from tests.pages.conftest import OpenPage, texts
@@ -28,10 +28,12 @@ def test_segments_shows_members_usable_share_and_exports(
     assert table.loc["Loyalty gold", "Exports"] == 0
 
 
-def test_segments_shows_sizes_over_the_last_refreshes(open_page: OpenPage, parts: Parts) -> None:
+def test_segments_shows_sizes_over_the_last_refreshes(
+    open_page: OpenPage, installation: Installation
+) -> None:
     by = local_administrator()
-    Refreshes(parts).refresh(by=by)
-    Refreshes(parts).refresh(by=by)
+    Refreshes(installation).refresh(by=by)
+    Refreshes(installation).refresh(by=by)
     table = open_page("segments").dataframe[0].value.set_index("Segment")
     row = table.loc["Spring buyers"]
     assert list(row["Size over refreshes"]) == [row["Members"]] * 2

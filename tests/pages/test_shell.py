@@ -9,11 +9,12 @@ import tomllib
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ccexport.assembly import Parts
+from ccexport.installation import Installation
 from ccexport.redaction import redact
 from ccexport.ui import page
-from ccexport.ui.failures import log_once
+from ccexport.ui.screens.failures import log_once
 from ccexport.ui.shell import LOOKS, MENU
+from ccexport.words import moment
 from tests.pages.conftest import ROOT
 
 NO_WIDTH = "\N{WORD JOINER}"
@@ -29,7 +30,7 @@ def test_menu_leaves_out_pages_that_need_an_id() -> None:
     assert hidden == {"export", "run"}
 
 
-def test_shell_opens_its_first_page(parts: Parts) -> None:
+def test_shell_opens_its_first_page(installation: Installation) -> None:
     test = AppTest.from_file(str(ROOT / "ccexport" / "ui" / "shell.py"), default_timeout=30).run()
     assert not test.exception
     assert test.title
@@ -98,11 +99,11 @@ def test_addresses_within_shown_text_are_no_links() -> None:
 
 
 def test_no_time_is_a_dash() -> None:
-    assert page.when(None) == "–"  # a dash is meant
+    assert moment(None) == "–"  # a dash is meant
 
 
 def _page_that_fails() -> None:
-    from ccexport.ui.failures import on_script_error
+    from ccexport.ui.screens.failures import on_script_error
 
     try:
         raise ValueError("no such member: ana@example.com")

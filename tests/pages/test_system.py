@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from ccexport.assembly import Parts
-from ccexport.store.tables import Connection
-from ccexport.ui.system import ago
+from ccexport.installation import Installation
+from ccexport.store.database.tables import Connection
+from ccexport.ui.screens.system import ago
 from tests.pages.conftest import OpenPage, texts
 
 
@@ -19,8 +19,10 @@ def test_system_without_a_worker_says_how_to_start_one(open_page: OpenPage) -> N
     assert test.code[0].value == "python -m ccexport worker"
 
 
-def test_system_shows_workers_with_their_heartbeat(open_page: OpenPage, parts: Parts) -> None:
-    parts.workers.started("w1", host="host-7", pid=4711, version="1.2.3")
+def test_system_shows_workers_with_their_heartbeat(
+    open_page: OpenPage, installation: Installation
+) -> None:
+    installation.workers.started("w1", host="host-7", pid=4711, version="1.2.3")
     test = open_page("system")
     assert not test.error
     (row,) = test.dataframe[0].value.to_dict("records")
@@ -28,22 +30,26 @@ def test_system_shows_workers_with_their_heartbeat(open_page: OpenPage, parts: P
     assert row["Last heartbeat"].endswith("s ago")
 
 
-def test_system_does_not_count_a_worker_that_stopped(open_page: OpenPage, parts: Parts) -> None:
-    parts.workers.started("w1", host="host-7", pid=4711, version="1.2.3")
-    parts.workers.stopped("w1")
+def test_system_does_not_count_a_worker_that_stopped(
+    open_page: OpenPage, installation: Installation
+) -> None:
+    installation.workers.started("w1", host="host-7", pid=4711, version="1.2.3")
+    installation.workers.stopped("w1")
     assert "No worker is alive" in open_page("system").error[0].value
 
 
-def test_system_shows_the_budget_of_today(open_page: OpenPage, parts: Parts) -> None:
+def test_system_shows_the_budget_of_today(open_page: OpenPage, installation: Installation) -> None:
     for _ in range(3):
-        parts.budget.reserve_slot()
+        installation.budget.reserve_slot()
     test = open_page("system")
     shown = {each.label: each.value for each in test.metric}
     assert shown == {"Used": "3", "Left": "9,997", "Allowed a day": "10,000"}
 
 
-def test_system_says_when_constant_contact_ends_the_day(open_page: OpenPage, parts: Parts) -> None:
-    parts.budget.mark_exhausted()
+def test_system_says_when_constant_contact_ends_the_day(
+    open_page: OpenPage, installation: Installation
+) -> None:
+    installation.budget.mark_exhausted()
     test = open_page("system")
     assert "used up" in test.warning[0].value
     assert {each.label: each.value for each in test.metric}["Left"] == "0"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ccexport.clock import utc_now
-from ccexport.pipeline import execute_run
 from ccexport.preparation.files import cut_files
+from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import House, behaviour, check_sums, people, write_source
 
@@ -52,8 +52,8 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
     def cut(rows: int, in_flight: int) -> None:
         planned = partial(cut_files, max_rows=rows)
-        monkeypatch.setattr("ccexport.steps.preparing.cut_files", planned)
-        monkeypatch.setattr("ccexport.pipeline.MAX_IN_FLIGHT", in_flight)
+        monkeypatch.setattr("ccexport.runs.preparing.cut_files", planned)
+        monkeypatch.setattr("ccexport.runs.uploading.MAX_IN_FLIGHT", in_flight)
 
     return cut
 
@@ -69,8 +69,8 @@ def follow_for_a_while(house: House, run_id: int, looks: int = 5) -> None:
     def is_enough(seconds: float) -> bool:
         return len(house.requests("getActivityStatusCollection")) - seen >= looks
 
-    assert house.parts.runs.claim("w1", run_id=run_id)
-    tools = dataclasses.replace(Worker(house.parts).tools, sleep=is_enough)
+    assert house.installation.runs.claim("w1", run_id=run_id)
+    tools = dataclasses.replace(Worker(house.installation).tools, sleep=is_enough)
     execute_run(Held(run_id, "w1"), tools)
 
 
@@ -179,7 +179,7 @@ def test_rows_named_by_their_line_are_kept_with_what_was_said_of_them(
     document = house.run()
     check_sums(document)
     assert document["counts"]["failed"] == 2
-    found = house.parts.batches.failed_rows(document["id"])
+    found = house.installation.batches.failed_rows(document["id"])
     assert [(batch.first_row + row.row, row.words) for batch, row in found] == [
         (5, "is ***@***"),
         (7, "is ***@***"),
@@ -192,7 +192,7 @@ def test_rows_that_failed_without_a_line_are_counted(house: House) -> None:
     document = house.run()
     check_sums(document)
     assert (document["state"], document["counts"]["failed"]) == ("completed_with_errors", 2)
-    assert house.parts.batches.failed_rows(document["id"]) == []
+    assert house.installation.batches.failed_rows(document["id"]) == []
 
 
 def test_without_counters_the_lines_they_name_are_what_failed(house: House) -> None:

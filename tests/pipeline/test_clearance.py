@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.pipeline import execute_run
+from ccexport.consent import CONSENT_TEXTS, CONSENT_VERSION
 from ccexport.preparation.files import cut_files
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.access import Person, Role
-from ccexport.services.connections import Connections, connection_document
-from ccexport.services.consent import CONSENT_TEXTS, CONSENT_VERSION
-from ccexport.services.runs import Runs
-from ccexport.services.users import Users
+from ccexport.services.connections.connections import Connections, connection_document
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
 from ccexport.states import RunState
-from ccexport.steps.preparing import CONTACTS
-from ccexport.store.runs import Held
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import ANA, House, behaviour, check_sums, people, write_source
 
@@ -46,16 +45,16 @@ def house(tmp_path: Path, database_url: str, sandbox: RunningSandbox) -> Iterato
     house.connect()
     house.add_export()
     for email in (OLD, NEW):
-        Users(house.parts).add(email, Role.ADMINISTRATOR, by=ANA)
-    Connections(house.parts).become_export_user("Marketing", by=OLIVIA)
+        Users(house.installation).add(email, Role.ADMINISTRATOR, by=ANA)
+    Connections(house.installation).become_export_user("Marketing", by=OLIVIA)
     yield house
     house.close()
 
 
 def agreed_to(house: House, version: str) -> None:
     """The latest consent is one to this text."""
-    connection = house.parts.connections.by_name("Marketing")
-    house.parts.connections.agree(connection.id, agreed_by="ana", text_version=version)
+    connection = house.installation.connections.by_name("Marketing")
+    house.installation.connections.agree(connection.id, agreed_by="ana", text_version=version)
 
 
 def sent(house: House) -> int:
@@ -65,7 +64,7 @@ def sent(house: House) -> int:
 
 
 def batches(house: House, run_id: int) -> list[dict[str, object]]:
-    known = {run.id for run in house.parts.runs.latest()}
+    known = {run.id for run in house.installation.runs.latest()}
     return house.document(run_id)["batches"] if run_id in known else []  # type: ignore[no-any-return]  # JSON
 
 
@@ -74,7 +73,7 @@ def assert_waits(house: House, run_id: int, *words: str) -> None:
     assert (document["state"], document["waiting_for"]) == ("waiting", "approval")
     assert document["waiting_until"] is None  # nothing but a person ends it
     for word in ("Marketing", *words):
-        assert word in (Runs(house.parts).why_waiting(house.parts.runs.get(run_id)) or "")
+        assert word in (house.installation.runs.get(run_id).waiting_detail or "")
 
 
 def test_consent_texts_do_not_change_under_their_version() -> None:
@@ -91,14 +90,14 @@ def test_consent_to_an_older_text_lets_new_runs_wait_until_an_administrator_agre
     run_id = house.queue()
     house.work()
     assert_waits(house, run_id, "I agree", "connections agree")
-    assert not house.parts.run_files.exists(run_id, CONTACTS), "the source was read"
+    assert not house.installation.run_files.exists(run_id, CONTACTS), "the source was read"
     assert sent(house) == 0
-    Connections(house.parts).agree("Marketing", by=OSCAR)
+    Connections(house.installation).agree("Marketing", by=OSCAR)
     house.work()
     document = house.document(run_id)
     assert document["state"] == "succeeded"
     check_sums(document)
-    [view] = Connections(house.parts).views()
+    [view] = Connections(house.installation).views()
     assert (view.agreed_by, view.text_version) == (NEW, CONSENT_VERSION)
     assert view.agreed_at is not None
     assert connection_document(view)["waits_for"] == []
@@ -124,7 +123,7 @@ def test_a_run_that_has_begun_to_send_goes_on_under_the_text_of_then(house: Hous
 def test_export_user_who_loses_the_right_lets_runs_wait_until_another_steps_in(
     house: House, loses_it: str
 ) -> None:
-    users = Users(house.parts)
+    users = Users(house.installation)
     if loses_it == "removed":
         users.remove(OLD, by=ANA)
     else:
@@ -132,19 +131,19 @@ def test_export_user_who_loses_the_right_lets_runs_wait_until_another_steps_in(
     run_id = house.queue()
     house.work()
     assert_waits(house, run_id, OLD, "Add yourself as export user")
-    assert not house.parts.run_files.exists(run_id, CONTACTS), "the source was read"
-    [view] = Connections(house.parts).views()
+    assert not house.installation.run_files.exists(run_id, CONTACTS), "the source was read"
+    [view] = Connections(house.installation).views()
     assert connection_document(view)["waits_for"] == ["export_user"]
-    Connections(house.parts).become_export_user("Marketing", by=OSCAR)
+    Connections(house.installation).become_export_user("Marketing", by=OSCAR)
     house.work()
     assert house.document(run_id)["state"] == "succeeded"
-    [view] = Connections(house.parts).views()
+    [view] = Connections(house.installation).views()
     assert (view.connection.export_user, view.has_export_user) == (NEW, True)
 
 
 @pytest.mark.parametrize("how", ["set", "added again"])
 def test_export_user_who_is_an_administrator_again_lets_runs_go_on(house: House, how: str) -> None:
-    users = Users(house.parts)
+    users = Users(house.installation)
     if how == "set":
         users.change(OLD, Role.VIEWER, by=ANA)
     else:
@@ -162,13 +161,13 @@ def test_export_user_who_is_an_administrator_again_lets_runs_go_on(house: House,
 
 def test_one_of_two_things_is_not_enough(house: House) -> None:
     agreed_to(house, "0")
-    Users(house.parts).remove(OLD, by=ANA)
+    Users(house.installation).remove(OLD, by=ANA)
     run_id = house.queue()
     house.work()
-    Connections(house.parts).become_export_user("Marketing", by=OSCAR)
+    Connections(house.installation).become_export_user("Marketing", by=OSCAR)
     house.work()
     assert_waits(house, run_id, "I agree")
-    Connections(house.parts).agree("Marketing", by=OSCAR)
+    Connections(house.installation).agree("Marketing", by=OSCAR)
     house.work()
     assert house.document(run_id)["state"] == "succeeded"
 
@@ -176,9 +175,9 @@ def test_one_of_two_things_is_not_enough(house: House) -> None:
 def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_and_no_more_is_sent(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.preparing.cut_files", partial(cut_files, max_rows=3))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=3))
     run_id = house.queue()
-    at(house, run_id, "outcome committed", lambda: Users(house.parts).remove(OLD, by=ANA))
+    at(house, run_id, "outcome committed", lambda: Users(house.installation).remove(OLD, by=ANA))
     assert_waits(house, run_id, OLD)
     assert [each["state"] for each in batches(house, run_id)] == [
         "completed",
@@ -187,7 +186,7 @@ def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_an
         "pending",
     ]
     assert sent(house) == 1
-    Connections(house.parts).become_export_user("Marketing", by=OSCAR)
+    Connections(house.installation).become_export_user("Marketing", by=OSCAR)
     house.work()
     document = house.document(run_id)
     assert (document["state"], document["counts"]["accepted"]) == ("succeeded", 10)
@@ -198,33 +197,33 @@ def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_an
 def test_who_steps_in_while_the_waiting_is_being_written_is_not_missed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Users(house.parts).remove(OLD, by=ANA)
+    Users(house.installation).remove(OLD, by=ANA)
     run_id = house.queue()
-    wait = house.parts.runs.wait
+    wait = house.installation.runs.wait
 
     def step_in_first(*args: object) -> object:
-        Connections(house.parts).become_export_user("Marketing", by=OSCAR)
+        Connections(house.installation).become_export_user("Marketing", by=OSCAR)
         return wait(*args)  # type: ignore[arg-type]  # passed on
 
-    monkeypatch.setattr(house.parts.runs, "wait", step_in_first)
+    monkeypatch.setattr(house.installation.runs, "wait", step_in_first)
     house.work()
     assert house.document(run_id)["state"] == "succeeded"
 
 
 def test_who_has_the_machine_keeps_the_right_that_it_gives(house: House) -> None:
-    Connections(house.parts).become_export_user("Marketing", by=ANA)  # nobody of the people
-    Users(house.parts).remove(OLD, by=ANA)
+    Connections(house.installation).become_export_user("Marketing", by=ANA)  # nobody of the people
+    Users(house.installation).remove(OLD, by=ANA)
     assert house.run()["state"] == "succeeded"
 
 
 def test_a_run_that_waits_for_an_administrator_can_be_canceled(house: House) -> None:
-    Users(house.parts).remove(OLD, by=ANA)
+    Users(house.installation).remove(OLD, by=ANA)
     run_id = house.queue()
     house.work()
-    house.parts.runs.request_cancel(run_id, "ana")
+    house.installation.runs.request_cancel(run_id, "ana")
     house.work()
     assert house.document(run_id)["state"] == "canceled"
-    assert house.parts.runs.get(run_id).state is RunState.CANCELED
+    assert house.installation.runs.get(run_id).state is RunState.CANCELED
 
 
 def at(house: House, run_id: int, point: str, do: Callable[[], object]) -> None:
@@ -235,8 +234,8 @@ def at(house: House, run_id: int, point: str, do: Callable[[], object]) -> None:
         if name == point and left:
             left.pop()()
 
-    assert house.parts.runs.claim("w1", run_id=run_id)
-    tools = dataclasses.replace(Worker(house.parts).tools, reached=reached)
+    assert house.installation.runs.claim("w1", run_id=run_id)
+    tools = dataclasses.replace(Worker(house.installation).tools, reached=reached)
     execute_run(Held(run_id, "w1"), tools)
 
 
@@ -249,4 +248,4 @@ def die_at(house: House, run_id: int, point: str, do: Callable[[], object]) -> N
 
     with pytest.raises(SystemExit):
         at(house, run_id, point, die)
-    house.parts.runs.release(Held(run_id, "w1"))
+    house.installation.runs.release(Held(run_id, "w1"))

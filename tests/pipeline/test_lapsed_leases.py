@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from sqlmodel import col, update
 
-from ccexport.store.engine import writing
-from ccexport.store.tables import Run
+from ccexport.store.database.engine import writing
+from ccexport.store.database.tables import Run
 from ccexport.worker import Worker
 from tests.house import House, check_sums
 
@@ -20,7 +20,7 @@ def test_a_worker_that_slept_through_its_lease_does_not_work_on_its_run_twice_at
     house: House,
 ) -> None:
     run_id = house.queue()
-    worker = Worker(house.parts)
+    worker = Worker(house.installation)
     asleep, awake = threading.Event(), threading.Event()
 
     def sleep_once(point: str) -> None:
@@ -42,11 +42,11 @@ def test_a_worker_that_slept_through_its_lease_does_not_work_on_its_run_twice_at
     document = house.document(run_id)
     check_sums(document)
     assert document["state"] == "succeeded"
-    assert "taken over" in [event.what for event in house.parts.runs.events(run_id)]
+    assert "taken over" in [event.what for event in house.installation.runs.events(run_id)]
     assert len(house.requests("contactsCSVImport")) == 1
 
 
 def let_lapse(house: House, run_id: int) -> None:
-    before = house.parts.now() - timedelta(seconds=1)
-    with writing(house.parts.engine) as session:
+    before = house.installation.now() - timedelta(seconds=1)
+    with writing(house.installation.engine) as session:
         session.exec(update(Run).where(col(Run.id) == run_id).values(lease_until=before))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from ccexport.sandbox.server import running_sandbox
-from ccexport.steps.moved import NOTE
+from ccexport.states import EventKind
 from tests.house import LIST_ID, House, behaviour, check_sums, people, write_source
 
 OF_A_FULL_RUN = {
@@ -50,8 +50,8 @@ def test_a_changed_address_is_said_since_the_old_one_stays_on_the_list(house: Ho
 
 
 def addresses_changed(house: House, document: dict[str, Any]) -> list[str]:
-    events = house.parts.runs.events(document["id"])
-    return [event.detail for event in events if event.what == NOTE]
+    events = house.installation.runs.events(document["id"])
+    return [event.detail for event in events if event.what == EventKind.ADDRESSES_CHANGED]
 
 
 def test_an_empty_segment_never_removes_anybody(house: House) -> None:
@@ -94,7 +94,7 @@ def test_the_bookkeeping_takes_as_many_statements_for_twenty_thousand_rows_as_fo
             rows = len(parameters) if isinstance(parameters, list) else 1
             written[f"{words[0]} {words[2]}"] += rows
 
-    event.listen(house.parts.engine, "before_cursor_execute", note)
+    event.listen(house.installation.engine, "before_cursor_execute", note)
     document = house.run()
     check_sums(document)
     assert document["counts"]["accepted"] == count

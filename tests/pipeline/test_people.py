@@ -9,13 +9,13 @@ import pytest
 
 from ccexport.errors import UsageError
 from ccexport.preparation.files import cut_files
-from ccexport.services.access import Person, Role
-from ccexport.services.people import Found, People
+from ccexport.services.people.access import Person, Role
+from ccexport.services.runs.people import Found, People
 from tests.house import ANA, House, people, write_source
 
 
 def find(house: House, email: str) -> Found:
-    return People(house.parts).find(email, by=ANA)
+    return People(house.installation).find(email, by=ANA)
 
 
 def fates(house: House, number: int) -> list[tuple[int, str]]:
@@ -31,7 +31,7 @@ def test_a_person_is_found_in_every_run_with_what_became_of_them(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = partial(cut_files, max_rows=5)
-    monkeypatch.setattr("ccexport.steps.preparing.cut_files", cut)
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", cut)
     fault(house, "reject_rows", lines=[3], messages=["no"])
     house.run()
     fault(house, "activity_failed", after=1, messages=["Too many."])
@@ -93,7 +93,7 @@ def test_a_run_that_has_not_ended_says_where_the_person_is(house: House) -> None
 def test_a_run_whose_files_are_gone_is_said_and_the_others_are_searched(house: House) -> None:
     house.run()
     house.run()
-    house.parts.run_files.delete(1)
+    house.installation.run_files.delete(1)
     assert fates(house, 1) == [(2, "accepted")]
     (remark,) = find(house, "person1@example.com").remarks
     assert "1 runs could not be searched" in remark
@@ -120,4 +120,4 @@ def test_what_is_no_address_is_refused(house: House) -> None:
 
 def test_whoever_may_not_see_values_may_not_look_for_people(house: House) -> None:
     with pytest.raises(Exception, match=r"may find what became of a person"):
-        People(house.parts).find("a@example.com", by=Person("vera", Role.VIEWER))
+        People(house.installation).find("a@example.com", by=Person("vera", Role.VIEWER))

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ccexport.pipeline import execute_run
 from ccexport.preparation.files import cut_files
-from ccexport.services.runs import Runs
-from ccexport.steps.preparing import CONTACTS
-from ccexport.store.runs import Held
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
+from ccexport.services.runs.runs import Runs
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import House, check_sums, people, write_source
 
@@ -24,7 +24,7 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make files of so many rows."""
 
     def cut(rows: int) -> None:
-        monkeypatch.setattr("ccexport.steps.preparing.cut_files", partial(cut_files, max_rows=rows))
+        monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=rows))
 
     return cut
 
@@ -73,7 +73,7 @@ def test_a_file_that_is_in_the_way_of_itself_is_halved_after_some_tries(house: H
 def test_the_row_that_no_file_may_hold_is_named(house: House) -> None:
     refuse(house, address(7))
     document = house.run()
-    ((batch, row),) = house.parts.batches.failed_rows(document["id"])
+    ((batch, row),) = house.installation.batches.failed_rows(document["id"])
     assert (batch.first_row + row.row, row.words) == (6, WORDS)
 
 
@@ -143,7 +143,7 @@ def test_a_bad_row_in_each_of_many_files_is_no_reason_to_stop(
 def test_no_run_spends_more_than_so_many_requests_on_halving(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.steps.halving.MAX_HALVINGS", 3)
+    monkeypatch.setattr("ccexport.runs.halving.MAX_HALVINGS", 3)
     write_source(house.source, people(64))
     refuse(house, address(64))
     document = house.run()
@@ -173,12 +173,12 @@ def test_halves_are_proven_the_same_when_the_run_files_are_made_anew(house: Hous
     refuse(house, address(7))
     run_id = house.queue()
     house.perform_until(run_id, "refusal recorded")
-    house.parts.run_files.delete(run_id)
+    house.installation.run_files.delete(run_id)
     house.work()
     document = house.document(run_id)
     check_sums(document)
     assert (document["state"], document["counts"]["accepted"]) == ("completed_with_errors", 9)
-    assert house.parts.run_files.exists(run_id, CONTACTS)
+    assert house.installation.run_files.exists(run_id, CONTACTS)
 
 
 def test_what_no_other_file_would_mend_is_not_halved_and_what_was_sent_is_followed(
@@ -207,6 +207,6 @@ def test_what_no_other_file_would_mend_is_not_halved_and_what_was_sent_is_follow
 def test_a_call_that_may_work_later_is_not_halved(house: House, do: str) -> None:
     house.tell("/_sandbox/behaviour", faults=[{"on": "contactsCSVImport", "do": do}])
     run_id = house.queue()
-    assert house.parts.runs.claim("w1", run_id=run_id)
-    execute_run(Held(run_id, "w1"), Worker(house.parts).tools)
-    assert [batch["rows"] for batch in Runs(house.parts).document(run_id)["batches"]] == [10]
+    assert house.installation.runs.claim("w1", run_id=run_id)
+    execute_run(Held(run_id, "w1"), Worker(house.installation).tools)
+    assert [batch["rows"] for batch in Runs(house.installation).document(run_id)["batches"]] == [10]

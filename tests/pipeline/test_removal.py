@@ -14,7 +14,7 @@ import pytest
 from ccexport.errors import ServiceTrouble
 from ccexport.preparation.files import cut_files
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.connections import Connections
+from ccexport.services.connections.connections import Connections
 from ccexport.store.audit import AuditFilter
 from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
@@ -35,7 +35,7 @@ def house(
     tmp_path: Path, database_url: str, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[House]:
     """An export in four files, on each database."""
-    monkeypatch.setattr("ccexport.steps.preparing.cut_files", partial(cut_files, max_rows=3))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=3))
     house = House(tmp_path, sandbox, database_url=database_url)
     write_source(house.source, people(10))
     house.connect()
@@ -46,7 +46,7 @@ def house(
 
 def remove(house: House, **how: bool) -> None:
     """As from a page: with rooms of its own."""
-    Connections(house.parts).remove("Marketing", by=ANA, **how)
+    Connections(house.installation).remove("Marketing", by=ANA, **how)
 
 
 def work_until(house: House, point: str, do: Callable[[], object]) -> None:
@@ -57,7 +57,7 @@ def work_until(house: House, point: str, do: Callable[[], object]) -> None:
         if name == point and left:
             left.pop()()
 
-    worker = Worker(house.parts)
+    worker = Worker(house.installation)
     worker.tools = dataclasses.replace(worker.tools, reached=reached)
     thread = threading.Thread(target=worker.work, kwargs={"until_idle": True})
     thread.start()
@@ -104,10 +104,12 @@ def test_removal_while_a_worker_works_stops_the_run_at_a_safe_point(
 
 def test_removal_destroys_the_tokens_and_detaches_the_exports(house: House) -> None:
     run_id = house.queue()
-    connection_id = house.parts.connections.by_name("Marketing").id
+    connection_id = house.installation.connections.by_name("Marketing").id
     remove(house)
-    assert TokenStore(house.parts.engine, house.parts.keys).read(connection_id) is None
-    assert [view.state for view in house.parts.exports.views()] == ["detached"]
+    assert (
+        TokenStore(house.installation.engine, house.installation.keys).read(connection_id) is None
+    )
+    assert [view.state for view in house.installation.exports.views()] == ["detached"]
     assert house.document(run_id)["state"] == "canceled", "nobody held it: it ends at once"
     house.work()
     assert house.requests("contactsCSVImport") == []
@@ -116,7 +118,7 @@ def test_removal_destroys_the_tokens_and_detaches_the_exports(house: House) -> N
 def test_removal_takes_exports_along_where_that_was_asked(house: House) -> None:
     run_id = house.queue()
     remove(house, exports_too=True)
-    assert house.parts.exports.views() == []
+    assert house.installation.exports.views() == []
     assert house.document(run_id)["state"] == "canceled"
     assert house.document(run_id)["export"] == "Newsletter"
 
@@ -130,8 +132,8 @@ def test_removal_ends_a_run_that_waits_with_its_files_under_way(
         raise ServiceTrouble("Constant Contact is down.", retry_after_seconds=3_600)
 
     with monkeypatch.context() as patch:
-        patch.setattr("ccexport.pipeline.follow_batches", trouble)
-        worker = Worker(house.parts)
+        patch.setattr("ccexport.runs.uploading.follow_batches", trouble)
+        worker = Worker(house.installation)
         thread = threading.Thread(target=worker.work)
         thread.start()
         for _ in range(PATIENCE_SECONDS * 20):
@@ -161,7 +163,7 @@ def test_removal_leaves_the_runs_of_other_connections_alone(house: House) -> Non
 def test_removal_has_one_row_in_the_audit_that_says_what_went_with_it(house: House) -> None:
     run_id = house.queue()
     remove(house)
-    [row] = house.parts.audit.page(AuditFilter(action="connection.remove"))
+    [row] = house.installation.audit.page(AuditFilter(action="connection.remove"))
     assert row.before is not None
     assert (row.who, row.outcome) == ("ana", "done")
     assert (row.before["exports"], row.before["runs_stopped"]) == (1, [run_id])
@@ -173,5 +175,5 @@ def test_a_connection_of_the_same_name_has_nothing_of_the_removed_one(house: Hou
     house.connect()
     house.work()
     assert house.document(run_id)["state"] == "canceled"
-    assert [view.state for view in house.parts.exports.views()] == ["detached"]
+    assert [view.state for view in house.installation.exports.views()] == ["detached"]
     assert len(house.requests("contactsCSVImport")) == 1

@@ -9,11 +9,11 @@ import pytest
 
 from ccexport.errors import Conflict, NotFound
 from ccexport.preparation.files import cut_files
-from ccexport.services.connections import Connections
-from ccexport.services.exports import Exports
-from ccexport.services.progress import FailedRow, RunProgress
-from ccexport.services.retries import Retries
-from ccexport.steps.preparing import CONTACTS
+from ccexport.runs.preparing import CONTACTS
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import Exports
+from ccexport.services.runs.progress import FailedRow, RunProgress
+from ccexport.services.runs.retries import Retries
 from tests.house import ANA, House, check_sums, people, write_source
 
 UNNAMED = "failed; Constant Contact did not say which, so a retry cannot send them."
@@ -28,7 +28,7 @@ def addresses(*numbers: int) -> set[str]:
 
 
 def retried(house: House, run_id: int) -> dict[str, object]:
-    new = Retries(house.parts).retry(run_id, by=ANA)
+    new = Retries(house.installation).retry(run_id, by=ANA)
     house.work()
     document = house.document(new.run.id)
     check_sums(document)
@@ -39,7 +39,7 @@ def retried(house: House, run_id: int) -> dict[str, object]:
 def three_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten people in files of four, four and two."""
     cut = partial(cut_files, max_rows=4)
-    monkeypatch.setattr("ccexport.steps.preparing.cut_files", cut)
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", cut)
 
 
 @pytest.mark.usefixtures("three_files")
@@ -67,7 +67,7 @@ def test_a_retry_sends_what_was_sent_then_to_the_list_of_then(house: House) -> N
     fault(house, "reject_rows", lines=[3])
     first = house.run()
     write_source(house.source, people(5, first=100))
-    Exports(house.parts).duplicate("Newsletter", "Other", by=ANA)
+    Exports(house.installation).duplicate("Newsletter", "Other", by=ANA)
     document = retried(house, first["id"])
     assert document["list_id"] == first["list_id"]
     assert house.members()["person2@example.com"]["first_name"] == "First2"
@@ -81,7 +81,7 @@ def test_a_retry_of_which_some_failed_again_can_be_retried_itself(house: House) 
     second = retried(house, first["id"])
     assert second["counts"]["failed"] == 1
     with pytest.raises(Conflict, match=f"Run {second['id']} has retried run {first['id']} already"):
-        Retries(house.parts).retry(first["id"], by=ANA)
+        Retries(house.installation).retry(first["id"], by=ANA)
     assert retried(house, second["id"])["state"] == "succeeded"  # type: ignore[call-overload]
     assert len(house.members()) == 10
 
@@ -89,13 +89,13 @@ def test_a_retry_of_which_some_failed_again_can_be_retried_itself(house: House) 
 def test_a_retry_whose_files_are_gone_is_made_anew_from_the_run_it_retries(house: House) -> None:
     fault(house, "reject_rows", lines=[3])
     first = house.run()
-    new = Retries(house.parts).retry(first["id"], by=ANA).run
+    new = Retries(house.installation).retry(first["id"], by=ANA).run
     house.perform_until(new.id, "intent committed")
-    house.parts.run_files.delete(new.id)
+    house.installation.run_files.delete(new.id)
     house.work()
     document = house.document(new.id)
     assert (document["state"], document["counts"]["accepted"]) == ("succeeded", 1)
-    assert house.parts.run_files.exists(new.id, CONTACTS)
+    assert house.installation.run_files.exists(new.id, CONTACTS)
 
 
 def test_rows_that_nobody_named_are_counted_and_not_sent(house: House) -> None:
@@ -107,7 +107,7 @@ def test_rows_that_nobody_named_are_counted_and_not_sent(house: House) -> None:
         (None, None, f"1 more row {UNNAMED}")
     ]
     with pytest.raises(Conflict, match=r"1 row of run 1 failed, but .* did not say which"):
-        Retries(house.parts).retry(first["id"], by=ANA)
+        Retries(house.installation).retry(first["id"], by=ANA)
 
 
 @pytest.mark.usefixtures("three_files")
@@ -124,7 +124,7 @@ def test_a_retry_sends_who_was_named_and_says_how_many_were_not(house: House) ->
         (1, "0000002"),
         (2, None),
     ]
-    retry = Retries(house.parts).retry(first["id"], by=ANA)
+    retry = Retries(house.installation).retry(first["id"], by=ANA)
     assert (retry.rows, retry.unnamed) == (1, 2)
     house.work()
     assert set(house.members()) == addresses(1, 2, 3, 4, 6, 7, 9, 10)
@@ -146,13 +146,13 @@ def unnamed(document: dict[str, Any]) -> int:
 
 
 def failed_rows(house: House, run_id: int) -> list[FailedRow]:
-    return RunProgress(house.parts).failed_rows(run_id, by=ANA)
+    return RunProgress(house.installation).failed_rows(run_id, by=ANA)
 
 
 def test_a_retry_is_refused_where_nothing_failed(house: House) -> None:
     run = house.run()
     with pytest.raises(Conflict, match="Nothing of run 1 failed"):
-        Retries(house.parts).retry(run["id"], by=ANA)
+        Retries(house.installation).retry(run["id"], by=ANA)
 
 
 def test_a_retry_is_refused_while_the_run_or_another_of_its_export_is_live(house: House) -> None:
@@ -160,20 +160,20 @@ def test_a_retry_is_refused_while_the_run_or_another_of_its_export_is_live(house
     first = house.run()
     live = house.queue()
     with pytest.raises(Conflict, match=f"Run {live} is still live"):
-        Retries(house.parts).retry(live, by=ANA)
+        Retries(house.installation).retry(live, by=ANA)
     with pytest.raises(Conflict, match=f"Run {live} of .* is still live"):
-        Retries(house.parts).retry(first["id"], by=ANA)
+        Retries(house.installation).retry(first["id"], by=ANA)
 
 
 def test_a_retry_is_refused_where_the_files_are_not_kept_or_not_here(house: House) -> None:
     fault(house, "reject_rows", lines=[3])
     first = house.run()
-    house.parts.run_files.delete(first["id"])
+    house.installation.run_files.delete(first["id"])
     with pytest.raises(NotFound, match="not on this machine"):
-        Retries(house.parts).retry(first["id"], by=ANA)
-    house.parts.runs.mark_files_deleted(first["id"])
+        Retries(house.installation).retry(first["id"], by=ANA)
+    house.installation.runs.mark_files_deleted(first["id"])
     with pytest.raises(NotFound, match="no longer kept"):
-        Retries(house.parts).retry(first["id"], by=ANA)
+        Retries(house.installation).retry(first["id"], by=ANA)
 
 
 @pytest.mark.parametrize("gone", ["export", "connection"])
@@ -183,18 +183,18 @@ def test_a_retry_is_refused_where_its_export_or_connection_was_removed(
     fault(house, "reject_rows", lines=[3])
     first = house.run()
     if gone == "export":
-        Exports(house.parts).remove("Newsletter", by=ANA)
+        Exports(house.installation).remove("Newsletter", by=ANA)
     else:
-        Connections(house.parts).remove("Marketing", by=ANA)
+        Connections(house.installation).remove("Marketing", by=ANA)
     with pytest.raises(NotFound, match=f"its {gone} has been removed"):
-        Retries(house.parts).retry(first["id"], by=ANA)
+        Retries(house.installation).retry(first["id"], by=ANA)
 
 
 def test_a_retry_whose_source_file_went_meanwhile_fails_with_one_sentence(house: House) -> None:
     fault(house, "reject_rows", lines=[3])
     first = house.run()
-    new = Retries(house.parts).retry(first["id"], by=ANA).run
-    house.parts.run_files.delete(first["id"])
+    new = Retries(house.installation).retry(first["id"], by=ANA).run
+    house.installation.run_files.delete(first["id"])
     house.work()
     document = house.document(new.id)
     assert document["state"] == "failed"
@@ -207,7 +207,9 @@ def test_a_retry_whose_source_file_went_meanwhile_fails_with_one_sentence(house:
 def test_what_failed_can_be_downloaded_with_whose_row_it_was(house: House) -> None:
     fault(house, "reject_rows", lines=[3, 5], messages=["no such street"])
     first = house.run()
-    lines = Retries(house.parts).failed_csv(first["id"], by=ANA).decode("utf-8-sig").splitlines()
+    lines = (
+        Retries(house.installation).failed_csv(first["id"], by=ANA).decode("utf-8-sig").splitlines()
+    )
     assert lines == [
         "customer_id,file,line,words",
         "0000002,1,3,no such street",

@@ -10,14 +10,14 @@ import pytest
 
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError
-from ccexport.pipeline import execute_run
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
+from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
-from ccexport.sandbox.people import PEOPLE
-from ccexport.services.connections import Connections
-from ccexport.services.exports import Exports
-from ccexport.services.runs import Runs
-from ccexport.steps.preparing import CONTACTS
-from ccexport.store.runs import Held
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import Exports
+from ccexport.services.runs.runs import Runs
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import ANA, LIST_ID, House, check_sums, people, write_source
 
@@ -53,7 +53,7 @@ def test_every_profile_left_out_is_named_with_its_reason(house: House) -> None:
     write_source(house.source, profiles)
     document = house.run()
     check_sums(document)
-    rows = list(Runs(house.parts).rejected(document["id"], by=ANA))
+    rows = list(Runs(house.installation).rejected(document["id"], by=ANA))
     assert {(row[0], row[2], row[3]) for row in rows} == {
         ("0000002", "missing_email", ""),
         ("0000003", "invalid_email", ""),
@@ -134,8 +134,8 @@ def test_a_lost_answer_is_looked_up_before_the_file_is_sent_again(house: House, 
 def test_waiting_is_a_state_with_its_reason(house: House, do: str, reason: str) -> None:
     fault(house, do, on="contactsCSVImport" if do == "queue_full" else "*", times=-1)
     run_id = house.queue()
-    assert house.parts.runs.claim("w1", run_id=run_id)
-    execute_run(Held(run_id, "w1"), Worker(house.parts).tools)
+    assert house.installation.runs.claim("w1", run_id=run_id)
+    execute_run(Held(run_id, "w1"), Worker(house.installation).tools)
     document = house.document(run_id)
     assert (document["state"], document["waiting_for"]) == ("waiting", reason)
     assert document["waiting_until"] is not None
@@ -147,7 +147,7 @@ def test_a_revoked_sign_in_waits_for_a_person_and_then_goes_on(house: House) -> 
     house.work()
     document = house.document(run_id)
     assert (document["state"], document["waiting_for"]) == ("waiting", "sign_in")
-    assert Connections(house.parts).views()[0].connection.needs_sign_in
+    assert Connections(house.installation).views()[0].connection.needs_sign_in
     house.connect()
     house.work()
     assert house.document(run_id)["state"] == "succeeded"
@@ -161,7 +161,7 @@ def test_another_account_is_refused_at_sign_in_and_nothing_changes(
         patch.setitem(PEOPLE, OWNER, PEOPLE["other@example.com"])
         with pytest.raises(Conflict, match="Nothing was changed"):
             house.connect()
-    connection = Connections(house.parts).views()[0].connection
+    connection = Connections(house.installation).views()[0].connection
     assert connection.organization == "Sandbox Traders"
 
 
@@ -232,7 +232,7 @@ def test_no_usable_profile_is_not_success(house: House) -> None:
 
 def test_a_canceled_run_sends_nothing_more(house: House) -> None:
     run_id = house.queue()
-    Runs(house.parts).request_cancel(run_id, by=ANA)
+    Runs(house.installation).request_cancel(run_id, by=ANA)
     house.work()
     assert house.document(run_id)["state"] == "canceled"
     assert house.requests("contactsCSVImport") == []
@@ -251,28 +251,28 @@ def test_run_files_that_are_gone_are_prepared_again_and_proven_the_same(
 
     def lose_files(*args: object) -> None:
         monkeypatch.undo()
-        house.parts.run_files.delete(run_id)
+        house.installation.run_files.delete(run_id)
         raise SystemExit  # as if the process had died here
 
-    monkeypatch.setattr("ccexport.pipeline.send_batch", lose_files)
-    assert house.parts.runs.claim("w1", run_id=run_id)
+    monkeypatch.setattr("ccexport.runs.uploading.send_batch", lose_files)
+    assert house.installation.runs.claim("w1", run_id=run_id)
     with pytest.raises(SystemExit):
-        execute_run(Held(run_id, "w1"), Worker(house.parts).tools)
-    house.parts.runs.release(Held(run_id, "w1"))
-    assert not house.parts.run_files.exists(run_id, CONTACTS)
+        execute_run(Held(run_id, "w1"), Worker(house.installation).tools)
+    house.installation.runs.release(Held(run_id, "w1"))
+    assert not house.installation.run_files.exists(run_id, CONTACTS)
     house.work()
     assert house.document(run_id)["state"] == "succeeded"
 
 
 def test_an_export_without_its_connection_does_not_run(house: House) -> None:
-    Connections(house.parts).remove("Marketing", by=ANA)
+    Connections(house.installation).remove("Marketing", by=ANA)
     with pytest.raises(SetupError, match="detached"):
-        Exports(house.parts).queue("Newsletter", by=ANA)
+        Exports(house.installation).queue("Newsletter", by=ANA)
 
 
 def test_nothing_of_a_run_lies_about_in_the_clear(house: House) -> None:
     house.run()
-    token = house.parts.tokens.access_token(1)
+    token = house.installation.tokens.access_token(1)
     secrets = [b"person1@example.com", b"First1", token.encode()]
     house.close()
     for path in house.settings.data_dir.rglob("*"):
@@ -288,7 +288,7 @@ def test_the_preview_says_what_the_run_then_does(house: House) -> None:
     profiles[4]["FirstName"] = "n" * 60
     profiles[5]["EMail"] = profiles[6]["EMail"]
     write_source(house.source, profiles)
-    preview = Exports(house.parts).preview("Newsletter", by=ANA)
+    preview = Exports(house.installation).preview("Newsletter", by=ANA)
     document = house.run()
     assert preview.counts.read == document["counts"]["read"]
     assert preview.counts.prepared == document["counts"]["prepared"]
@@ -305,7 +305,7 @@ def test_rejections_can_be_read_as_csv_with_awkward_values(house: House, tmp_pat
     document = house.run()
     path = tmp_path / "out.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(Runs(house.parts).rejected(document["id"], by=ANA))
+        csv.writer(file).writerows(Runs(house.installation).rejected(document["id"], by=ANA))
     with path.open(newline="", encoding="utf-8") as file:
         assert [row[1] for row in csv.reader(file)] == ['no, "really", not']
 
@@ -314,7 +314,7 @@ def test_old_run_files_are_deleted_and_the_history_stays(house: House, tmp_path:
     document = house.run()
     later = House(tmp_path, house.sandbox, now=lambda: utc_now() + timedelta(days=31))
     later.work()
-    assert not house.parts.run_files.exists(document["id"], CONTACTS)
+    assert not house.installation.run_files.exists(document["id"], CONTACTS)
     assert house.document(document["id"]) == document
     later.close()
 

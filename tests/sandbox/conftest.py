@@ -17,10 +17,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from ccexport.sandbox.app import create_app
+from ccexport.sandbox.account.connections import KnownConnection
+from ccexport.sandbox.account.state import SandboxState
+from ccexport.sandbox.api.app import create_app
 from ccexport.sandbox.behaviour import parse_behaviour
-from ccexport.sandbox.connections import KnownConnection
-from ccexport.sandbox.state import SandboxState
 
 REDIRECT = "http://localhost:8765/callback"
 SCOPES = "contact_data account_read offline_access"

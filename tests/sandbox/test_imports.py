@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ccexport.sandbox.activities import Activity, Report
+from ccexport.sandbox.account.activities import Activity, Report
 from tests.sandbox.conftest import Account, OpenAccount
 
 PEOPLE = "email,first_name,last_name,cf:Loyalty_tier\r\nana@example.com,Ana,Silva,Gold\r\nBo@Example.com,Bo,,\r\n"

@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from ccexport.sandbox.limits import SlidingSecond
+from ccexport.sandbox.account.limits import SlidingSecond
 from tests.sandbox.conftest import Account, OpenAccount
 
 

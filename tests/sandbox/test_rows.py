@@ -2,8 +2,14 @@
 
 import pytest
 
-from ccexport.sandbox.contacts import SEPARATOR
-from ccexport.sandbox.rows import CSV_COLUMNS, MAX_LINES, header_of, header_problem, read_csv
+from ccexport.sandbox.account.contacts import SEPARATOR
+from ccexport.sandbox.account.rows import (
+    CSV_COLUMNS,
+    MAX_LINES,
+    header_of,
+    header_problem,
+    read_csv,
+)
 
 
 @pytest.mark.parametrize(

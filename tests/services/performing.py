@@ -16,24 +16,24 @@ from ccexport.constantcontact.auth import read_callback
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import running_sandbox
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import Person, Role
-from ccexport.services.audit import Audit
-from ccexport.services.backups import Backups
-from ccexport.services.connections import Connections
-from ccexport.services.export_files import ExportFiles
-from ccexport.services.exports import ExportDraft, Exports
-from ccexport.services.forgetting import Forgetting
-from ccexport.services.keys import KeyRotation
-from ccexport.services.lists import Lists
-from ccexport.services.people import People
-from ccexport.services.progress import RunProgress
-from ccexport.services.refreshes import Refreshes
-from ccexport.services.retries import Retries
-from ccexport.services.roles import Action
-from ccexport.services.runs import Runs
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import Users
-from ccexport.store.engine import reading
+from ccexport.services.connections.connections import Connections
+from ccexport.services.connections.lists import Lists
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.exports.export_files import ExportFiles
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.operations.backups import Backups
+from ccexport.services.operations.keys import KeyRotation
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.audit import Audit
+from ccexport.services.people.roles import Action
+from ccexport.services.people.users import Users
+from ccexport.services.runs.forgetting import Forgetting
+from ccexport.services.runs.people import People
+from ccexport.services.runs.progress import RunProgress
+from ccexport.services.runs.retries import Retries
+from ccexport.services.runs.runs import Runs
+from ccexport.store.database.engine import reading
 from tests.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions
@@ -51,12 +51,12 @@ class Scene:
     live: int
 
     @property
-    def parts(self) -> Any:
-        return self.house.parts
+    def installation(self) -> Any:
+        return self.house.installation
 
     @property
     def connection_id(self) -> int:
-        return int(self.house.parts.connections.by_name("Marketing").id)
+        return int(self.house.installation.connections.by_name("Marketing").id)
 
     def person(self, role: Role) -> Person:
         """Somebody with the role, who has signed in."""
@@ -93,7 +93,7 @@ def prepared_scene(folder: Path) -> Iterator[Scene]:
         failed = house.run("Other")["id"]
         house.tell("/_sandbox/behaviour", faults=[])
         live = house.queue("Newsletter")
-        users = Users(house.parts)
+        users = Users(house.installation)
         for role in Role:
             users.add(f"{role.value}@example.com", role, by=ANA)
         users.add("second@example.com", Role.ADMINISTRATOR, by=ANA)
@@ -114,7 +114,7 @@ def copy_of(scene: Scene, folder: Path, **settings: object) -> Iterator[Scene]:
 
 def content(scene: Scene) -> dict[str, list[dict[str, Any]]]:
     """Everything that the store holds, but what is written beside the actions; the audit has its own key."""
-    with reading(scene.parts.engine) as session:
+    with reading(scene.installation.engine) as session:
         return {
             name: [dict(row._mapping) for row in session.execute(select(table))]
             for name, table in sorted(SQLModel.metadata.tables.items())
@@ -136,18 +136,18 @@ def draft(name: str, **changes: object) -> ExportDraft:
 
 def sign_in(scene: Scene, name: str, by: Person) -> object:
     """At Constant Contact, for a new connection or one that is there."""
-    connections, uri = Connections(scene.parts), scene.house.settings.redirect_uri
+    connections, uri = Connections(scene.installation), scene.house.settings.redirect_uri
     begun = connections.begin(uri)
     code = read_callback(sign_in_at_once(begun.url), begun.state)
     return connections.finish(name, code, begun, uri, by=by)
 
 
 def _sign_out(scene: Scene, by: Person) -> object:
-    return Users(scene.parts).leave(claims_of(by.name), by=by)
+    return Users(scene.installation).leave(claims_of(by.name), by=by)
 
 
 def _apply(scene: Scene, by: Person) -> object:
-    files = ExportFiles(scene.parts)
+    files = ExportFiles(scene.installation)
     text = files.dump("Other").replace("schedule: refresh", 'schedule: "off"')
     return files.apply(text, "exports.yaml", by=by)
 
@@ -155,7 +155,7 @@ def _apply(scene: Scene, by: Person) -> object:
 def make_ready(scene: Scene, action: Action) -> None:
     """What has to be so before somebody who may do it can."""
     if action is Action.RESTORE_BACKUP:
-        Backups(scene.parts)._write(_backup_of(scene), PASSPHRASE)
+        Backups(scene.installation)._write(_backup_of(scene), PASSPHRASE)
 
 
 def _backup_of(scene: Scene) -> Path:
@@ -164,63 +164,71 @@ def _backup_of(scene: Scene) -> Path:
 
 Perform = Callable[[Scene, Person], object]
 PERFORM: dict[Action, Perform] = {
-    Action.SEE_EXPORTS: lambda at, by: list(Runs(at.parts).rejected(at.finished, by=by)),
-    Action.SEE_VALUES: lambda at, by: RunProgress(at.parts).rejected_csv(at.finished, by=by),
-    Action.SEE_ADMINISTRATION: lambda at, by: Users(at.parts).views(by=by),
-    Action.SEE_AUDIT: lambda at, by: list(Audit(at.parts).documents(None, by=by)),
-    Action.PREVIEW_EXPORT: lambda at, by: Exports(at.parts).preview("Other", by=by),
-    Action.ADD_EXPORT: lambda at, by: Exports(at.parts).add(draft("New"), by=by),
-    Action.CHANGE_EXPORT: lambda at, by: Exports(at.parts).update(
+    Action.SEE_EXPORTS: lambda at, by: list(Runs(at.installation).rejected(at.finished, by=by)),
+    Action.SEE_VALUES: lambda at, by: RunProgress(at.installation).rejected_csv(at.finished, by=by),
+    Action.SEE_ADMINISTRATION: lambda at, by: Users(at.installation).views(by=by),
+    Action.SEE_AUDIT: lambda at, by: list(Audit(at.installation).documents(None, by=by)),
+    Action.PREVIEW_EXPORT: lambda at, by: Exports(at.installation).preview("Other", by=by),
+    Action.ADD_EXPORT: lambda at, by: Exports(at.installation).add(draft("New"), by=by),
+    Action.CHANGE_EXPORT: lambda at, by: Exports(at.installation).update(
         "Other", draft("Other", schedule="off"), by=by
     ),
-    Action.DUPLICATE_EXPORT: lambda at, by: Exports(at.parts).duplicate("Other", "Twin", by=by),
-    Action.SCHEDULE_EXPORT: lambda at, by: Exports(at.parts).turn_off("Other", by=by),
-    Action.REMOVE_EXPORT: lambda at, by: Exports(at.parts).remove("Other", by=by),
+    Action.DUPLICATE_EXPORT: lambda at, by: Exports(at.installation).duplicate(
+        "Other", "Twin", by=by
+    ),
+    Action.SCHEDULE_EXPORT: lambda at, by: Exports(at.installation).turn_off("Other", by=by),
+    Action.REMOVE_EXPORT: lambda at, by: Exports(at.installation).remove("Other", by=by),
     Action.APPLY_EXPORTS: _apply,
-    Action.RUN_EXPORT: lambda at, by: RunProgress(at.parts).run_again(at.finished, by=by),
-    Action.CANCEL_RUN: lambda at, by: Runs(at.parts).request_cancel(at.live, by=by),
-    Action.RETRY_RUN: lambda at, by: Retries(at.parts).retry(at.failed, by=by),
-    Action.FIND_PERSON: lambda at, by: People(at.parts).find("person2@example.com", by=by),
-    Action.SEE_LISTS: lambda at, by: Lists(at.parts, by).custom_fields(at.connection_id),
-    Action.CREATE_LIST: lambda at, by: Lists(at.parts, by).create(
+    Action.RUN_EXPORT: lambda at, by: RunProgress(at.installation).run_again(at.finished, by=by),
+    Action.CANCEL_RUN: lambda at, by: Runs(at.installation).request_cancel(at.live, by=by),
+    Action.RETRY_RUN: lambda at, by: Retries(at.installation).retry(at.failed, by=by),
+    Action.FIND_PERSON: lambda at, by: People(at.installation).find("person2@example.com", by=by),
+    Action.SEE_LISTS: lambda at, by: Lists(at.installation, by).custom_fields(at.connection_id),
+    Action.CREATE_LIST: lambda at, by: Lists(at.installation, by).create(
         at.connection_id, f"Made for {at.house.source.parents[1].name}"
     ),
-    Action.ASK_FOR_CONNECTION: lambda at, by: SignIns(at.parts).prepare(
+    Action.ASK_FOR_CONNECTION: lambda at, by: SignIns(at.installation).prepare(
         "Sales", contributors=False, agreed=True, by=by
     ),
     Action.ADD_CONNECTION: lambda at, by: sign_in(at, "Sales", by),
     Action.SIGN_IN_AGAIN: lambda at, by: sign_in(at, "Marketing", by),
-    Action.CHECK_CONNECTION: lambda at, by: Connections(at.parts).check("Marketing", by=by),
-    Action.RENAME_CONNECTION: lambda at, by: Connections(at.parts).rename(
+    Action.CHECK_CONNECTION: lambda at, by: Connections(at.installation).check("Marketing", by=by),
+    Action.RENAME_CONNECTION: lambda at, by: Connections(at.installation).rename(
         "Marketing", "Sales", by=by
     ),
-    Action.SHARE_CONNECTION: lambda at, by: Connections(at.parts).share(
+    Action.SHARE_CONNECTION: lambda at, by: Connections(at.installation).share(
         "Marketing", contributors=True, by=by
     ),
-    Action.AGREE_AGAIN: lambda at, by: Connections(at.parts).agree("Marketing", by=by),
-    Action.BECOME_EXPORT_USER: lambda at, by: Connections(at.parts).become_export_user(
+    Action.AGREE_AGAIN: lambda at, by: Connections(at.installation).agree("Marketing", by=by),
+    Action.BECOME_EXPORT_USER: lambda at, by: Connections(at.installation).become_export_user(
         "Marketing", by=by
     ),
-    Action.REMOVE_CONNECTION: lambda at, by: Connections(at.parts).remove("Marketing", by=by),
-    Action.ASK_FOR_REFRESH: lambda at, by: Refreshes(at.parts).ask(by=by),
-    Action.SCHEDULE_REFRESH: lambda at, by: Refreshes(at.parts).set_schedule(
+    Action.REMOVE_CONNECTION: lambda at, by: Connections(at.installation).remove(
+        "Marketing", by=by
+    ),
+    Action.ASK_FOR_REFRESH: lambda at, by: Refreshes(at.installation).ask(by=by),
+    Action.SCHEDULE_REFRESH: lambda at, by: Refreshes(at.installation).set_schedule(
         [0, 3], ["06:00"], "UTC", by=by
     ),
-    Action.TURN_OFF_REFRESH: lambda at, by: Refreshes(at.parts).turn_off(by=by),
-    Action.FORGET_PERSON: lambda at, by: Forgetting(at.parts).forget("nobody@example.com", by=by),
-    Action.MAKE_BACKUP: lambda at, by: Backups(at.parts).make(_backup_of(at), PASSPHRASE, by=by),
-    Action.RESTORE_BACKUP: lambda at, by: Backups(at.parts).restore(
+    Action.TURN_OFF_REFRESH: lambda at, by: Refreshes(at.installation).turn_off(by=by),
+    Action.FORGET_PERSON: lambda at, by: Forgetting(at.installation).forget(
+        "nobody@example.com", by=by
+    ),
+    Action.MAKE_BACKUP: lambda at, by: Backups(at.installation).make(
+        _backup_of(at), PASSPHRASE, by=by
+    ),
+    Action.RESTORE_BACKUP: lambda at, by: Backups(at.installation).restore(
         _backup_of(at), PASSPHRASE, replace=True, by=by
     ),
-    Action.ROTATE_KEYS: lambda at, by: KeyRotation(at.parts).rotate(by=by),
-    Action.DROP_OLD_KEYS: lambda at, by: KeyRotation(at.parts).drop_old(by=by),
-    Action.ADD_PERSON: lambda at, by: Users(at.parts).add(
+    Action.ROTATE_KEYS: lambda at, by: KeyRotation(at.installation).rotate(by=by),
+    Action.DROP_OLD_KEYS: lambda at, by: KeyRotation(at.installation).drop_old(by=by),
+    Action.ADD_PERSON: lambda at, by: Users(at.installation).add(
         "new@example.com", Role.CONTRIBUTOR, by=by
     ),
-    Action.CHANGE_PERSON: lambda at, by: Users(at.parts).change(
+    Action.CHANGE_PERSON: lambda at, by: Users(at.installation).change(
         "bob@example.com", Role.CONTRIBUTOR, by=by
     ),
-    Action.REMOVE_PERSON: lambda at, by: Users(at.parts).remove("bob@example.com", by=by),
-    Action.SIGN_IN: lambda at, by: Users(at.parts).enter(claims_of(by.name), by.came_from),
+    Action.REMOVE_PERSON: lambda at, by: Users(at.installation).remove("bob@example.com", by=by),
+    Action.SIGN_IN: lambda at, by: Users(at.installation).enter(claims_of(by.name), by.came_from),
     Action.SIGN_OUT: _sign_out,
 }

@@ -12,18 +12,18 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, text
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError, StoreError
+from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.backups import Backups
-from ccexport.store import dump as dump_module
-from ccexport.store import sealed
-from ccexport.store.backups import BackupStore
-from ccexport.store.dump import dump_lines, tables_of
-from ccexport.store.engine import open_engine, writing
-from ccexport.store.keys import KEY_FILE
-from ccexport.store.migrate import upgrade
+from ccexport.services.operations.backups import Backups
+from ccexport.store.database.engine import open_engine, writing
+from ccexport.store.database.migrate import upgrade
+from ccexport.store.vault import dump as dump_module
+from ccexport.store.vault import sealed
+from ccexport.store.vault.backups import BackupStore
+from ccexport.store.vault.dump import dump_lines, tables_of
+from ccexport.store.vault.keys import KEY_FILE
 from ccexport.worker import Worker
 from tests.conftest import new_postgres_database
 from tests.crash.conftest import two_files_of_people
@@ -91,7 +91,7 @@ def _plain(value: Any) -> Any:
 
 def at_point(house: House, point: str, act: Callable[[], object]) -> None:
     """Work until nothing is left; once, when a run reaches the point, act beside it."""
-    worker, acted = Worker(house.parts), threading.Event()
+    worker, acted = Worker(house.installation), threading.Event()
 
     def reached(name: str) -> None:
         if name == point and not acted.is_set():
@@ -111,16 +111,16 @@ def test_everything_comes_back_on_another_machine_and_either_database(
     house: House, new_house: House, tmp_path: Path
 ) -> None:
     house.run()
-    before, path = contents(house.parts.engine), tmp_path / "store.backup"
-    made = Backups(house.parts).make(path, PASSPHRASE, by=ANA)
+    before, path = contents(house.installation.engine), tmp_path / "store.backup"
+    made = Backups(house.installation).make(path, PASSPHRASE, by=ANA)
     assert path.stat().st_mode & 0o777 == 0o600
     assert made.bytes == path.stat().st_size
     assert [each.name for each in tmp_path.iterdir() if each.name.endswith(".tmp")] == []
-    restored = Backups(new_house.parts).restore(path, PASSPHRASE, replace=False, by=ANA)
+    restored = Backups(new_house.installation).restore(path, PASSPHRASE, replace=False, by=ANA)
     assert (restored.rows, restored.canceled_runs) == (made.rows, [])
-    said = [event.action for event in new_house.parts.audit.all_since(None)]
+    said = [event.action for event in new_house.installation.audit.all_since(None)]
     assert said[-2:] == ["backup.make", "backup.restore"]
-    after = contents(new_house.parts.engine)
+    after = contents(new_house.installation.engine)
     # that no run file is here is the one thing that is new
     assert _without_files(after) == _without_files(before)
     old_key, new_key = (each.settings.data_dir / KEY_FILE for each in (house, new_house))
@@ -137,7 +137,7 @@ def _without_files(found: dict[str, Any]) -> dict[str, Any]:
 def test_no_address_token_or_key_is_in_the_file(house: House, tmp_path: Path) -> None:
     house.run()
     path = tmp_path / "store.backup"
-    Backups(house.parts).make(path, PASSPHRASE, by=ANA)
+    Backups(house.installation).make(path, PASSPHRASE, by=ANA)
     content = path.read_bytes()
     key = (house.settings.data_dir / KEY_FILE).read_text().strip()
     for word in (b"example.com", b"Newsletter", b"connection", b"ccexport-run", key.encode()):
@@ -150,11 +150,15 @@ def test_a_run_goes_on_after_a_restore_and_no_file_is_imported_twice(
     """The backup is taken before the first file is sent; the run then ends, and the store is lost."""
     path = tmp_path / "store.backup"
     run_id = house.queue()
-    at_point(house, "batches stored", lambda: Backups(house.parts).make(path, PASSPHRASE, by=ANA))
+    at_point(
+        house, "batches stored", lambda: Backups(house.installation).make(path, PASSPHRASE, by=ANA)
+    )
     assert house.document(run_id)["state"] == "succeeded"
     assert len(imported_files(house)) == 2
     assert (
-        Backups(new_house.parts).restore(path, PASSPHRASE, replace=False, by=ANA).canceled_runs
+        Backups(new_house.installation)
+        .restore(path, PASSPHRASE, replace=False, by=ANA)
+        .canceled_runs
         == []
     )
     assert new_house.document(run_id)["state"] == "uploading"
@@ -172,19 +176,19 @@ def test_a_file_that_was_never_sent_is_sent_after_a_restore(house: House, tmp_pa
     run_id = house.queue()
 
     def back_up_and_stop() -> None:
-        Backups(house.parts).make(path, PASSPHRASE, by=ANA)
+        Backups(house.installation).make(path, PASSPHRASE, by=ANA)
         raise StoreError("the machine is lost")
 
-    worker = Worker(house.parts)
+    worker = Worker(house.installation)
     worker.tools = dataclasses.replace(
         worker.tools,
         reached=lambda point: back_up_and_stop() if point == "intent committed" else None,
     )
-    held = house.parts.runs.claim(worker.id)
+    held = house.installation.runs.claim(worker.id)
     assert held is not None
     worker._perform(held)
     assert imported_files(house) == []
-    Backups(house.parts).restore(path, PASSPHRASE, replace=True, by=ANA)
+    Backups(house.installation).restore(path, PASSPHRASE, replace=True, by=ANA)
     house.work()
     assert house.document(run_id)["state"] == "succeeded"
     assert len(imported_files(house)) == len(set(imported_files(house))) == 2
@@ -195,14 +199,14 @@ def test_a_run_without_files_is_canceled_since_it_may_have_gone_on(
 ) -> None:
     path = tmp_path / "store.backup"
     run_id = house.queue()
-    Backups(house.parts).make(path, PASSPHRASE, by=ANA)
+    Backups(house.installation).make(path, PASSPHRASE, by=ANA)
     house.work()
-    restored = Backups(house.parts).restore(path, PASSPHRASE, replace=True, by=ANA)
+    restored = Backups(house.installation).restore(path, PASSPHRASE, replace=True, by=ANA)
     assert restored.canceled_runs == [run_id]
     house.work()
     assert house.document(run_id)["state"] == "canceled"
     assert len(imported_files(house)) == 2
-    events = {event.what: event.detail for event in house.parts.runs.events(run_id)}
+    events = {event.what: event.detail for event in house.installation.runs.events(run_id)}
     assert "cannot be known" in events["restored"]
 
 
@@ -211,8 +215,10 @@ def test_files_that_constant_contact_may_have_forgotten_are_not_sent_again(
 ) -> None:
     path = tmp_path / "store.backup"
     run_id = house.queue()
-    at_point(house, "batches stored", lambda: Backups(house.parts).make(path, PASSPHRASE, by=ANA))
-    later = Parts(house.settings, lambda: utc_now() + timedelta(days=10))
+    at_point(
+        house, "batches stored", lambda: Backups(house.installation).make(path, PASSPHRASE, by=ANA)
+    )
+    later = Installation(house.settings, lambda: utc_now() + timedelta(days=10))
     restored = Backups(later).restore(path, PASSPHRASE, replace=True, by=ANA)
     later.close()
     assert restored.canceled_runs == [run_id]
@@ -225,11 +231,11 @@ def test_a_sign_in_that_was_renewed_after_the_backup_is_asked_for_again(
     house: House, tmp_path: Path
 ) -> None:
     path = tmp_path / "store.backup"
-    Backups(house.parts).make(path, PASSPHRASE, by=ANA)
-    token = house.parts.tokens.access_token(1)
-    house.parts.tokens.renewed(1, token)
+    Backups(house.installation).make(path, PASSPHRASE, by=ANA)
+    token = house.installation.tokens.access_token(1)
+    house.installation.tokens.renewed(1, token)
     house.tell("/_sandbox/revoke")
-    Backups(house.parts).restore(path, PASSPHRASE, replace=True, by=ANA)
+    Backups(house.installation).restore(path, PASSPHRASE, replace=True, by=ANA)
     run_id = house.queue()
     house.work()
     document = house.document(run_id)
@@ -241,7 +247,7 @@ def test_a_sign_in_that_was_renewed_after_the_backup_is_asked_for_again(
 
 def test_a_backup_holds_one_moment_though_others_write(house: House, tmp_path: Path) -> None:
     """Each transaction adds one to two tables; whatever the moment, both have grown by the same."""
-    engine, stop, path = house.parts.engine, threading.Event(), tmp_path / "store.backup"
+    engine, stop, path = house.installation.engine, threading.Event(), tmp_path / "store.backup"
     other = open_engine(house.settings.database_url)
 
     def write() -> None:
@@ -262,7 +268,7 @@ def test_a_backup_holds_one_moment_though_others_write(house: House, tmp_path: P
             counts.append(
                 [sum(b'"n' in line and mark in line for line in lines) for mark in _MARKS]
             )
-        Backups(house.parts).make(path, PASSPHRASE, by=ANA)
+        Backups(house.installation).make(path, PASSPHRASE, by=ANA)
     finally:
         stop.set()
         writer.join()
@@ -292,16 +298,17 @@ def test_an_older_backup_is_brought_to_todays_tables(
         session.connection().execute(text(_OLD_EXPORT))
     house = House(tmp_path / "new", sandbox)
     path = tmp_path / "store.backup"
-    backups = Backups(house.parts)
+    backups = Backups(house.installation)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "ccexport.services.backups.dump_lines", lambda _engine, about: dump_lines(old, about)
+            "ccexport.services.operations.backups.dump_lines",
+            lambda _engine, about: dump_lines(old, about),
         )
         backups.make(path, PASSPHRASE, by=ANA)
     old.dispose()
     assert backups.restore(path, PASSPHRASE, replace=False, by=ANA).rows == 1
-    assert house.parts.exports.by_name("Newsletter").export.list_id == "L"
-    assert house.parts.workers.alive() == []
+    assert house.installation.exports.by_name("Newsletter").export.list_id == "L"
+    assert house.installation.workers.alive() == []
     house.close()
 
 
@@ -316,38 +323,38 @@ def test_a_store_that_holds_something_is_not_overwritten_unasked(
     house: House, tmp_path: Path
 ) -> None:
     path = tmp_path / "store.backup"
-    Backups(house.parts).make(path, PASSPHRASE, by=ANA)
+    Backups(house.installation).make(path, PASSPHRASE, by=ANA)
     house.run()
-    before = contents(house.parts.engine)
+    before = contents(house.installation.engine)
     with pytest.raises(Conflict, match="--replace"):
-        Backups(house.parts).restore(path, PASSPHRASE, replace=False, by=ANA)
-    assert contents(house.parts.engine) == before
-    house.parts.workers.started("elsewhere", host="elsewhere", pid=1, version="1")
+        Backups(house.installation).restore(path, PASSPHRASE, replace=False, by=ANA)
+    assert contents(house.installation.engine) == before
+    house.installation.workers.started("elsewhere", host="elsewhere", pid=1, version="1")
     with pytest.raises(Conflict, match=r"Workers are alive \(elsewhere\)"):
-        Backups(house.parts).restore(path, PASSPHRASE, replace=True, by=ANA)
-    assert contents(house.parts.engine) == before
-    house.parts.workers.stopped("elsewhere")
-    Backups(house.parts).restore(path, PASSPHRASE, replace=True, by=ANA)
-    assert house.parts.runs.latest(limit=9) == []
+        Backups(house.installation).restore(path, PASSPHRASE, replace=True, by=ANA)
+    assert contents(house.installation.engine) == before
+    house.installation.workers.stopped("elsewhere")
+    Backups(house.installation).restore(path, PASSPHRASE, replace=True, by=ANA)
+    assert house.installation.runs.latest(limit=9) == []
 
 
 def test_a_damaged_file_or_a_wrong_passphrase_changes_nothing(house: House, tmp_path: Path) -> None:
     path, broken = tmp_path / "store.backup", tmp_path / "broken.backup"
-    Backups(house.parts).make(path, PASSPHRASE, by=ANA)
-    before, content = contents(house.parts.engine), path.read_bytes()
+    Backups(house.installation).make(path, PASSPHRASE, by=ANA)
+    before, content = contents(house.installation.engine), path.read_bytes()
     with pytest.raises(StoreError, match="does not open with this passphrase"):
-        Backups(house.parts).restore(path, PASSPHRASE + "!", replace=True, by=ANA)
+        Backups(house.installation).restore(path, PASSPHRASE + "!", replace=True, by=ANA)
     flipped = bytearray(content)
     flipped[-1] ^= 1
     for damaged in (bytes(flipped), content[:-5], content[:40], content + b"more", b"nothing", b""):
         broken.write_bytes(damaged)
         with pytest.raises(StoreError) as caught:
-            Backups(house.parts).restore(broken, PASSPHRASE, replace=True, by=ANA)
+            Backups(house.installation).restore(broken, PASSPHRASE, replace=True, by=ANA)
         assert "\n" not in str(caught.value)
         assert "broken.backup" in str(caught.value)
     with pytest.raises(SetupError, match="cannot be read"):
-        Backups(house.parts).restore(tmp_path / "none", PASSPHRASE, replace=True, by=ANA)
-    assert contents(house.parts.engine) == before
+        Backups(house.installation).restore(tmp_path / "none", PASSPHRASE, replace=True, by=ANA)
+    assert contents(house.installation.engine) == before
 
 
 def test_what_fails_half_way_leaves_the_store_and_its_run_files(
@@ -355,17 +362,17 @@ def test_what_fails_half_way_leaves_the_store_and_its_run_files(
 ) -> None:
     house.run()
     path = tmp_path / "store.backup"
-    Backups(house.parts).make(path, PASSPHRASE, by=ANA)
-    before, files = contents(house.parts.engine), list(house.parts.run_files.all())
+    Backups(house.installation).make(path, PASSPHRASE, by=ANA)
+    before, files = contents(house.installation.engine), list(house.installation.run_files.all())
 
     def fail(*_: object) -> None:
         raise StoreError("in the middle")
 
     monkeypatch.setattr(dump_module, "count_on", fail)
     with pytest.raises(StoreError, match="in the middle"):
-        Backups(house.parts).restore(path, PASSPHRASE, replace=True, by=ANA)
-    assert contents(house.parts.engine) == before
-    assert list(house.parts.run_files.all()) == files
+        Backups(house.installation).restore(path, PASSPHRASE, replace=True, by=ANA)
+    assert contents(house.installation.engine) == before
+    assert list(house.installation.run_files.all()) == files
 
 
 def test_a_file_that_is_no_backup_is_not_replaced_and_the_failure_is_recorded(
@@ -374,13 +381,13 @@ def test_a_file_that_is_no_backup_is_not_replaced_and_the_failure_is_recorded(
     path = tmp_path / "important.db"
     path.write_bytes(b"something else")
     with pytest.raises(SetupError, match="is no backup"):
-        Backups(house.parts).make(path, PASSPHRASE, by=ANA)
+        Backups(house.installation).make(path, PASSPHRASE, by=ANA)
     with pytest.raises(SetupError, match="cannot be written: No such file"):
-        Backups(house.parts).make(tmp_path / "nowhere" / "store.backup", PASSPHRASE, by=ANA)
+        Backups(house.installation).make(tmp_path / "nowhere" / "store.backup", PASSPHRASE, by=ANA)
     assert path.read_bytes() == b"something else"
-    Backups(house.parts).make(tmp_path / "store.backup", PASSPHRASE, by=ANA)
-    Backups(house.parts).make(tmp_path / "store.backup", PASSPHRASE, by=ANA)
-    attempts = BackupStore(house.parts.engine).latest()
+    Backups(house.installation).make(tmp_path / "store.backup", PASSPHRASE, by=ANA)
+    Backups(house.installation).make(tmp_path / "store.backup", PASSPHRASE, by=ANA)
+    attempts = BackupStore(house.installation.engine).latest()
     assert [bool(each.error) for each in attempts] == [False, False, True, True]
     assert all(each.finished_at for each in attempts)
     assert str(tmp_path) not in attempts[0].file

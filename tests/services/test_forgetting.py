@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 
 from ccexport.errors import Conflict, UsageError
-from ccexport.pipeline import execute_run
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.preparing import CONTACTS
+from ccexport.runs.retrying import pick_rows
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.forgetting import Forgetting
-from ccexport.services.people import People
-from ccexport.services.runs import Runs
-from ccexport.steps.preparing import CONTACTS
-from ccexport.steps.retrying import pick_rows
-from ccexport.store.runs import Held
+from ccexport.services.runs.forgetting import Forgetting
+from ccexport.services.runs.people import People
+from ccexport.services.runs.runs import Runs
+from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.house import ANA, House, behaviour, people, write_source
 
@@ -47,7 +47,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def everything(house: House) -> list[dict[str, str | None]]:
-    files = house.parts.run_files
+    files = house.installation.run_files
     return [
         row for file in files.all() for batch in files.stream(*file) for row in batch.to_pylist()
     ]
@@ -55,7 +55,7 @@ def everything(house: House) -> list[dict[str, str | None]]:
 
 def test_nothing_of_the_person_stays_and_all_else_does(house: House) -> None:
     before, documents = everything(house), [house.document(run) for run in (1, 2)]
-    done = Forgetting(house.parts).forget(" Person2@Example.com ", by=ANA)
+    done = Forgetting(house.installation).forget(" Person2@Example.com ", by=ANA)
     assert (done.rows, done.runs, done.unreadable_runs, done.is_in_source) == (3, 2, 0, True)
     after = everything(house)
     his = [row["customer_id"] in ("0000002", "0000009") for row in before]
@@ -69,15 +69,15 @@ def test_nothing_of_the_person_stays_and_all_else_does(house: House) -> None:
         map(str, [{}, {"reason": "missing_email"}, {"reason": "duplicate"}])
     )
     assert [house.document(run) for run in (1, 2)] == documents
-    assert [row[2] for row in Runs(house.parts).rejected(2, by=ANA)] == ["duplicate"]
+    assert [row[2] for row in Runs(house.installation).rejected(2, by=ANA)] == ["duplicate"]
 
 
 def test_afterwards_he_is_not_found_and_forgetting_again_changes_nothing(house: House) -> None:
-    Forgetting(house.parts).forget(EMAIL, by=ANA)
-    assert People(house.parts).find(EMAIL, by=ANA).document["runs"] == []
-    again = Forgetting(house.parts).forget(EMAIL, by=ANA)
+    Forgetting(house.installation).forget(EMAIL, by=ANA)
+    assert People(house.installation).find(EMAIL, by=ANA).document["runs"] == []
+    again = Forgetting(house.installation).forget(EMAIL, by=ANA)
     assert (again.rows, again.runs) == (0, 0)
-    said = [event.model_dump_json() for event in house.parts.audit.all_since(None)]
+    said = [event.model_dump_json() for event in house.installation.audit.all_since(None)]
     assert any("profile.forget" in row for row in said)
     assert not any("person2" in row.lower() for row in said)
 
@@ -88,19 +88,19 @@ def test_a_person_in_a_live_run_is_refused_before_anything_changes(house: House)
         faults=[{"on": "contactsCSVImport", "do": "unavailable", "times": -1}],
     )
     run_id, before = house.queue(), everything(house)
-    held = house.parts.runs.claim("elsewhere", run_id=run_id)
+    held = house.installation.runs.claim("elsewhere", run_id=run_id)
     assert held is not None
-    execute_run(Held(run_id, "elsewhere"), Worker(house.parts).tools)
+    execute_run(Held(run_id, "elsewhere"), Worker(house.installation).tools)
     assert house.document(run_id)["state"] == "waiting"
     with pytest.raises(Conflict, match=rf"has not ended \({run_id}\)"):
-        Forgetting(house.parts).forget(EMAIL, by=ANA)
+        Forgetting(house.installation).forget(EMAIL, by=ANA)
     assert everything(house)[: len(before)] == before
-    Forgetting(house.parts).forget("person77@example.com", by=ANA)
+    Forgetting(house.installation).forget("person77@example.com", by=ANA)
 
 
 def test_a_retry_leaves_a_forgotten_person_out(house: House) -> None:
-    Forgetting(house.parts).forget(EMAIL, by=ANA)
-    picked = list(pick_rows(house.parts.run_files.stream(2, CONTACTS), [(0, 5)]))
+    Forgetting(house.installation).forget(EMAIL, by=ANA)
+    picked = list(pick_rows(house.installation.run_files.stream(2, CONTACTS), [(0, 5)]))
     lines = pa.Table.from_batches(picked)["line"].to_pylist()
     assert sorted(line.partition(",")[0] for line in lines) == [
         f"person{n}@example.com" for n in (1, 3, 4, 5)
@@ -109,4 +109,4 @@ def test_a_retry_leaves_a_forgotten_person_out(house: House) -> None:
 
 def test_what_is_no_address_is_wrong_usage(house: House) -> None:
     with pytest.raises(UsageError, match="no email address"):
-        Forgetting(house.parts).forget("person2", by=ANA)
+        Forgetting(house.installation).forget("person2", by=ANA)

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
 from ccexport.errors import SetupError
+from ccexport.installation import Installation
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from ccexport.services.backups import Backups
-from ccexport.services.health import Finding, examine
+from ccexport.services.operations.backups import Backups
+from ccexport.services.operations.health import Finding, examine
 from ccexport.states import RunState
-from ccexport.store import engine as engine_module
-from ccexport.store import sealed
-from ccexport.store.backups import BackupStore
-from ccexport.store.runs import Held, Wait
+from ccexport.store.database import engine as engine_module
+from ccexport.store.moves import Held
+from ccexport.store.runs import Wait
+from ccexport.store.vault import sealed
+from ccexport.store.vault.backups import BackupStore
 from tests.house import ANA, House, behaviour, people, write_source
 from tests.standstill import stopped_writer
 
@@ -43,17 +44,17 @@ def house(tmp_path: Path, stand_in: RunningSandbox) -> Iterator[House]:
 
 def bad(house: House, *, after: timedelta = timedelta()) -> dict[str, str]:
     """What is not well, as somebody sees it who looks a while later."""
-    parts = Parts(house.settings, lambda: utc_now() + after)
+    installation = Installation(house.settings, lambda: utc_now() + after)
     try:
-        findings = list(examine(parts))
+        findings = list(examine(installation))
     finally:
-        parts.close()
+        installation.close()
     assert all(isinstance(each, Finding) and "\n" not in each.text for each in findings)
     return {each.subject: each.text for each in findings if not each.ok and each.subject != "clock"}
 
 
 def works(house: House, worker: str) -> None:
-    house.parts.workers.started(worker, host="h", pid=1, version="1")
+    house.installation.workers.started(worker, host="h", pid=1, version="1")
 
 
 def test_all_is_well_after_a_run(house: House) -> None:
@@ -85,8 +86,8 @@ def test_a_run_that_waits_for_a_person_is_not_stuck_and_one_whose_time_has_come_
     run_id = house.queue()
     held = hold(house, run_id)
     until = utc_now() + timedelta(seconds=wait_seconds) if wait_seconds else None
-    house.parts.runs.move(held, RunState.PREPARING)
-    house.parts.runs.wait(held, Wait("service" if until else "sign_in", until, ""))
+    house.installation.runs.move(held, RunState.PREPARING)
+    house.installation.runs.wait(held, Wait("service" if until else "sign_in", until, ""))
     works(house, "elsewhere")
     assert "runs" not in bad(house)
     later = bad(house, after=timedelta(days=1))
@@ -107,30 +108,31 @@ def test_a_run_whose_worker_fell_silent(house: House) -> None:
 def test_a_run_that_is_held_while_nothing_happens(house: House) -> None:
     run_id = house.queue()
     hold(house, run_id)
-    house.parts.runs._now = lambda: utc_now() + timedelta(hours=7)
+    house.installation.runs._now = lambda: utc_now() + timedelta(hours=7)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ccexport.services.health.NOBODY_TAKES_IT", timedelta(days=1))
+        patch.setattr("ccexport.services.operations.health.NOBODY_TAKES_IT", timedelta(days=1))
         assert "nothing has happened since" in bad(house, after=timedelta(hours=7))["runs"]
 
 
 def hold(house: House, run_id: int) -> Held:
-    assert house.parts.runs.claim("elsewhere", run_id=run_id) is not None
+    assert house.installation.runs.claim("elsewhere", run_id=run_id) is not None
     return Held(run_id, "elsewhere")
 
 
 def test_a_disk_that_is_nearly_full(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")  # as shutil's own
     monkeypatch.setattr(
-        "ccexport.services.health.shutil.disk_usage", lambda _path: usage(10**12, 10**12, 9 * 10**8)
+        "ccexport.services.operations.health.shutil.disk_usage",
+        lambda _path: usage(10**12, 10**12, 9 * 10**8),
     )
     assert "only 0.9 GB are free" in bad(house)["disk"]
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_clock_that_is_off(house: House, hours: int) -> None:
-    parts = Parts(house.settings, lambda: utc_now() + timedelta(hours=hours))
-    [found] = [each for each in examine(parts) if each.subject == "clock"]
-    parts.close()
+    installation = Installation(house.settings, lambda: utc_now() + timedelta(hours=hours))
+    [found] = [each for each in examine(installation) if each.subject == "clock"]
+    installation.close()
     assert not found.ok
     assert "s away from Constant Contact's. Set this machine's clock" in found.text
     assert 3500 < int(found.text.split()[0]) < 3700
@@ -157,7 +159,7 @@ def test_backups_that_fail_end_never_or_are_no_longer_made(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sealed, "_SCRYPT_N", 1 << 10)
-    backups, path = Backups(house.parts), tmp_path / "store.backup"
+    backups, path = Backups(house.installation), tmp_path / "store.backup"
     assert bad(house) == {}
     backups.make(path, "correct horse battery", by=ANA)
     assert "backups" not in bad(house)
@@ -169,7 +171,7 @@ def test_backups_that_fail_end_never_or_are_no_longer_made(
     assert "the last good one is of" in found
     backups.make(path, "correct horse battery", by=ANA)
     assert "backups" not in bad(house)
-    BackupStore(house.parts.engine).started("killed")
+    BackupStore(house.installation.engine).started("killed")
     assert "backups" not in bad(house)
     assert "never ended" in bad(house, after=timedelta(hours=2))["backups"]
 
@@ -177,7 +179,7 @@ def test_backups_that_fail_end_never_or_are_no_longer_made(
 def test_a_process_that_was_stopped_while_it_wrote_is_named(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with stopped_writer(house.parts.engine) as stopped:
+    with stopped_writer(house.installation.engine) as stopped:
         monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_SECONDS", 1)
         found = bad(house)
         assert found["store"].startswith(f"nobody can write to it: process {stopped.pid} was")

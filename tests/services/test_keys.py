@@ -12,15 +12,15 @@ from pydantic import SecretStr
 from sqlalchemy import LargeBinary
 from sqlmodel import SQLModel, select
 
-from ccexport.assembly import Parts
 from ccexport.errors import Conflict, SetupError, StoreError
+from ccexport.installation import Installation
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.keys import KeyRotation, KeyUse
+from ccexport.services.operations.keys import KeyRotation, KeyUse
 from ccexport.states import RunState
-from ccexport.store.engine import reading, writing
-from ccexport.store.keys import KEY_FILE, load_keys, split_keys, write_key_file
-from ccexport.store.secrets import ENCRYPTED
-from ccexport.store.tables import Run, Token
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Run, Token
+from ccexport.store.vault.keys import KEY_FILE, load_keys, split_keys, write_key_file
+from ccexport.store.vault.secrets import ENCRYPTED
 from tests.house import ANA, House, behaviour, people, write_source
 
 SCHEMA = pa.schema([("email", pa.string())])
@@ -43,43 +43,46 @@ def key_texts(house: House) -> list[str]:
     return split_keys((house.settings.data_dir / KEY_FILE).read_text())
 
 
-def stored_pair(parts: Parts) -> bytes:
-    with reading(parts.engine) as session:
+def stored_pair(installation: Installation) -> bytes:
+    with reading(installation.engine) as session:
         return session.exec(select(Token)).one().pair
 
 
 def test_a_new_key_encrypts_and_the_old_one_still_decrypts(house: House) -> None:
-    old, before = key_texts(house), stored_pair(house.parts)
-    done = KeyRotation(house.parts).rotate(by=ANA)
+    old, before = key_texts(house), stored_pair(house.installation)
+    done = KeyRotation(house.installation).rotate(by=ANA)
     assert done.secrets == 1
     new = key_texts(house)
     assert new[1:] == old
     assert (house.settings.data_dir / KEY_FILE).stat().st_mode & 0o777 == 0o600
-    assert stored_pair(house.parts) != before
-    Fernet(new[0]).decrypt(stored_pair(house.parts))
-    assert len(list(house.parts.run_files.all())) == 2
-    assert {house.parts.run_files.key_number(*file) for file in house.parts.run_files.all()} == {1}
+    assert stored_pair(house.installation) != before
+    Fernet(new[0]).decrypt(stored_pair(house.installation))
+    assert len(list(house.installation.run_files.all())) == 2
+    assert {
+        house.installation.run_files.key_number(*file)
+        for file in house.installation.run_files.all()
+    } == {1}
     assert house.run()["counts"]["accepted"] == 5
 
 
 def test_a_process_that_has_read_the_keys_before_goes_on(house: House) -> None:
-    elsewhere = Parts(house.settings)
+    elsewhere = Installation(house.settings)
     token = elsewhere.tokens.access_token(1)
-    KeyRotation(house.parts).rotate(by=ANA)
+    KeyRotation(house.installation).rotate(by=ANA)
     assert elsewhere.tokens.access_token(1) == token
     assert elsewhere.keys.newest.text == key_texts(house)[0]
-    KeyRotation(house.parts).drop_old(by=ANA)
+    KeyRotation(house.installation).drop_old(by=ANA)
     assert elsewhere.tokens.access_token(1) == token
     assert len(elsewhere.keys.ring) == 1
     elsewhere.close()
 
 
 def test_dropping_the_old_keys_encrypts_run_files_anew_and_loses_no_row(house: House) -> None:
-    files = house.parts.run_files
+    files = house.installation.run_files
     before = {file: pa.Table.from_batches(files.stream(*file)) for file in files.all()}
-    KeyRotation(house.parts).rotate(by=ANA)
-    KeyRotation(house.parts).rotate(by=ANA)
-    done = KeyRotation(house.parts).drop_old(by=ANA)
+    KeyRotation(house.installation).rotate(by=ANA)
+    KeyRotation(house.installation).rotate(by=ANA)
+    done = KeyRotation(house.installation).drop_old(by=ANA)
     assert (done.run_files, done.unreadable_files) == (2, 0)
     assert len(key_texts(house)) == 1
     assert {file: files.key_number(*file) for file in before} == dict.fromkeys(before, 0)
@@ -91,43 +94,43 @@ def test_dropping_the_old_keys_encrypts_run_files_anew_and_loses_no_row(house: H
 
 
 def test_keys_are_listed_by_names_that_say_nothing_of_them(house: House) -> None:
-    KeyRotation(house.parts).rotate(by=ANA)
-    newest, old = KeyRotation(house.parts).uses()
+    KeyRotation(house.installation).rotate(by=ANA)
+    newest, old = KeyRotation(house.installation).uses()
     assert newest == KeyUse(newest.name, True, 1, 0)
     assert old == KeyUse(old.name, False, 0, 2)
     for use, text in zip((newest, old), key_texts(house), strict=True):
         assert use.name
         assert use.name not in text
-        assert text not in repr(house.parts.keys.ring)
+        assert text not in repr(house.installation.keys.ring)
 
 
 def test_what_no_key_opens_is_counted_and_keeps_keys_from_being_dropped(house: House) -> None:
     write_key_file(house.settings.data_dir, [Fernet.generate_key().decode()])
-    assert KeyRotation(house.parts).uses()[-1] == KeyUse(None, False, 1, 2)
+    assert KeyRotation(house.installation).uses()[-1] == KeyUse(None, False, 1, 2)
     with pytest.raises(StoreError, match="encrypted with another key"):
-        KeyRotation(house.parts).drop_old(by=ANA)
+        KeyRotation(house.installation).drop_old(by=ANA)
 
 
 def test_old_keys_stay_while_a_run_makes_its_files(house: House) -> None:
-    KeyRotation(house.parts).rotate(by=ANA)
+    KeyRotation(house.installation).rotate(by=ANA)
     run_id = house.queue()
-    with writing(house.parts.engine) as session:
+    with writing(house.installation.engine) as session:
         run = session.get_one(Run, run_id)
         run.state = RunState.PREPARING
         session.add(run)
     with pytest.raises(Conflict, match=f"Run {run_id} is being prepared"):
-        KeyRotation(house.parts).drop_old(by=ANA)
+        KeyRotation(house.installation).drop_old(by=ANA)
     assert len(key_texts(house)) == 2
 
 
 def test_a_file_whose_key_is_dropped_while_it_is_written_is_not_kept(house: House) -> None:
-    files = house.parts.run_files
+    files = house.installation.run_files
 
     def write() -> None:
         with files.writer(9, "late", SCHEMA) as late:
             late.write(pa.record_batch([["a@example.com"]], schema=SCHEMA))
-            KeyRotation(house.parts).rotate(by=ANA)
-            KeyRotation(house.parts).drop_old(by=ANA)
+            KeyRotation(house.installation).rotate(by=ANA)
+            KeyRotation(house.installation).drop_old(by=ANA)
 
     with pytest.raises(StoreError, match="written anew"):
         write()
@@ -138,12 +141,12 @@ def test_a_key_in_the_setting_is_changed_there_without_a_stop(house: House) -> N
     [old] = key_texts(house)
     new = Fernet.generate_key().decode()
 
-    def parts(keys: str) -> Parts:
+    def installation(keys: str) -> Installation:
         settings = house.settings.model_copy(update={"secret_key": SecretStr(keys)})
-        return Parts(settings)
+        return Installation(settings)
 
-    old_alone, reads_both = parts(old), parts(f"{old},{new}")
-    writes_new, new_alone = parts(f"{new}, {old}"), parts(new)
+    old_alone, reads_both = installation(old), installation(f"{old},{new}")
+    writes_new, new_alone = installation(f"{new}, {old}"), installation(new)
     with pytest.raises(SetupError, match="CCEXPORT_SECRET_KEY holds one key"):
         KeyRotation(old_alone).rotate(by=ANA)
     token = reads_both.tokens.access_token(1)

@@ -11,15 +11,15 @@ import pytest
 from sqlmodel import Session
 
 from ccexport.errors import NotAllowed
-from ccexport.services.access import Role
-from ccexport.services.connections import Connections
-from ccexport.services.exports import Exports
-from ccexport.services.roles import ALLOWED, RULES, Action, allows, document
-from ccexport.services.runs import Runs
-from ccexport.store import engine as engine_module
+from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import Exports
+from ccexport.services.people.access import Role
+from ccexport.services.people.roles import ALLOWED, RULES, Action, allows, document
+from ccexport.services.runs.runs import Runs
 from ccexport.store.audit import AuditFilter
-from ccexport.store.audited import take_along
-from ccexport.store.tables import AuditEvent
+from ccexport.store.database import engine as engine_module
+from ccexport.store.database.audited import take_along
+from ccexport.store.database.tables import AuditEvent
 from tests.house import ANA
 from tests.services.performing import (
     PERFORM,
@@ -34,7 +34,7 @@ from tests.services.performing import (
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITES = [action for action in Action if RULES[action].writes]
-ASKING = {"require", "for_change", "_require", "audited", "may", "why_not"}
+ASKING = {"acting", "_acting", "require", "for_change", "_require", "audited", "may", "why_not"}
 # a worker queues what is due or part of a refresh that was asked for; what becomes of a checked draft is no action
 BY_THE_MACHINE = {"exports.as_new", "exports.queue_due", "exports.queue_view"}
 ELSEWHERE = {Action.CREATE_LIST}  # the change is at Constant Contact, not in the store
@@ -96,12 +96,12 @@ def test_roles_who_may_does_it_and_a_change_has_exactly_one_row(
     cell: Cell, original: Scene, tmp_path: Path
 ) -> None:
     with copy_of(original, tmp_path / "house", contributors_see_values=cell.sees_values) as scene:
-        scene.parts.connections.share(scene.connection_id, contributors=cell.is_shared)
-        by, before = scene.person(cell.role), scene.parts.audit.count(AuditFilter())
+        scene.installation.connections.share(scene.connection_id, contributors=cell.is_shared)
+        by, before = scene.person(cell.role), scene.installation.audit.count(AuditFilter())
         make_ready(scene, cell.action)
         PERFORM[cell.action](scene, by)
-        rows = scene.parts.audit.page(AuditFilter())[
-            : scene.parts.audit.count(AuditFilter()) - before
+        rows = scene.installation.audit.page(AuditFilter())[
+            : scene.installation.audit.count(AuditFilter()) - before
         ]
         assert [(row.action, row.who, row.role, row.outcome) for row in rows] == (
             [(cell.action.value, by.name, cell.role.value, "done")]
@@ -158,10 +158,10 @@ def test_roles_a_person_lowered_or_removed_may_nothing_that_his_page_still_offer
 ) -> None:
     with copy_of(original, tmp_path / "house") as scene:
         by = scene.person(Role.ADMINISTRATOR)  # as his page was drawn
-        scene.parts.users.set_role(by.name, Role.VIEWER.value)
+        scene.installation.users.set_role(by.name, Role.VIEWER.value)
         with pytest.raises(NotAllowed, match="your role is viewer"):
             PERFORM[Action.SHARE_CONNECTION](scene, by)
-        scene.parts.users.remove(by.name)
+        scene.installation.users.remove(by.name)
         with pytest.raises(NotAllowed, match="Your access was withdrawn"):
             PERFORM[Action.SEE_EXPORTS](scene, by)
 
@@ -171,19 +171,21 @@ def test_roles_contributor_may_not_move_an_export_to_a_connection_of_others(
 ) -> None:
     with copy_of(original, tmp_path / "house") as scene:
         sign_in(scene, "Board", ANA)
-        Connections(scene.parts).share("Marketing", contributors=True, by=ANA)
+        Connections(scene.installation).share("Marketing", contributors=True, by=ANA)
         by = scene.person(Role.CONTRIBUTOR)
         with pytest.raises(NotAllowed, match='"Board" is not'):
-            Exports(scene.parts).update("Other", draft("Other", connection="Board"), by=by)
-        Connections(scene.parts).remove("Board", by=ANA)
+            Exports(scene.installation).update("Other", draft("Other", connection="Board"), by=by)
+        Connections(scene.installation).remove("Board", by=ANA)
 
 
 def test_roles_addresses_of_profiles_are_masked_for_viewers(
     original: Scene, tmp_path: Path
 ) -> None:
     with copy_of(original, tmp_path / "house") as scene:
-        [seen] = Runs(scene.parts).rejected(scene.finished, by=scene.person(Role.VIEWER))
-        [whole] = Runs(scene.parts).rejected(scene.finished, by=scene.person(Role.ADMINISTRATOR))
+        [seen] = Runs(scene.installation).rejected(scene.finished, by=scene.person(Role.VIEWER))
+        [whole] = Runs(scene.installation).rejected(
+            scene.finished, by=scene.person(Role.ADMINISTRATOR)
+        )
     assert whole[1] == "not an address"
     assert seen == (whole[0], "n•• a• a••••••", *whole[2:])
 
@@ -191,7 +193,7 @@ def test_roles_addresses_of_profiles_are_masked_for_viewers(
 def test_roles_every_method_that_knows_who_asks_also_asks_the_table() -> None:
     silent = {
         f"{path.stem}.{method.name}"
-        for path in sorted((ROOT / "ccexport" / "services").glob("*.py"))
+        for path in sorted((ROOT / "ccexport" / "services").rglob("*.py"))
         for owner in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(owner, ast.ClassDef)
         for method in owner.body

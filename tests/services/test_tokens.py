@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ccexport.constantcontact import auth
+from ccexport.constantcontact import keeper as tokens_module
 from ccexport.errors import NotConnected, OutcomeUnknown
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services import tokens as tokens_module
 from ccexport.store.tokens import TokenStore
 from tests.house import House, behaviour
 
@@ -31,7 +31,7 @@ def test_many_who_need_a_token_at_once_renew_it_once(signed_in: House, tmp_path:
 
     def take() -> None:
         other = House(tmp_path, signed_in.sandbox, database_url=signed_in.settings.database_url)
-        got.append(other.parts.tokens.access_token(1))
+        got.append(other.installation.tokens.access_token(1))
         other.close()
 
     threads = [threading.Thread(target=take) for _ in range(8)]
@@ -50,7 +50,7 @@ def test_the_new_pair_is_stored_before_anybody_uses_it(
     signed_in: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed_in.expire()
-    keeper = signed_in.parts.tokens
+    keeper = signed_in.installation.tokens
     seen: list[str] = []
     original = TokenStore.write
 
@@ -70,7 +70,7 @@ def test_the_new_pair_is_stored_before_anybody_uses_it(
 def test_a_token_rejected_meanwhile_renewed_by_another_is_not_renewed_again(
     signed_in: House,
 ) -> None:
-    keeper = signed_in.parts.tokens
+    keeper = signed_in.installation.tokens
     current = keeper.access_token(1)
     assert keeper.renewed(1, "an older one") == current
     assert signed_in.ask("/_sandbox/tokens")["refreshed"] <= 1
@@ -90,15 +90,15 @@ def test_a_lost_renewal_is_tried_once_more_and_then_a_person_has_to_sign_in(
 
     monkeypatch.setattr(tokens_module, "refresh", lose)
     with pytest.raises(NotConnected, match='sign-in of "Marketing"'):
-        signed_in.parts.tokens.access_token(1)
+        signed_in.installation.tokens.access_token(1)
     assert calls == ["asked", "asked"]
-    assert signed_in.parts.connections.get(1).needs_sign_in
+    assert signed_in.installation.connections.get(1).needs_sign_in
 
 
 def test_tokens_are_not_readable_in_the_store(signed_in: House) -> None:
     stored = signed_in.tokens.read(1)
     assert stored is not None
     assert "access_token" not in repr(stored)
-    with signed_in.parts.engine.connect() as connection:
+    with signed_in.installation.engine.connect() as connection:
         (secret,) = connection.exec_driver_sql("SELECT pair FROM token").one()
     assert b"access_token" not in bytes(secret)

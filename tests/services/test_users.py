@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ccexport.assembly import Parts
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, Conflict, NotAllowed, SettingError, UsageError
-from ccexport.services.access import Person, Role
-from ccexport.services.users import SessionEnded, Users, verified_address
+from ccexport.installation import Installation
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import SessionEnded, Users, verified_address
 from ccexport.settings import Settings
 from ccexport.store.audit import AuditFilter
 from tests.house import ANA
@@ -35,21 +35,21 @@ class Clock:
         return self.time
 
 
-class Installation:
+class House:
     """Its people, by the settings of a test."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.clock = Clock()
         self._folder, self._url = folder, database_url
-        self._opened: list[Parts] = []
+        self._opened: list[Installation] = []
 
     def users(self, **settings: object) -> Users:
         made = Settings(_env_file=None, data_dir=self._folder, database_url=self._url, **settings)
-        self._opened.append(Parts(made, self.clock))
+        self._opened.append(Installation(made, self.clock))
         return Users(self._opened[-1])
 
     @property
-    def parts(self) -> Parts:
+    def installation(self) -> Installation:
         return self._opened[-1]
 
     def claims(self, name: str = "ana", **more: object) -> dict[str, Any]:
@@ -59,13 +59,13 @@ class Installation:
         return unique | {"email": email, "email_verified": True, "name": name.title(), **more}
 
     def close(self) -> None:
-        for parts in self._opened:
-            parts.close()
+        for installation in self._opened:
+            installation.close()
 
 
 @pytest.fixture
-def here(tmp_path: Path, database_url: str) -> Iterator[Installation]:
-    installation = Installation(tmp_path / "var", database_url)
+def here(tmp_path: Path, database_url: str) -> Iterator[House]:
+    installation = House(tmp_path / "var", database_url)
     yield installation
     installation.close()
 
@@ -90,7 +90,7 @@ def test_only_an_address_that_the_provider_calls_verified_counts(
 
 
 def test_first_administrators_are_named_by_the_setting_and_may_be_lowered_later(
-    here: Installation,
+    here: House,
 ) -> None:
     users = here.users(admins="Ana@Example.com, bob@example.com")
     assert users.enter(here.claims("ana"), "").role is Role.ADMINISTRATOR
@@ -103,19 +103,19 @@ def test_first_administrators_are_named_by_the_setting_and_may_be_lowered_later(
         users.enter(here.claims("ana"), "")
 
 
-def test_stranger_has_no_access_and_is_seen_among_the_people(here: Installation) -> None:
+def test_stranger_has_no_access_and_is_seen_among_the_people(here: House) -> None:
     users = here.users()
     with pytest.raises(NotAllowed, match="has no access"):
         users.enter(here.claims("ana"), "10.0.0.1")
     [view] = users.views(by=ANA)
     assert (view.user.email, view.role) == ("ana@example.com", None)
-    [row] = here.parts.audit.page(AuditFilter())
+    [row] = here.installation.audit.page(AuditFilter())
     assert (row.action, row.outcome, row.came_from) == ("person.sign_in", "refused", "10.0.0.1")
     users.change("ana@example.com", Role.VIEWER, by=ANA)
     assert users.enter(here.claims("ana"), "").role is Role.VIEWER
 
 
-def test_setting_may_let_everybody_of_the_provider_look(here: Installation) -> None:
+def test_setting_may_let_everybody_of_the_provider_look(here: House) -> None:
     assert here.users(oidc_default_role="viewer").enter(here.claims(), "").role is Role.VIEWER
 
 
@@ -132,9 +132,7 @@ def test_setting_may_let_everybody_of_the_provider_look(here: Installation) -> N
         ({"Staff": True}, None),
     ],
 )
-def test_highest_role_of_the_claim_counts(
-    here: Installation, held: object, role: Role | None
-) -> None:
+def test_highest_role_of_the_claim_counts(here: House, held: object, role: Role | None) -> None:
     users = here.users(**GROUPS)
     if role is None:
         with pytest.raises(NotAllowed):
@@ -143,14 +141,14 @@ def test_highest_role_of_the_claim_counts(
         assert users.enter(here.claims(groups=held), "").role is role
 
 
-def test_claim_within_a_claim_is_found(here: Installation) -> None:
+def test_claim_within_a_claim_is_found(here: House) -> None:
     users = here.users(oidc_role_claim="realm_access.roles", oidc_roles="a=contributor")
     claims = here.claims(realm_access={"roles": ["a"]})
     assert users.enter(claims, "").role is Role.CONTRIBUTOR
 
 
 def test_role_of_the_claim_wins_over_the_given_one_until_the_claim_is_gone(
-    here: Installation,
+    here: House,
 ) -> None:
     users = here.users(**GROUPS)
     users.add("ana@example.com", Role.CONTRIBUTOR, by=ANA)
@@ -166,7 +164,7 @@ def test_role_of_the_claim_wins_over_the_given_one_until_the_claim_is_gone(
 
 
 def test_session_ends_when_nobody_uses_it_and_pages_that_draw_themselves_are_no_use(
-    here: Installation,
+    here: House,
 ) -> None:
     users = here.users(session_minutes=60, oidc_default_role="viewer")
     claims = here.claims()
@@ -185,17 +183,17 @@ def test_session_ends_when_nobody_uses_it_and_pages_that_draw_themselves_are_no_
     assert users.enter(here.claims(), "").role is Role.VIEWER  # signed in again
 
 
-def test_old_cookie_that_never_was_a_session_begins_none(here: Installation) -> None:
+def test_old_cookie_that_never_was_a_session_begins_none(here: House) -> None:
     users = here.users(session_minutes=60, oidc_default_role="viewer")
     claims = here.claims()
     here.clock.time += timedelta(minutes=61)
     for given in (claims, claims | {"iat": None}, claims | {"iat": "soon"}):
         with pytest.raises(SessionEnded):
             users.enter(given, "")
-    assert here.parts.users.all() == []
+    assert here.installation.users.all() == []
 
 
-def test_signing_out_ends_one_browser_and_not_the_other(here: Installation) -> None:
+def test_signing_out_ends_one_browser_and_not_the_other(here: House) -> None:
     users = here.users(oidc_default_role="viewer")
     first = here.claims()
     by = users.enter(first, "")
@@ -206,11 +204,11 @@ def test_signing_out_ends_one_browser_and_not_the_other(here: Installation) -> N
     with pytest.raises(SessionEnded):
         users.enter(first, "")
     assert users.enter(second, "").role is Role.VIEWER
-    actions = [row.action for row in here.parts.audit.page(AuditFilter())]
+    actions = [row.action for row in here.installation.audit.page(AuditFilter())]
     assert actions == ["person.sign_out", "person.sign_in", "person.sign_in"]
 
 
-def test_removed_person_has_no_session_left_and_may_be_added_again(here: Installation) -> None:
+def test_removed_person_has_no_session_left_and_may_be_added_again(here: House) -> None:
     users = here.users()
     users.add("ana@example.com", Role.CONTRIBUTOR, by=ANA)
     claims = here.claims()
@@ -224,24 +222,24 @@ def test_removed_person_has_no_session_left_and_may_be_added_again(here: Install
     assert users.enter(here.claims(), "").role is Role.VIEWER
 
 
-def test_last_administrator_can_be_neither_removed_nor_lowered(here: Installation) -> None:
+def test_last_administrator_can_be_neither_removed_nor_lowered(here: House) -> None:
     users = here.users(**GROUPS)
     users.add("ana@example.com", Role.ADMINISTRATOR, by=ANA)
     users.add("bob@example.com", Role.CONTRIBUTOR, by=ANA)
     by = Person("ana@example.com", Role.ADMINISTRATOR, "ana@example.com")
-    before = here.parts.audit.count(AuditFilter())
+    before = here.installation.audit.count(AuditFilter())
     with pytest.raises(Conflict, match="last administrator"):
         users.remove("ana@example.com", by=by)
     with pytest.raises(Conflict, match="last administrator"):
         users.change("ana@example.com", Role.VIEWER, by=by)
-    assert here.parts.audit.count(AuditFilter()) == before  # no row for what did not happen
+    assert here.installation.audit.count(AuditFilter()) == before  # no row for what did not happen
     users.enter(here.claims("olivia", groups=["it=ops"]), "")  # an administrator by the provider
     users.change("ana@example.com", Role.VIEWER, by=by)
     with pytest.raises(NotAllowed):
         users.remove("olivia@example.com", by=by)
 
 
-def test_two_administrators_who_remove_each_other_leave_one(here: Installation) -> None:
+def test_two_administrators_who_remove_each_other_leave_one(here: House) -> None:
     users = here.users()
     emails = ["ana@example.com", "bob@example.com"]
     for email in emails:
@@ -267,7 +265,7 @@ def test_two_administrators_who_remove_each_other_leave_one(here: Installation) 
     assert len(errors) == 1
 
 
-def test_first_pages_of_a_sign_in_that_open_at_once_are_one_session(here: Installation) -> None:
+def test_first_pages_of_a_sign_in_that_open_at_once_are_one_session(here: House) -> None:
     users = here.users(oidc_default_role="viewer")
     claims, found = here.claims(), []
     barrier = threading.Barrier(4)
@@ -277,19 +275,19 @@ def test_first_pages_of_a_sign_in_that_open_at_once_are_one_session(here: Instal
         found.append(users.enter(claims, "").role)
 
     threads = [threading.Thread(target=enter) for _ in range(4)]
-    _ = here.parts.engine
+    _ = here.installation.engine
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert found == [Role.VIEWER] * 4
-    assert here.parts.audit.count(AuditFilter()) == 1
+    assert here.installation.audit.count(AuditFilter()) == 1
 
 
 @pytest.mark.parametrize(
     "email", ["", "ana", "ana@example", "a b@example.com", "a" * 250 + "@e.com"]
 )
-def test_what_is_no_address_is_not_added(here: Installation, email: str) -> None:
+def test_what_is_no_address_is_not_added(here: House, email: str) -> None:
     users = here.users()
     with pytest.raises(UsageError, match="no email address"):
         users.add(email, Role.VIEWER, by=ANA)

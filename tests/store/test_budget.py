@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from ccexport.errors import QuotaExceeded
 from ccexport.store.budget import SPACING_MARGIN, BudgetStore, next_reset
-from ccexport.store.engine import open_engine
+from ccexport.store.database.engine import open_engine
 from tests.conftest import Clock
 
 

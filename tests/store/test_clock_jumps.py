@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import Engine
 
 from ccexport.errors import CcexportError, QuotaExceeded
+from ccexport.runs.following import PollTimer
 from ccexport.states import RunState
-from ccexport.steps.following import PollTimer
 from ccexport.store.budget import BudgetStore
-from ccexport.store.runs import Held, RunStore
+from ccexport.store.moves import Held
+from ccexport.store.runs import RunStore
 from tests.conftest import Clock
 from tests.store.test_runs import new_run
 

@@ -8,9 +8,10 @@ from sqlalchemy import Engine
 from ccexport.errors import Conflict, NotFound
 from ccexport.states import RunState
 from ccexport.store.connections import ConnectionStore
+from ccexport.store.database.tables import Connection, Run
 from ccexport.store.exports import ExportStore
-from ccexport.store.runs import Held, LeaseLost, RunStore
-from ccexport.store.tables import Connection, Run
+from ccexport.store.moves import Held, LeaseLost
+from ccexport.store.runs import RunStore
 from ccexport.store.users import UserStore
 from tests.conftest import Clock
 from tests.rows import connection_row, export_row, run_row

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
-from ccexport.store.engine import open_engine, writing
-from ccexport.store.keys import load_keys
-from ccexport.store.run_files import RunFiles
+from ccexport.store.database.engine import open_engine, writing
+from ccexport.store.vault.keys import load_keys
+from ccexport.store.vault.run_files import RunFiles
 
 ROWS = pa.RecordBatch.from_pydict({"email": ["a@b.co"]})
 

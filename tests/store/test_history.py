@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from ccexport.states import RunState, Trigger, WaitingFor
-from ccexport.store.engine import writing
+from ccexport.store.database.engine import writing
 from ccexport.store.history import HistoryStore, RunFilter
 from tests.conftest import Clock
 from tests.rows import connection_row, export_row, run_row

@@ -13,10 +13,10 @@ from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
 from ccexport.errors import StoreError
-from ccexport.store import migrate as migrate_module
-from ccexport.store import tables
-from ccexport.store.engine import open_engine, reading, writing
-from ccexport.store.migrate import migrate
+from ccexport.store.database import migrate as migrate_module
+from ccexport.store.database import tables
+from ccexport.store.database.engine import open_engine, reading, writing
+from ccexport.store.database.migrate import migrate
 
 
 def test_migrated_tables_are_the_tables_of_the_code(engine: Engine) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 from ccexport.errors import UsageError
-from ccexport.services.exports import Exports
-from ccexport.services.refreshes import (
+from ccexport.services.exports.exports import Exports
+from ccexport.services.operations.refreshes import (
     INTERRUPTED,
     INTERRUPTED_AFTER,
     Begun,
@@ -22,8 +22,8 @@ from ccexport.services.refreshes import (
     refresh_document,
 )
 from ccexport.states import Trigger
-from ccexport.store.engine import open_engine
-from ccexport.store.migrate import migrate
+from ccexport.store.database.engine import open_engine
+from ccexport.store.database.migrate import migrate
 from tests.conftest import Clock, new_postgres_database
 from tests.offline import ANA, OfflineParts, draft, finish, offline_parts, write_segments
 
@@ -41,14 +41,16 @@ def postgres_store(postgres_url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def parts(tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> Iterator[OfflineParts]:
+def installation(
+    tmp_path: Path, clock: Clock, request: pytest.FixtureRequest
+) -> Iterator[OfflineParts]:
     url = ""
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_store")
         _empty(url)
-    parts = offline_parts(tmp_path, clock, url)
-    yield parts
-    parts.engine.dispose()
+    installation = offline_parts(tmp_path, clock, url)
+    yield installation
+    installation.engine.dispose()
 
 
 def _empty(url: str) -> None:
@@ -60,13 +62,13 @@ def _empty(url: str) -> None:
 
 
 @pytest.fixture
-def refreshes(parts: OfflineParts) -> Refreshes:
-    return Refreshes(parts)
+def refreshes(installation: OfflineParts) -> Refreshes:
+    return Refreshes(installation)
 
 
 @pytest.fixture
-def exports(parts: OfflineParts) -> Exports:
-    return Exports(parts)
+def exports(installation: OfflineParts) -> Exports:
+    return Exports(installation)
 
 
 @pytest.fixture
@@ -135,13 +137,13 @@ def test_a_schedule_filled_in_wrongly_changes_nothing(refreshes: Refreshes) -> N
 
 
 def test_a_refresh_counts_every_segment_and_queues_the_exports_due_on_it(
-    refreshes: Refreshes, exports: Exports, parts: OfflineParts
+    refreshes: Refreshes, exports: Exports, installation: OfflineParts
 ) -> None:
     for name, schedule in (("Due", "refresh"), ("Daily", "daily 06:30 UTC"), ("Off", "off")):
         exports.add(draft(name, schedule=schedule), by=ANA)
     result = refreshes.refresh(by=ANA)
     assert result.sizes == {"A": 3, "B": 5}
-    (run,) = parts.runs.latest()
+    (run,) = installation.runs.latest()
     assert (run.export_name, run.trigger, run.requested_by) == ("Due", Trigger.REFRESH, "ana")
     assert run.due_at is None
     (view,) = refreshes.latest()
@@ -151,10 +153,10 @@ def test_a_refresh_counts_every_segment_and_queues_the_exports_due_on_it(
 
 
 def test_a_detached_export_is_not_queued_by_a_refresh(
-    refreshes: Refreshes, exports: Exports, parts: OfflineParts
+    refreshes: Refreshes, exports: Exports, installation: OfflineParts
 ) -> None:
     exports.add(draft(schedule="refresh"), by=ANA)
-    parts.connections.remove(parts.connections.by_name("Marketing").id, by="ana")
+    installation.connections.remove(installation.connections.by_name("Marketing").id, by="ana")
     assert refreshes.refresh(by=ANA).runs == []
     assert refreshes.exports() == []
 
@@ -182,12 +184,12 @@ def test_of_many_exports_left_out_a_few_are_named(refreshes: Refreshes, exports:
 
 
 def test_a_source_that_is_gone_is_the_refreshs_error_and_queues_nothing(
-    refreshes: Refreshes, exports: Exports, parts: OfflineParts, source: Path
+    refreshes: Refreshes, exports: Exports, installation: OfflineParts, source: Path
 ) -> None:
     exports.add(draft(schedule="refresh"), by=ANA)
     shutil.rmtree(source)
     result = refreshes.refresh(by=ANA)
-    assert parts.runs.latest() == []
+    assert installation.runs.latest() == []
     (view,) = refreshes.latest()
     assert view.state == "failed"
     assert view.refresh.error == result.refresh.error
@@ -239,7 +241,7 @@ def test_a_segment_name_of_any_kind_has_its_sizes(refreshes: Refreshes, source: 
 
 
 def test_a_due_refresh_is_begun_once_and_its_runs_know_the_time(
-    refreshes: Refreshes, exports: Exports, parts: OfflineParts, clock: Clock
+    refreshes: Refreshes, exports: Exports, installation: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(schedule="refresh"), by=ANA)
     refreshes.set_schedule(EVERY_DAY, ["12:00"], "UTC", by=ANA)
@@ -249,7 +251,7 @@ def test_a_due_refresh_is_begun_once_and_its_runs_know_the_time(
     assert begun is not None
     assert refreshes.begin_due() is None
     refreshes.perform(begun)
-    (run,) = parts.runs.latest()
+    (run,) = installation.runs.latest()
     assert (run.trigger, run.requested_by) == (Trigger.REFRESH, "schedule")
     assert run.due_at == utc("2026-01-05T12:00")
     (view,) = refreshes.latest()
@@ -317,7 +319,7 @@ def test_asked_for_twice_before_a_worker_begins_it_is_one(
 
 
 def test_a_refresh_whose_worker_died_is_begun_again_and_queues_nothing_twice(
-    refreshes: Refreshes, exports: Exports, parts: OfflineParts, clock: Clock
+    refreshes: Refreshes, exports: Exports, installation: OfflineParts, clock: Clock
 ) -> None:
     for name in ("One", "Two"):
         exports.add(draft(name, schedule="refresh"), by=ANA)
@@ -326,7 +328,7 @@ def test_a_refresh_whose_worker_died_is_begun_again_and_queues_nothing_twice(
     assert refreshes.begin_due() is not None
     clock.move(seconds=5)
     done = exports.queue("One", by=ANA, trigger=Trigger.REFRESH)  # as far as it came
-    finish(parts, done)
+    finish(installation, done)
     clock.at = utc("2026-01-05T12:00") + INTERRUPTED_AFTER
     assert refreshes.begin_due() is None  # not yet long enough
     clock.move(seconds=1)

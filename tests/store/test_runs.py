@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import timedelta
 
 import pytest
@@ -12,13 +11,12 @@ from ccexport.errors import Conflict, NotFound
 from ccexport.states import RUN_MOVES, BatchState, RunState, WaitingFor
 from ccexport.store.batches import BatchStore, Piece, PreparedCounts
 from ccexport.store.connections import ConnectionStore
+from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportStore
-from ccexport.store.runs import Held, LeaseLost, RunStore, Wait
-from ccexport.store.tables import Batch, Run
+from ccexport.store.moves import Held, LeaseLost
+from ccexport.store.runs import RunStore, Wait
 from tests.conftest import Clock
-from tests.rows import connection_row, export_row, run_row
-
-_numbers = itertools.count(1)
+from tests.rows import batch_row, connection_row, export_row, run_row
 
 
 @pytest.fixture
@@ -40,19 +38,6 @@ def export_id(engine: Engine, clock: Clock) -> int:
 
 def new_run(export_id: int | None, clock: Clock) -> Run:
     return run_row(export_id=export_id, at=clock())
-
-
-def new_batch(run_id: int, number: int, rows: int = 100) -> Batch:
-    return Batch(
-        run_id=run_id,
-        number=number,
-        first_row=(number - 1) * rows,
-        rows=rows,
-        bytes=1000,
-        digest="d",
-        file_name=f"f{next(_numbers)}.csv",
-        state=BatchState.PENDING,
-    )
 
 
 def claimed(runs: RunStore, clock: Clock, export_id: int | None = None) -> Held:
@@ -181,7 +166,7 @@ def test_totals_are_the_sums_over_the_batches(
     held = claimed(runs, clock)
     runs.move(held, RunState.PREPARING)
     counts = PreparedCounts(210, 200, 3, {"missing_email": 10})
-    batches.store_prepared(held, counts, [new_batch(held.run_id, n) for n in (1, 2)])
+    batches.store_prepared(held, counts, [batch_row(held.run_id, n) for n in (1, 2)])
     first, second = batches.of_run(held.run_id)
     for batch in (first, second):
         batch = batches.move(held, batch, BatchState.SENDING, attempts=1)
@@ -199,7 +184,7 @@ def test_a_batch_moved_by_another_is_not_moved_again(
 ) -> None:
     held = claimed(runs, clock)
     runs.move(held, RunState.PREPARING)
-    batches.store_prepared(held, PreparedCounts(1, 1, 0, {}), [new_batch(held.run_id, 1)])
+    batches.store_prepared(held, PreparedCounts(1, 1, 0, {}), [batch_row(held.run_id, 1)])
     (seen,) = batches.of_run(held.run_id)
     batches.move(held, seen, BatchState.SENDING)
     with pytest.raises(LeaseLost):
@@ -246,7 +231,7 @@ def test_a_refused_batch_becomes_two_of_its_rows_in_one_transaction(
     held = claimed(runs, clock)
     runs.move(held, RunState.PREPARING)
     counts = PreparedCounts(200, 200, 0, {})
-    stored = [new_batch(held.run_id, 1), new_batch(held.run_id, 2)]
+    stored = [batch_row(held.run_id, 1), batch_row(held.run_id, 2)]
     batches.store_prepared(held, counts, stored)
     sending = batches.move(held, stored[0], BatchState.SENDING, attempts=1, sending_at=clock())
     halves = (Piece(0, 50, 500, "a", "half-1.csv"), Piece(50, 50, 500, "b", "half-2.csv"))
@@ -270,7 +255,7 @@ def test_refused_halves_are_counted_until_a_file_is_taken_and_a_named_row_is_kep
 ) -> None:
     held = claimed(runs, clock)
     runs.move(held, RunState.PREPARING)
-    stored = [new_batch(held.run_id, number, rows=1) for number in (1, 2, 3)]
+    stored = [batch_row(held.run_id, number, rows=1) for number in (1, 2, 3)]
     for batch in stored:
         batch.halvings = 1
     batches.store_prepared(held, PreparedCounts(3, 3, 0, {}), stored)

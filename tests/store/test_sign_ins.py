@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session, select
 
-from ccexport.store.keys import Keys
+from ccexport.store.database.tables import OAuthSignIn
 from ccexport.store.sign_ins import SignInStore, Wish
-from ccexport.store.tables import OAuthSignIn
+from ccexport.store.vault.keys import Keys
 from tests.conftest import Clock
 
 WISH = Wish("Marketing", True, "ana")

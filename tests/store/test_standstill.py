@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from ccexport.errors import StoreError
-from ccexport.store import engine as engine_module
-from ccexport.store.engine import open_engine, reading, snapshot, writing
-from ccexport.store.holding import Holder, holder_of_write_lock
+from ccexport.store.database import engine as engine_module
+from ccexport.store.database.engine import open_engine, reading, snapshot, writing
+from ccexport.store.database.holding import Holder, holder_of_write_lock
 from tests.conftest import new_postgres_database
 from tests.standstill import stopped_writer
 

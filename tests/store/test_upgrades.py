@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine, inspect, select
 
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.states import BatchState, RunState
-from ccexport.store.dump import count_on, tables_of
-from ccexport.store.engine import open_engine, writing
-from ccexport.store.migrate import migrate, revision_of, upgrade
+from ccexport.store.database.engine import open_engine, writing
+from ccexport.store.database.migrate import migrate, revision_of, upgrade
+from ccexport.store.vault.dump import count_on, tables_of
 from tests.crash.conftest import two_files_of_people
 from tests.house import House, behaviour, check_sums, write_source
 
@@ -81,9 +81,9 @@ def test_a_live_run_of_the_first_version_goes_on_after_the_upgrade(
     first.connect()
     first.add_export()
     first.run()
-    with first.parts.engine.connect() as connection:
+    with first.installation.engine.connect() as connection:
         made = rows_of(connection)
-    first.parts.run_files.delete(1)
+    first.installation.run_files.delete(1)
     first.close()
     with writing(old_engine) as session:
         put_in_the_middle(session.connection(), made)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ccexport.services.exports import Exports
-from ccexport.services.refreshes import Refreshes, is_late
+from ccexport.services.exports.exports import Exports
+from ccexport.services.operations.refreshes import Refreshes, is_late
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportChange
 from ccexport.worker import Worker
@@ -27,25 +27,25 @@ def database() -> str:
 
 
 @pytest.fixture
-def parts(
+def installation(
     tmp_path: Path, clock: Clock, database: str, request: pytest.FixtureRequest
 ) -> Iterator[OfflineParts]:
     url = ""
     if database == "postgresql":
         url = new_postgres_database(request.getfixturevalue("postgres_url"))
-    parts = offline_parts(tmp_path, clock, url)
-    yield parts
-    parts.engine.dispose()
+    installation = offline_parts(tmp_path, clock, url)
+    yield installation
+    installation.engine.dispose()
 
 
 @pytest.fixture
-def exports(parts: OfflineParts) -> Exports:
-    return Exports(parts)
+def exports(installation: OfflineParts) -> Exports:
+    return Exports(installation)
 
 
 @pytest.fixture
-def refreshes(parts: OfflineParts) -> Refreshes:
-    return Refreshes(parts)
+def refreshes(installation: OfflineParts) -> Refreshes:
+    return Refreshes(installation)
 
 
 def utc(text: str) -> datetime:
@@ -60,11 +60,11 @@ def next_run_at(exports: Exports, name: str = "Newsletter") -> datetime | None:
 
 
 def test_saving_an_export_with_a_daily_time_sets_its_next_time_and_runs_nothing(
-    exports: Exports, parts: OfflineParts
+    exports: Exports, installation: OfflineParts
 ) -> None:
     exports.add(draft(), by=ANA)
     assert next_run_at(exports) == utc("2026-01-06T05:30")
-    assert parts.runs.latest() == []
+    assert installation.runs.latest() == []
 
 
 @pytest.mark.parametrize("schedule", ["refresh", "off"])
@@ -91,24 +91,24 @@ def test_a_due_export_is_queued_with_its_due_time_by_the_schedule(
 
 
 def test_a_run_queued_by_the_schedule_has_its_event(
-    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.move(days=1)
     (run,) = refreshes.queue_due_exports()
-    (event,) = parts.runs.events(run.id)
+    (event,) = installation.runs.events(run.id)
     assert (event.who, event.what, event.detail) == ("schedule", "queued", "schedule")
 
 
 def test_missed_times_are_run_once_and_the_run_is_late(
-    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.at = utc("2026-01-10T12:00")
     (run,) = refreshes.queue_due_exports()
     assert run.due_at == utc("2026-01-06T05:30")
     assert is_late(run.due_at, run.queued_at)
-    finish(parts, run)
+    finish(installation, run)
     assert refreshes.queue_due_exports() == []
     assert next_run_at(exports) == utc("2026-01-11T05:30")
 
@@ -117,7 +117,7 @@ def test_missed_times_are_run_once_and_the_run_is_late(
 def test_a_time_at_which_a_run_is_live_is_left_out_and_the_next_one_comes(
     exports: Exports,
     refreshes: Refreshes,
-    parts: OfflineParts,
+    installation: OfflineParts,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -127,7 +127,7 @@ def test_a_time_at_which_a_run_is_live_is_left_out_and_the_next_one_comes(
     assert refreshes.queue_due_exports() == []
     assert "2026-01-06T05:30:00.000Z is left out" in caplog.text
     assert next_run_at(exports) == utc("2026-01-07T05:30")
-    finish(parts, live)
+    finish(installation, live)
     assert refreshes.queue_due_exports() == []
     clock.move(days=1)
     assert len(refreshes.queue_due_exports()) == 1
@@ -135,21 +135,21 @@ def test_a_time_at_which_a_run_is_live_is_left_out_and_the_next_one_comes(
 
 @on_both
 def test_of_several_workers_one_queues_a_due_export(
-    exports: Exports, parts: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.move(days=1)
-    (seen,) = parts.exports.due()  # as another worker saw it, before either took it
+    (seen,) = installation.exports.due()  # as another worker saw it, before either took it
     first = exports.queue_due(seen, by=ANA)
     assert first is not None
-    finish(parts, first)  # no live run stands in the way any more
+    finish(installation, first)  # no live run stands in the way any more
     assert exports.queue_due(seen, by=ANA) is None
-    assert len(parts.runs.latest()) == 1
+    assert len(installation.runs.latest()) == 1
 
 
 @on_both
 def test_many_workers_at_once_queue_each_due_export_once(
-    exports: Exports, parts: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock
 ) -> None:
     for name in ("One", "Two", "Three"):
         exports.add(draft(name), by=ANA)
@@ -158,24 +158,24 @@ def test_many_workers_at_once_queue_each_due_export_once(
 
     def tick() -> None:
         barrier.wait()
-        Refreshes(parts).queue_due_exports()
+        Refreshes(installation).queue_due_exports()
 
     threads = [threading.Thread(target=tick) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(run.export_name for run in parts.runs.latest()) == ["One", "Three", "Two"]
+    assert sorted(run.export_name for run in installation.runs.latest()) == ["One", "Three", "Two"]
 
 
 def test_a_detached_export_is_not_queued_and_starts_anew_with_another_connection(
-    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(), by=ANA)
-    parts.connections.remove(parts.connections.by_name("Marketing").id, by="ana")
+    installation.connections.remove(installation.connections.by_name("Marketing").id, by="ana")
     clock.at = utc("2026-01-10T12:00")
     assert refreshes.queue_due_exports() == []
-    connect(parts, "Sales")
+    connect(installation, "Sales")
     exports.update("Newsletter", draft(connection="Sales"), by=ANA)
     assert refreshes.queue_due_exports() == []  # what was missed while detached is not made up
     assert next_run_at(exports) == utc("2026-01-11T05:30")
@@ -207,14 +207,14 @@ def test_an_edit_that_leaves_the_schedule_alone_keeps_a_time_that_is_due(
 def test_a_schedule_whose_zone_is_gone_is_noted_once_and_holds_up_no_other(
     exports: Exports,
     refreshes: Refreshes,
-    parts: OfflineParts,
+    installation: OfflineParts,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     broken = exports.add(draft("Broken"), by=ANA)
     exports.add(draft("Sound"), by=ANA)
     unknown = {"schedule": "daily 06:30 Europe/Atlantis"}
-    parts.exports.update(ExportChange(broken.export.id, "Broken", None, unknown))
+    installation.exports.update(ExportChange(broken.export.id, "Broken", None, unknown))
     clock.move(days=1)
     assert [run.export_name for run in refreshes.queue_due_exports()] == ["Sound"]
     assert '"Broken" is not run by its schedule' in caplog.text
@@ -224,7 +224,7 @@ def test_a_schedule_whose_zone_is_gone_is_noted_once_and_holds_up_no_other(
 
 
 def test_the_time_of_a_clock_change_is_run_once(
-    exports: Exports, refreshes: Refreshes, parts: OfflineParts, clock: Clock
+    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
 ) -> None:
     clock.at = utc("2026-10-24T12:00")
     exports.add(draft(schedule="daily 02:30 Europe/Berlin"), by=ANA)
@@ -233,53 +233,53 @@ def test_the_time_of_a_clock_change_is_run_once(
         clock.move(minutes=15)
         for run in refreshes.queue_due_exports():
             queued.append(run.due_at)
-            finish(parts, run)
+            finish(installation, run)
     assert queued == [utc("2026-10-25T00:30")]
 
 
 # --- the worker --------------------------------------------------------------------------------------
 
 
-def worker_of(parts: OfflineParts, **options: int) -> Worker:
-    return Worker(parts, **options)  # type: ignore[arg-type]  # `only_run` alone
+def worker_of(installation: OfflineParts, **options: int) -> Worker:
+    return Worker(installation, **options)  # type: ignore[arg-type]  # `only_run` alone
 
 
 def test_the_worker_looks_at_what_is_due_before_it_claims(
-    exports: Exports, parts: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.move(days=1)
-    worker = worker_of(parts)
+    worker = worker_of(installation)
     worker.stop.set()  # it ticks no more; what it does on starting, it does
     worker.work()
-    (run,) = parts.runs.latest()
+    (run,) = installation.runs.latest()
     assert run.trigger is Trigger.SCHEDULE
 
 
 def test_a_worker_of_one_run_leaves_schedules_alone(
-    exports: Exports, parts: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock
 ) -> None:
     exports.add(draft(), by=ANA)
-    Refreshes(parts).ask(by=ANA)
+    Refreshes(installation).ask(by=ANA)
     clock.move(days=1)
-    worker = worker_of(parts, only_run=7)
+    worker = worker_of(installation, only_run=7)
     worker.stop.set()
     worker.work()
-    assert parts.runs.latest() == []
-    assert Refreshes(parts).latest()[0].state == "asked"
+    assert installation.runs.latest() == []
+    assert Refreshes(installation).latest()[0].state == "asked"
 
 
 def test_the_worker_refreshes_what_was_asked_for_before_it_is_idle(
-    exports: Exports, parts: OfflineParts
+    exports: Exports, installation: OfflineParts
 ) -> None:
-    Refreshes(parts).ask(by=ANA)
-    worker_of(parts).work(until_idle=True)
-    (refresh,) = Refreshes(parts).latest()
+    Refreshes(installation).ask(by=ANA)
+    worker_of(installation).work(until_idle=True)
+    (refresh,) = Refreshes(installation).latest()
     assert (refresh.state, refresh.segments, refresh.members) == ("done", 2, 8)
 
 
 def test_while_a_refresh_reads_the_source_the_worker_ticks_on(
-    parts: OfflineParts, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    installation: OfflineParts, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     reading, go_on = threading.Event(), threading.Event()
 
@@ -288,18 +288,18 @@ def test_while_a_refresh_reads_the_source_the_worker_ticks_on(
         assert go_on.wait(30)
 
     monkeypatch.setattr(Refreshes, "perform", slow)
-    Refreshes(parts).ask(by=ANA)
-    worker = worker_of(parts)
+    Refreshes(installation).ask(by=ANA)
+    worker = worker_of(installation)
     thread = threading.Thread(target=worker.work)
     thread.start()
     assert reading.wait(30)
     clock.move(seconds=15)
     worker.beat()
-    assert parts.workers.alive()[0].heartbeat_at == clock.at
-    second = Refreshes(parts).ask(by=ANA)
+    assert installation.workers.alive()[0].heartbeat_at == clock.at
+    second = Refreshes(installation).ask(by=ANA)
     worker._due()  # one refresh at a time: the second waits
-    assert Refreshes(parts).latest()[0].state == "asked"
-    assert Refreshes(parts).latest()[0].refresh.id == second.id
+    assert Refreshes(installation).latest()[0].state == "asked"
+    assert Refreshes(installation).latest()[0].refresh.id == second.id
     worker.stop.set()
     go_on.set()
     thread.join(30)

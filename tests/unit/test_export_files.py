@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from ccexport.commands.export_files import difference_lines
 from ccexport.errors import CcexportError, Conflict, MappingError, NotFound, SetupError, UsageError
 from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.export_files import (
+from ccexport.services.exports.export_files import (
     ExportDifference,
     ExportFiles,
     FieldDifference,
     read_entries,
     write_entries,
 )
-from ccexport.services.exports import Exports
+from ccexport.services.exports.exports import Exports
 from ccexport.store.exports import ExportView
 from tests.conftest import Clock
 from tests.offline import (
@@ -59,20 +59,20 @@ ODD_NAMES = [
 
 
 @pytest.fixture
-def parts(tmp_path: Path, clock: Clock) -> Iterator[OfflineParts]:
-    parts = offline_parts(tmp_path, clock)
-    yield parts
-    parts.engine.dispose()
+def installation(tmp_path: Path, clock: Clock) -> Iterator[OfflineParts]:
+    installation = offline_parts(tmp_path, clock)
+    yield installation
+    installation.engine.dispose()
 
 
 @pytest.fixture
-def exports(parts: OfflineParts) -> Exports:
-    return Exports(parts)
+def exports(installation: OfflineParts) -> Exports:
+    return Exports(installation)
 
 
 @pytest.fixture
-def files(parts: OfflineParts) -> ExportFiles:
-    return ExportFiles(parts)
+def files(installation: OfflineParts) -> ExportFiles:
+    return ExportFiles(installation)
 
 
 def what_counts(view: ExportView) -> tuple[object, ...]:
@@ -142,14 +142,14 @@ def test_every_sign_of_a_name_is_read_back_as_it_was(names: list[str]) -> None:
 
 
 def test_what_is_as_in_the_file_is_unchanged_and_asks_nobody(
-    exports: Exports, files: ExportFiles, parts: OfflineParts
+    exports: Exports, files: ExportFiles, installation: OfflineParts
 ) -> None:
     view = exports.add(draft(), by=ANA)
-    parts.asked.clear()
+    installation.asked.clear()
     (difference,) = apply(files, files.dump())
     assert difference == ExportDifference("Newsletter", "unchanged", ())
     assert exports.views()[0].export.revision == view.export.revision
-    assert parts.asked == []
+    assert installation.asked == []
 
 
 def test_one_export_is_dumped_by_its_name(exports: Exports, files: ExportFiles) -> None:
@@ -168,16 +168,16 @@ def test_without_exports_the_dump_is_an_empty_list_that_can_be_applied(files: Ex
 
 
 def test_a_detached_export_is_dumped_and_stays_as_it_is(
-    exports: Exports, files: ExportFiles, parts: OfflineParts
+    exports: Exports, files: ExportFiles, installation: OfflineParts
 ) -> None:
     exports.add(draft(), by=ANA)
-    parts.connections.remove(parts.connections.by_name("Marketing").id, by="ana")
+    installation.connections.remove(installation.connections.by_name("Marketing").id, by="ana")
     text = files.dump()
     assert "connection: null" in text
     assert [each.change for each in apply(files, text)] == ["unchanged"]
     with pytest.raises(UsageError, match=r"line 3.*it has no connection"):
         apply(files, text.replace("- A", "- B"))
-    connect(parts, "Sales")
+    connect(installation, "Sales")
     (difference,) = apply(files, text.replace("connection: null", "connection: Sales"))
     assert difference.fields == (FieldDifference("connection", None, "Sales"),)
     assert exports.views()[0].state == "active"
@@ -255,12 +255,12 @@ def test_mode_and_schedule_may_be_left_out(exports: Exports, files: ExportFiles)
 
 
 def test_an_account_is_asked_once_for_many_exports(
-    exports: Exports, files: ExportFiles, parts: OfflineParts
+    exports: Exports, files: ExportFiles, installation: OfflineParts
 ) -> None:
     names = [f"Export {n}" for n in range(20)]
     apply(files, "exports:\n" + "".join(entry(name).removeprefix("exports:\n") for name in names))
     assert len(exports.views()) == 20
-    assert sorted(parts.asked) == ["account", "list"]
+    assert sorted(installation.asked) == ["account", "list"]
 
 
 # --- all or none ---------------------------------------------------------------------------------
@@ -309,18 +309,21 @@ def test_what_does_not_fit_is_named_with_its_line_and_nothing_is_stored(
 
 
 def test_an_export_edited_between_reading_and_storing_is_a_conflict_and_none_is_stored(
-    exports: Exports, files: ExportFiles, monkeypatch: pytest.MonkeyPatch, parts: OfflineParts
+    exports: Exports,
+    files: ExportFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    installation: OfflineParts,
 ) -> None:
     exports.add(draft("One"), by=ANA)
     text = files.dump().replace("- A", "- B") + entry("Two").removeprefix("exports:\n")
-    save = parts.exports.save
+    save = installation.exports.save
 
     def somebody_is_faster(*changes: object) -> None:
         monkeypatch.undo()
         exports.turn_off("One", by=ANA)
         save(*changes)  # type: ignore[arg-type]  # passed on as they came
 
-    monkeypatch.setattr(parts.exports, "save", somebody_is_faster)
+    monkeypatch.setattr(installation.exports, "save", somebody_is_faster)
     with pytest.raises(Conflict, match='Somebody changed "One" meanwhile'):
         apply(files, text)
     (view,) = exports.views()
@@ -421,7 +424,7 @@ def test_the_command_ends_with_2_and_one_line_for_a_broken_file(
 
 
 def test_dump_and_refresh_print_their_documents_alone_on_standard_output(
-    parts: OfflineParts,
+    installation: OfflineParts,
     exports: Exports,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -429,7 +432,7 @@ def test_dump_and_refresh_print_their_documents_alone_on_standard_output(
 ) -> None:
     exports.add(draft(schedule="refresh"), by=ANA)
     assert command(["exports", "dump"], tmp_path, monkeypatch) == 0
-    assert capsys.readouterr().out == ExportFiles(parts).dump()
+    assert capsys.readouterr().out == ExportFiles(installation).dump()
     assert command(["refresh", "--json"], tmp_path, monkeypatch) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["segments"] == [{"name": "A", "members": 3}, {"name": "B", "members": 5}]
@@ -474,10 +477,10 @@ def command(arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_update_changes_everything_and_the_revision_grows(
-    exports: Exports, parts: OfflineParts
+    exports: Exports, installation: OfflineParts
 ) -> None:
     added = exports.add(draft(), by=ANA)
-    connect(parts, "Sales")
+    connect(installation, "Sales")
     changed = draft(
         "Renamed",
         connection="Sales",
@@ -529,16 +532,16 @@ def test_an_update_that_does_not_fit_changes_nothing(exports: Exports) -> None:
 
 
 def test_an_export_removed_meanwhile_is_not_brought_back(
-    exports: Exports, parts: OfflineParts, monkeypatch: pytest.MonkeyPatch
+    exports: Exports, installation: OfflineParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = exports.add(draft(), by=ANA)
-    update = parts.exports.update
+    update = installation.exports.update
 
     def somebody_removes_it(change: object) -> None:
         exports.remove("Newsletter", by=ANA)
         update(change)  # type: ignore[arg-type]  # passed on as it came
 
-    monkeypatch.setattr(parts.exports, "update", somebody_removes_it)
+    monkeypatch.setattr(installation.exports, "update", somebody_removes_it)
     with pytest.raises(NotFound, match='"Newsletter" has been removed meanwhile'):
         exports.update("Newsletter", draft(segments=["B"]), by=ANA, revision=seen.export.revision)
     assert exports.views() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ccexport.errors import (
     UsageError,
 )
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.lists import Lists
+from ccexport.services.connections.lists import Lists
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.lists import KnownList, ListCacheStore
 from tests.conftest import Clock
@@ -37,11 +38,11 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def the_connection(house: House) -> int:
-    return house.parts.connections.by_name("Marketing").id
+    return house.installation.connections.by_name("Marketing").id
 
 
 def test_lists_are_unknown_until_somebody_asks_and_then_known_as_of_that_time(house: House) -> None:
-    lists = Lists(house.parts, ANA)
+    lists = Lists(house.installation, ANA)
     assert lists.known(the_connection(house)) is None
     found = lists.refresh(the_connection(house))
     assert [each.name for each in found.lists] == ["Customers", "Spring buyers"]
@@ -52,7 +53,7 @@ def test_lists_of_every_page_are_known(tmp_path: Path) -> None:
     with running_sandbox(behaviour(lists=1_000)) as sandbox:
         house = House(tmp_path, sandbox)
         house.connect()
-        found = Lists(house.parts, ANA).refresh(the_connection(house))
+        found = Lists(house.installation, ANA).refresh(the_connection(house))
         assert [each.name for each in found.lists] == [f"List {n:04d}" for n in range(1, 1_001)]
         house.close()
 
@@ -61,7 +62,7 @@ def test_lists_of_every_page_are_known(tmp_path: Path) -> None:
     "fault", ["server_error", "access_denied", "drop_before", "quota_exceeded"]
 )
 def test_lists_stay_known_when_asking_again_fails(house: House, fault: str) -> None:
-    lists = Lists(house.parts, ANA)
+    lists = Lists(house.installation, ANA)
     before = lists.refresh(the_connection(house))
     house.tell("/_sandbox/behaviour", faults=[{"on": "getLists", "do": fault, "times": -1}])
     with pytest.raises(CcexportError):
@@ -70,13 +71,30 @@ def test_lists_stay_known_when_asking_again_fails(house: House, fault: str) -> N
 
 
 def test_lists_give_up_where_a_person_would(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ccexport.services.lists.PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr("ccexport.services.connections.lists.PATIENCE_SECONDS", -1.0)
     with pytest.raises(RetryableError, match="too long"):
-        Lists(house.parts, ANA).refresh(the_connection(house))
+        Lists(house.installation, ANA).refresh(the_connection(house))
+
+
+def test_a_question_that_is_given_up_costs_nothing_of_the_day(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = house.installation.budget.today().used
+    monkeypatch.setattr("ccexport.services.connections.lists.PATIENCE_SECONDS", -1.0)
+    with pytest.raises(RetryableError, match="too long"):
+        Lists(house.installation, ANA).refresh(the_connection(house))
+    assert house.installation.budget.today().used == used
+
+
+def test_runs_hear_that_a_page_was_told_it_asks_too_much(house: House) -> None:
+    house.tell("/_sandbox/behaviour", faults=[{"on": "getLists", "do": "throttled", "times": -1}])
+    with pytest.raises(RetryableError):
+        Lists(house.installation, ANA).refresh(the_connection(house))
+    assert house.installation.throttling.lasts() > timedelta(0)
 
 
 def test_a_list_made_here_is_known_at_once(house: House) -> None:
-    lists = Lists(house.parts, ANA)
+    lists = Lists(house.installation, ANA)
     lists.refresh(the_connection(house))
     made = lists.create(the_connection(house), "  Ärzte & <b>friends</b> ")
     assert made.name == "Ärzte & <b>friends</b>"
@@ -89,7 +107,7 @@ def test_a_list_made_here_is_known_at_once(house: House) -> None:
 def test_a_list_whose_answer_was_lost_is_found_and_not_made_twice(house: House) -> None:
     lost = {"on": "POST /v3/contact_lists", "do": "drop_after"}
     house.tell("/_sandbox/behaviour", faults=[lost])
-    made = Lists(house.parts, ANA).create(the_connection(house), "Once")
+    made = Lists(house.installation, ANA).create(the_connection(house), "Once")
     assert made.name == "Once"
 
 
@@ -105,14 +123,14 @@ def test_a_list_is_not_made_of_a_bad_name(
     house: House, name: str, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        Lists(house.parts, ANA).create(the_connection(house), name)
+        Lists(house.installation, ANA).create(the_connection(house), name)
 
 
 @pytest.mark.parametrize(
     "text", [LIST_ID, LIST_ID.upper(), f"https://app.constantcontact.com/lists/{LIST_ID}/people"]
 )
 def test_a_list_is_found_by_its_id_or_address(house: House, text: str) -> None:
-    assert Lists(house.parts, ANA).find(the_connection(house), text).name == "Spring buyers"
+    assert Lists(house.installation, ANA).find(the_connection(house), text).name == "Spring buyers"
 
 
 @pytest.mark.parametrize(
@@ -121,11 +139,11 @@ def test_a_list_is_found_by_its_id_or_address(house: House, text: str) -> None:
 )
 def test_a_list_that_is_none_is_said_to_be(house: House, text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
-        Lists(house.parts, ANA).find(the_connection(house), text)
+        Lists(house.installation, ANA).find(the_connection(house), text)
 
 
 def test_custom_fields_come_with_their_types(house: House) -> None:
-    found = Lists(house.parts, ANA).custom_fields(the_connection(house))
+    found = Lists(house.installation, ANA).custom_fields(the_connection(house))
     assert [(field.label, field.type) for field in found] == [
         ("Born", "date"),
         ("Tier", "single_select"),

@@ -17,8 +17,8 @@ from ccexport.preparation.mapping import FieldMapping, parse_mapping
 from ccexport.preparation.prepare import prepare
 from ccexport.preparation.samples import Sample
 from ccexport.segments.source import open_source
-from ccexport.services.live_preview import LivePreview, source_version
-from ccexport.services.preview_values import How, Pick, Question, Usable
+from ccexport.services.preview.live_preview import LivePreview, source_version
+from ccexport.services.preview.preview_values import How, Pick, Question, Usable
 from tests.house import write_source
 from tests.unit.preparation.counting import counts_of_a_run
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ccexport.constantcontact.model import Activity
+from ccexport.runs.following import PollTimer
+from ccexport.runs.outcomes import RunTotals, first_words, judge_activity, judge_run
 from ccexport.states import BatchState, RunState
-from ccexport.steps.following import PollTimer
-from ccexport.steps.outcomes import RunTotals, first_words, judge_activity, judge_run
 
 
 def activity(state: str = "completed", **counters: int | None) -> Activity:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ccexport.services.described import Progress, describe
-from ccexport.services.progress import read_error
-from ccexport.services.run_words import duration, headline
-from ccexport.services.spreadsheets import to_spreadsheet_csv
+from ccexport.services.runs.described import Progress, describe
+from ccexport.services.runs.run_words import headline
+from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.states import BatchState, RunState, WaitingFor
-from ccexport.store.tables import Batch, Run
+from ccexport.store.database.tables import Batch, Run
+from ccexport.words import duration
 from tests.rows import run_row
 
 NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
@@ -244,22 +244,6 @@ def test_headline_knows_every_state(state: RunState) -> None:
 )
 def test_duration_has_two_units_at_most(seconds: float, words: str) -> None:
     assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("Line 3: Invalid birthday", (3, "Invalid birthday")),
-        ("Line 12: a: b\nc", (12, "a: b\nc")),
-        ("The list is full.", (None, "The list is full.")),
-        ("Line x: y", (None, "Line x: y")),
-        ("Line 99999999999999: y", (None, "Line 99999999999999: y")),
-    ],
-)
-def test_read_error_finds_the_line_that_the_service_names(
-    text: str, found: tuple[int | None, str]
-) -> None:
-    assert read_error(text) == found
 
 
 # --- CSV for spreadsheets ------------------------------------------------------------------------

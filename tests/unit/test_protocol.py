@@ -156,6 +156,8 @@ def test_a_list_name_has_1_to_255_characters(name: str) -> None:
         (LIST, LIST),
         (f" {LIST.upper()}\n", LIST),
         (f"https://app.constantcontact.com/pages/contacts/ui#contacts/{LIST}?sort=x", LIST),
+        (f"{LIST} {LIST.upper()}", LIST),
+        (f"{LIST} {LIST[:-1]}0", None),
         ("the newsletter", None),
         ("", None),
     ],

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -138,17 +137,6 @@ def test_a_value_is_masked_for_the_screen(value: str, masked: str) -> None:
 
 
 # --- logging --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, factory = root.handlers[:], root.level, logging.getLogRecordFactory()
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.setLogRecordFactory(factory)
-    logging.captureWarnings(False)
 
 
 def logged(log_format: str, level: str = "info") -> io.StringIO:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from ccexport.errors import StoreError
-from ccexport.store import run_files
-from ccexport.store.run_files import ROWS_PER_GROUP, RunFiles
+from ccexport.store.vault import run_files
+from ccexport.store.vault.run_files import ROWS_PER_GROUP, RunFiles
 
 KEY = b"k" * 32
 SCHEMA = pa.schema([("customer_id", pa.string()), ("email", pa.string())])
@@ -140,7 +140,7 @@ def test_a_name_cannot_lead_elsewhere(files: RunFiles, name: str) -> None:
 
 def test_the_data_plane_imports_neither_pandas_nor_the_rest_of_the_store() -> None:
     code = (
-        "import sys, ccexport.store.run_files, ccexport.segments.source, ccexport.preparation.prepare\n"
+        "import sys, ccexport.store.vault.run_files, ccexport.segments.source, ccexport.preparation.prepare\n"
         "print([m for m in sys.modules if m in ('pandas', 'sqlmodel', 'sqlalchemy')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,8 +14,8 @@ import streamlit
 import uvicorn
 from starlette.applications import Starlette
 
-from ccexport.assembly import Parts
-from ccexport.services.access import local_administrator
+from ccexport.installation import Installation
+from ccexport.services.people.access import local_administrator
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes
 from tests.pages import conftest as pages
@@ -28,17 +28,19 @@ empty_store = pages.empty_store
 sandbox = pages.sandbox
 data_dir = pages.data_dir
 environment = pages.environment
-parts = pages.parts
+installation = pages.installation
 connection = pages.connection
 export = pages.export
 
 
 @pytest.fixture
-def web(parts: Parts) -> Iterator[str]:
+def web(installation: Installation) -> Iterator[str]:
     """The address of the routes."""
     app = Starlette(
-        routes=routes(lambda: parts, lambda _request: local_administrator()),
-        middleware=guards(INDEX_HTML, open_to_others=False, public_url=parts.settings.public_url),
+        routes=routes(lambda: installation, lambda _request: local_administrator()),
+        middleware=guards(
+            INDEX_HTML, open_to_others=False, public_url=installation.settings.public_url
+        ),
     )
     with serving(app) as url:
         requests.get(f"{url}/healthz", timeout=60)  # the listener queues it until the server is up

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from ccexport.assembly import Parts
 from ccexport.errors import SettingError, StoreError
+from ccexport.installation import Installation
+from ccexport.processes import is_this_machine
 from ccexport.settings import Settings
-from ccexport.web.guard import check_believed, check_bind_address, is_loopback, security_headers
+from ccexport.web.guard import check_believed, check_bind_address, security_headers
 
 TIMEOUT = 60
 
@@ -77,7 +78,7 @@ def test_proxy_of_this_machine_brings_nobody_else_without_sign_in(
     ],
 )
 def test_loopback_is_this_machine_alone(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
+    assert is_this_machine(host) is expected
 
 
 def test_address_for_others_needs_sign_in() -> None:
@@ -105,7 +106,7 @@ def test_proxies_are_believed_under_the_address_that_an_ipv6_server_sees_too() -
     ]
 
 
-def test_health_tells_store_and_workers_and_no_secret(web: str, parts: Parts) -> None:
+def test_health_tells_store_and_workers_and_no_secret(web: str, installation: Installation) -> None:
     answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
     assert answer.json() | {"version": ""} == {
         "status": "no worker",
@@ -113,17 +114,17 @@ def test_health_tells_store_and_workers_and_no_secret(web: str, parts: Parts) ->
         "workers_alive": 0,
         "version": "",
     }
-    parts.workers.started("w", host="here", pid=1, version="1")
+    installation.workers.started("w", host="here", pid=1, version="1")
     assert requests.get(f"{web}/healthz", timeout=TIMEOUT).json()["workers_alive"] == 1
 
 
 def test_health_without_a_store_is_503_and_says_nothing_of_where_it_is(
-    web: str, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    web: str, installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise StoreError("The store postgresql://db.internal/x cannot be reached.")
 
-    monkeypatch.setattr(parts.workers, "alive", fail)
+    monkeypatch.setattr(installation.workers, "alive", fail)
     answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
     assert (answer.status_code, answer.json()["store"]) == (503, "unreachable")
     assert "internal" not in answer.text

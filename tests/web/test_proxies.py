@@ -21,11 +21,11 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from ccexport.clock import utc_now
-from ccexport.services.access import Person, Role
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import Users
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
-from ccexport.store.tables import AuditEvent
+from ccexport.store.database.tables import AuditEvent
 from ccexport.web.attempts import MAX_FAILURES
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.house import ANA, behaviour, people, write_source
@@ -62,8 +62,8 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
         "CCEXPORT_OIDC_CLIENT_SECRET": "correct horse",
     }
     with house_beside_sandbox(folder / "house", source, behaviour()) as house:
-        Users(house.parts).add(VERA, Role.VIEWER, by=ANA)
-        Users(house.parts).add(OLIVIA, Role.ADMINISTRATOR, by=ANA)
+        Users(house.installation).add(VERA, Role.VIEWER, by=ANA)
+        Users(house.installation).add(OLIVIA, Role.ADMINISTRATOR, by=ANA)
         with served(house, with_worker=False, path=PATH, variables=variables) as dashboard:
             yield dashboard
 
@@ -118,7 +118,7 @@ def test_cookies_and_redirect_addresses_follow_the_public_address_and_no_header(
 ) -> None:
     said = [("X-Forwarded-Proto", scheme), ("X-Forwarded-Host", "evil.example")] if scheme else []
     owner = Person(OLIVIA, Role.ADMINISTRATOR, OLIVIA)
-    ticket = SignIns(dashboard.house.parts).prepare(
+    ticket = SignIns(dashboard.house.installation).prepare(
         "Sales", contributors=False, agreed=True, by=owner
     )
     cookie = ("Cookie", _signed_in(dashboard, OLIVIA))
@@ -176,10 +176,10 @@ def _signed_in(dashboard: Dashboard, email: str) -> str:
     claims = {"iss": "https://login.example", "sub": email, "iat": now, "nonce": str(now)}
     claims |= {"email": email, "email_verified": True, "is_logged_in": True}
     claims |= {"origin": f"https://{HOST}"}
-    secret = dashboard.house.parts.keys.newest.cookies
+    secret = dashboard.house.installation.keys.newest.cookies
     signed = create_signed_value(secret, AUTH_COOKIE_NAME, json.dumps(claims))
     return f"{AUTH_COOKIE_NAME}={signed.decode()}"
 
 
 def _newest(dashboard: Dashboard, action: str) -> AuditEvent:
-    return dashboard.house.parts.audit.page(AuditFilter(action=action))[0]
+    return dashboard.house.installation.audit.page(AuditFilter(action=action))[0]

@@ -18,7 +18,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from ccexport.store.engine import open_engine
+from ccexport.store.database.engine import open_engine
 from ccexport.store.workers import WorkerStore
 from ccexport.ui.shell import MENU
 

@@ -11,12 +11,12 @@ import requests
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from ccexport.assembly import Parts
+from ccexport.installation import Installation
 from ccexport.sandbox.visitor import sign_in_at_once
-from ccexport.services.access import Person, Role
-from ccexport.services.roles import RULES, Action
-from ccexport.services.sign_ins import SignIns
-from ccexport.services.users import SessionEnded, Users
+from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.roles import RULES, Action
+from ccexport.services.people.users import SessionEnded, Users
 from ccexport.store.audit import AuditFilter
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes
@@ -39,7 +39,7 @@ class Door:
 
 
 @pytest.fixture
-def door(parts: Parts) -> Iterator[Door]:
+def door(installation: Installation) -> Iterator[Door]:
     door = Door()
 
     def who(_request: Request) -> Person:
@@ -48,44 +48,50 @@ def door(parts: Parts) -> Iterator[Door]:
         return door.person
 
     app = Starlette(
-        routes=routes(lambda: parts, who, PATH),
-        middleware=guards(INDEX_HTML, open_to_others=True, public_url=parts.settings.public_url),
+        routes=routes(lambda: installation, who, PATH),
+        middleware=guards(
+            INDEX_HTML, open_to_others=True, public_url=installation.settings.public_url
+        ),
     )
     with serving(app) as door.url, door.session:
         yield door
 
 
-def somebody(parts: Parts, role: Role, name: str = "") -> Person:
+def somebody(installation: Installation, role: Role, name: str = "") -> Person:
     """One who may sign in with the role."""
     email = f"{name or role.value}@example.com"
-    Users(parts).add(email, role, by=ANA)
+    Users(installation).add(email, role, by=ANA)
     return Person(email, role, email, "10.0.0.9")
 
 
-def ticket_of(parts: Parts, by: Person) -> str:
-    return SignIns(parts).prepare("Sales", contributors=False, agreed=True, by=by)
+def ticket_of(installation: Installation, by: Person) -> str:
+    return SignIns(installation).prepare("Sales", contributors=False, agreed=True, by=by)
 
 
 @pytest.mark.parametrize("role", [None, *Role])
 def test_every_route_answers_each_role_as_the_table_says(
-    door: Door, parts: Parts, role: Role | None
+    door: Door, installation: Installation, role: Role | None
 ) -> None:
-    owner = somebody(parts, Role.ADMINISTRATOR, "owner")
-    door.person = somebody(parts, role) if role else None
+    owner = somebody(installation, Role.ADMINISTRATOR, "owner")
+    door.person = somebody(installation, role) if role else None
     may = role in RULES[Action.ASK_FOR_CONNECTION].roles
     assert door.get("/healthz").status_code == 200  # for whoever watches: words and numbers
     assert door.get("/home").headers["location"] == f"{PATH}/"  # the page asks for itself
     own = door.person if may and door.person else owner
-    assert door.get(f"/oauth/start/{ticket_of(parts, own)}").status_code == (302 if may else 403)
+    assert door.get(f"/oauth/start/{ticket_of(installation, own)}").status_code == (
+        302 if may else 403
+    )
     returned = door.get("/oauth/callback?state=made-up&code=made-up").status_code
     assert returned == (400 if may else 403)
-    assert parts.connections.views() == []
+    assert installation.connections.views() == []
 
 
-def test_ticket_is_of_use_only_to_the_administrator_who_made_it(door: Door, parts: Parts) -> None:
-    owner = somebody(parts, Role.ADMINISTRATOR, "owner")
-    door.person = somebody(parts, Role.ADMINISTRATOR, "other")
-    ticket = ticket_of(parts, owner)
+def test_ticket_is_of_use_only_to_the_administrator_who_made_it(
+    door: Door, installation: Installation
+) -> None:
+    owner = somebody(installation, Role.ADMINISTRATOR, "owner")
+    door.person = somebody(installation, Role.ADMINISTRATOR, "other")
+    ticket = ticket_of(installation, owner)
     assert door.get(f"/oauth/start/{ticket}").status_code == 400
     door.person = owner
     answer = door.get(f"/oauth/start/{ticket}")
@@ -93,34 +99,38 @@ def test_ticket_is_of_use_only_to_the_administrator_who_made_it(door: Door, part
     assert f"Path={PATH}/oauth" in answer.headers["set-cookie"]
 
 
-def test_administrator_lowered_while_away_brings_nothing_back(door: Door, parts: Parts) -> None:
-    somebody(parts, Role.ADMINISTRATOR, "second")
-    door.person = somebody(parts, Role.ADMINISTRATOR, "owner")
-    callback = return_address(door, ticket_of(parts, door.person))
-    parts.users.set_role(door.person.name, Role.CONTRIBUTOR.value)
+def test_administrator_lowered_while_away_brings_nothing_back(
+    door: Door, installation: Installation
+) -> None:
+    somebody(installation, Role.ADMINISTRATOR, "second")
+    door.person = somebody(installation, Role.ADMINISTRATOR, "owner")
+    callback = return_address(door, ticket_of(installation, door.person))
+    installation.users.set_role(door.person.name, Role.CONTRIBUTOR.value)
     assert door.get(callback).status_code == 403
-    assert parts.connections.views() == []
-    [row] = parts.audit.page(AuditFilter(outcome="refused"))
+    assert installation.connections.views() == []
+    [row] = installation.audit.page(AuditFilter(outcome="refused"))
     assert (row.who, row.action, row.came_from) == (door.person.name, "connection.ask", "10.0.0.9")
 
 
 def test_return_in_the_browser_of_another_administrator_stores_nothing(
-    door: Door, parts: Parts
+    door: Door, installation: Installation
 ) -> None:
-    door.person = somebody(parts, Role.ADMINISTRATOR, "owner")
-    callback = return_address(door, ticket_of(parts, door.person))
-    door.person = somebody(parts, Role.ADMINISTRATOR, "other")
+    door.person = somebody(installation, Role.ADMINISTRATOR, "owner")
+    callback = return_address(door, ticket_of(installation, door.person))
+    door.person = somebody(installation, Role.ADMINISTRATOR, "other")
     assert door.get(callback).status_code == 400  # the cookie is there, the person is another
-    assert parts.connections.views() == []
+    assert installation.connections.views() == []
 
 
-def test_connection_belongs_to_the_administrator_who_signed_in(door: Door, parts: Parts) -> None:
-    door.person = somebody(parts, Role.ADMINISTRATOR, "owner")
-    answer = door.get(return_address(door, ticket_of(parts, door.person)))
+def test_connection_belongs_to_the_administrator_who_signed_in(
+    door: Door, installation: Installation
+) -> None:
+    door.person = somebody(installation, Role.ADMINISTRATOR, "owner")
+    answer = door.get(return_address(door, ticket_of(installation, door.person)))
     assert answer.headers["location"] == f"{PATH}/connections?connected=Sales"
-    [view] = parts.connections.views()
+    [view] = installation.connections.views()
     assert (view.agreed_by, view.connection.export_user) == (door.person.name, door.person.name)
-    rows = parts.audit.page(AuditFilter(who=door.person.name))
+    rows = installation.audit.page(AuditFilter(who=door.person.name))
     assert [row.action for row in rows] == ["connection.add", "connection.ask"]
 
 
@@ -133,8 +143,8 @@ def return_address(door: Door, ticket: str) -> str:
     return f"/oauth/callback?state={params['state']}&code={params['code']}"
 
 
-def test_person_of_before_has_no_more_than_the_role_of_now(parts: Parts) -> None:
-    person = somebody(parts, Role.VIEWER)
+def test_person_of_before_has_no_more_than_the_role_of_now(installation: Installation) -> None:
+    person = somebody(installation, Role.VIEWER)
     assert replace(person, role=Role.ADMINISTRATOR).role is Role.ADMINISTRATOR
     with pytest.raises(Exception, match="Only administrators"):
-        ticket_of(parts, replace(person, role=Role.ADMINISTRATOR))
+        ticket_of(installation, replace(person, role=Role.ADMINISTRATOR))

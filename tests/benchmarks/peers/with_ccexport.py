@@ -19,7 +19,7 @@ from ccexport.preparation.files import cut_files, file_of  # noqa: E402
 from ccexport.preparation.mapping import mapping_from_dict, suggest_mapping  # noqa: E402
 from ccexport.preparation.prepare import prepare  # noqa: E402
 from ccexport.segments.source import open_source  # noqa: E402
-from ccexport.store.run_files import RunFiles  # noqa: E402
+from ccexport.store.vault.run_files import RunFiles  # noqa: E402
 
 gc.freeze()
 gc.enable()

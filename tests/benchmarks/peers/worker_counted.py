@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from ccexport.store import engine
+from ccexport.store.database import engine
 
 _SPENT = {"transactions": 0.0, "commits": 0.0, "fsyncs": 0.0}  # seconds
 _TIMES = dict.fromkeys(_SPENT, 0)

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 
 from ccexport import cli
-from ccexport.store import engine
+from ccexport.store.database import engine
 
 _SET_UP = engine._set_up_sqlite
 

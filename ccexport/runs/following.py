@@ -1,0 +1,191 @@
+"""Following what was sent: one look at the account's activities judges every batch that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from ccexport.constantcontact.client import Client
+from ccexport.constantcontact.model import Activity
+from ccexport.errors import (
+    AccessDenied,
+    ApplicationRefused,
+    ConstantContactRefused,
+    NotConnected,
+    NotFoundThere,
+    ServiceTrouble,
+)
+from ccexport.redaction import redact, with_their_words
+from ccexport.runs.outcomes import first_words, judge_activity
+from ccexport.runs.sending import record_submitted
+from ccexport.runs.tools import ACTIVITY_DEADLINE, Tools
+from ccexport.states import BatchState
+from ccexport.store.batches import Ended
+from ccexport.store.database.tables import Batch, Run
+from ccexport.store.moves import Held
+
+GROWTH = 1.5
+LONGEST_SECONDS = 60.0
+SHORTEST_SECONDS = 1.0
+SHARE_OF_AGE = 0.15
+MAX_WORDS = 500  # characters of what is kept about one row
+
+
+class PollTimer:
+    """When to look next. While nothing ends, intervals grow from the first up to a minute.
+
+    When something ended, how long it took says how soon the rest can be expected.
+    """
+
+    def __init__(self, first_seconds: float, now: datetime) -> None:
+        self._first = first_seconds
+        self._interval = first_seconds
+        self._has_ended = False  # whether this run knows how long its files take
+        self.looked_at = now
+        self.due_at = now + timedelta(seconds=first_seconds)
+
+    def seconds_left(self, now: datetime) -> float:
+        longest = timedelta(seconds=max(self._interval, self._first))
+        self.due_at = min(self.due_at, now + longest)  # further ahead: the clock was set back
+        return max(0.0, (self.due_at - now).total_seconds())
+
+    def taken_over(self) -> None:
+        """What was sent before may have ended long ago: look at once."""
+        self.due_at = datetime.min.replace(tzinfo=UTC)
+
+    def all_sent(self, now: datetime) -> None:
+        """Nothing more is sent: look a first interval from now, unless that was to be later."""
+        self.due_at = min(self.due_at, now + timedelta(seconds=self._first))
+
+    def expect(self, at: datetime) -> None:
+        """By what files of another run took, one of this run should have ended at `at`: look then, if not sooner.
+
+        Where something of this run has ended, that says it better.
+        """
+        if not self._has_ended and at > self.looked_at:
+            self.due_at = min(self.due_at, at + timedelta(seconds=SHORTEST_SECONDS))
+
+    def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
+        """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
+
+        One that another run had taken, before this one's was due, and in which nothing has ended, moves nothing.
+        """
+        self.looked_at = now
+        self._has_ended |= ended_after_seconds is not None
+        if ended_after_seconds is None and now < self.due_at:
+            return
+        if ended_after_seconds is None:
+            self._interval = min(self._interval * GROWTH, max(self._first, LONGEST_SECONDS))
+        else:
+            least = min(self._first, SHORTEST_SECONDS)
+            self._interval = min(max(ended_after_seconds * SHARE_OF_AGE, least), LONGEST_SECONDS)
+        self.due_at = now + timedelta(seconds=self._interval)
+
+
+def follow_batches(
+    held: Held, run: Run, batches: list[Batch], client: Client, tools: Tools
+) -> float | None:
+    """Look once; record what ended and what a lost answer left unknown.
+
+    Gives how many seconds the longest of what was settled had taken, None where nothing was.
+    """
+    open_batches = [b for b in batches if b.state in (BatchState.SENDING, BatchState.SUBMITTED)]
+    if not open_batches:
+        return None
+    latest = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
+    with _trouble_where_refused():
+        activities = tools.activities.look(
+            run.connection_id or 0,
+            client,
+            not_before=max(latest, tools.now() - timedelta(seconds=tools.poll_seconds / 2)),
+            wanted={batch.file_name for batch in open_batches},
+        )
+    by_id = {activity.activity_id: activity for activity in activities}
+    by_name = {activity.file_name: activity for activity in activities}
+    settled = [
+        batch.sending_at or tools.now()
+        for batch in open_batches
+        if (
+            _look_up(held, batch, by_name.get(batch.file_name), tools)
+            if batch.state is BatchState.SENDING
+            else _follow(held, batch, by_id.get(batch.activity_id or ""), client, tools)
+        )
+    ]
+    return (tools.now() - min(settled)).total_seconds() if settled else None
+
+
+@contextmanager
+def _trouble_where_refused() -> Iterator[None]:
+    """To fail to read what became of a file is not the file's failure: it is looked at again, later."""
+    try:
+        yield
+    except (NotConnected, AccessDenied, ApplicationRefused):
+        raise
+    except ConstantContactRefused as error:
+        message = f"Constant Contact does not show what became of the files ({error.status}). It is asked again."
+        raise ServiceTrouble(with_their_words(message, error.detail)) from None
+
+
+def _look_up(held: Held, batch: Batch, found: Activity | None, tools: Tools) -> bool:
+    """A batch whose POST may or may not have arrived: found, or proven absent, or still unknown."""
+    if found is not None:
+        record_submitted(held, batch, found.activity_id, tools, "found by its file name")
+        return True
+    unseen_seconds = tools.activities.unseen_seconds(batch.file_name, batch.attempts)
+    if unseen_seconds < tools.lookup_grace_seconds:
+        return False
+    tools.batches.move(
+        held, batch, BatchState.PENDING, detail="not at Constant Contact: sent again"
+    )
+    return True
+
+
+def _follow(
+    held: Held, batch: Batch, activity: Activity | None, client: Client, tools: Tools
+) -> bool:
+    with _trouble_where_refused():
+        activity = activity or _asked_alone(client, batch.activity_id or "")
+    if activity is None:
+        return _give_up(held, batch, "Constant Contact no longer knows the activity.", tools)
+    if activity.is_terminal:
+        _record_end(held, batch, activity, tools)
+        tools.reached("batch ended")
+        return True
+    if batch.submitted_at and tools.now() - batch.submitted_at > ACTIVITY_DEADLINE:
+        hours = int(ACTIVITY_DEADLINE.total_seconds() // 3600)
+        words = f'The activity did not end within {hours} hours (its state is "{activity.state}").'
+        return _give_up(held, batch, words, tools)
+    return False
+
+
+def _asked_alone(client: Client, activity_id: str) -> Activity | None:
+    """An activity that is not among the account's; None where it is gone, ten days after its end."""
+    try:
+        return client.activity(activity_id)
+    except NotFoundThere:
+        return None
+
+
+def _record_end(held: Held, batch: Batch, activity: Activity, tools: Tools) -> None:
+    outcome = judge_activity(activity, batch.rows)
+    problems = [outcome.problem] if outcome.problem else []
+    ended = Ended(
+        outcome.state,
+        outcome.failed_rows,
+        errors=[*problems, *(redact(text) for text in first_words(activity.errors))],
+        named={row: redact(words)[:MAX_WORDS] for row, words in outcome.named.items()},
+        detail=outcome.problem,
+        values={
+            "person_count": activity.person_count,
+            "error_count": activity.error_count,
+            "correctable_count": activity.correctable_count,
+            "unsubscribed_count": activity.cannot_add_count,
+        },
+    )
+    tools.batches.end(held, batch, ended)
+
+
+def _give_up(held: Held, batch: Batch, words: str, tools: Tools) -> bool:
+    tools.batches.end(held, batch, Ended(BatchState.FAILED, batch.rows, [words], detail=words))
+    return True

@@ -1,0 +1,1 @@
+"""Exports: setting them up, checking drafts, schedules, and exports as YAML files."""

@@ -1,0 +1,1 @@
+"""Operation: refreshes, segments, backups, keys, the health of the installation."""

@@ -1,0 +1,84 @@
+"""The preview: the real pipeline over the whole of the segments, counted instead of sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ccexport.segments.masking import mask_value
+from ccexport.segments.source import Source
+from ccexport.services.preview.preview_engine import PreviewEngine
+from ccexport.services.preview.preview_values import ProfileSample, Question, Whole
+
+
+@dataclass(frozen=True)
+class ExportPreview:
+    """What a run would do now, and some profiles of each kind."""
+
+    counts: Whole
+    samples: tuple[ProfileSample, ...]
+
+    def seconds_at_least(self, requests_per_second: float) -> int:
+        """The time the requests alone take at the allowed rate."""
+        return math.ceil(self.counts.requests / requests_per_second)
+
+
+def preview_mapping(source: Source, question: Question, samples: int) -> ExportPreview:
+    """Judge every profile as a run does. Raises `SourceError` and `MappingError`."""
+    engine = PreviewEngine(source)
+    counts = engine.count(question)
+    keys = counts.examples(samples)
+    return ExportPreview(counts, engine.evaluate(question, keys, counts.sent_instead(keys)))
+
+
+def as_seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:
+    """As somebody may see them; keys stay, so that one can talk about a profile."""
+    if not masked:
+        return tuple(samples)
+    return tuple(
+        ProfileSample(
+            {name: value and mask_value(value) for name, value in each.profile.items()},
+            replace(
+                each.sample,
+                contact={name: mask_value(value) for name, value in each.sample.contact.items()},
+            ),
+        )
+        for each in samples
+    )
+
+
+def preview_document(
+    preview: ExportPreview, *, export: str, list_id: str, requests_per_second: float
+) -> dict[str, Any]:
+    """As `exports preview --json` prints it."""
+    counts = preview.counts
+    return {
+        "export": export,
+        "list_id": list_id,
+        "counts": {
+            "read": counts.read,
+            "rejected": counts.rejected,
+            "prepared": counts.prepared,
+            "unchanged": 0,
+            "truncated": counts.truncated,
+        },
+        "rejections": dict(counts.rejections),
+        "warnings": counts.warnings,
+        "files": counts.files,
+        "bytes": counts.bytes,
+        "requests": counts.requests,
+        "seconds_at_least": preview.seconds_at_least(requests_per_second),
+        "samples": [
+            {
+                "customer_id": item.sample.customer_id,
+                "profile": dict(item.profile),
+                "contact": dict(item.sample.contact),
+                "rejection": item.sample.rejection,
+                "rejected_field": item.sample.rejected_field,
+                "sent_instead": item.sample.sent_instead,
+            }
+            for item in preview.samples
+        ],
+    }

@@ -1,0 +1,15 @@
+"""Alembic's entry: runs inside the transaction that `ccexport.store.database.migrate` opened."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from ccexport.store.database import tables  # noqa: F401  # fills SQLModel.metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=SQLModel.metadata,
+    transactional_ddl=True,  # SQLite too: our connections begin transactions themselves
+    transaction_per_migration=False,
+    render_as_batch=True,
+)
+context.run_migrations()

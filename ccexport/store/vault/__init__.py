@@ -1,0 +1,1 @@
+"""What lies encrypted: keys, tokens, run files, backups."""

@@ -1,0 +1,1 @@
+"""Screens: what each page draws, a file a page, with pieces of it beside where a page is large."""

@@ -1,0 +1,385 @@
+"""Setting up an export: the parts of its form. The draft lives in the session, under `export_…`, until it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from ccexport.clock import utc_now
+from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
+from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
+from ccexport.services.connections.connections import MAX_NAME_CHARACTERS, Connections, what_waits
+from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.exports.schedules import (
+    daily_recurrence,
+    describe_schedule,
+    next_times,
+    zone_names,
+)
+from ccexport.services.operations.refreshes import Refreshes
+from ccexport.services.people.access import Person, Role
+from ccexport.services.people.roles import Action
+from ccexport.store.database.tables import Connection
+from ccexport.store.exports import ExportView
+from ccexport.ui import page
+from ccexport.ui.format import count
+from ccexport.ui.page import plain
+from ccexport.ui.screens.list_picker import Account, list_picker
+from ccexport.ui.screens.mapping_form import mapping_form, open_mapping
+from ccexport.ui.screens.mapping_preview import live
+from ccexport.ui.screens.runs import go_to_run, link, link_for_administrators
+from ccexport.words import moment
+
+WHEN = {
+    "refresh": "With each refresh",
+    "daily": "Every day at a time",
+    "off": "Only when asked to",
+}
+_DRAFT = "export_"  # what begins so in the session is the draft
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The form as it is filled in now. `mapping` is None where it does not fit; `problem` then says why."""
+
+    name: str
+    connection: Connection | None
+    list_id: str
+    segments: tuple[str, ...]
+    mapping: FieldMapping | None
+    problem: str | None
+    schedule: str
+    types: Mapping[str, str]
+
+    @property
+    def missing(self) -> list[str]:
+        """What is still to be filled in, as people call it."""
+        wanted = (
+            ("a connection", self.connection),
+            ("a list", self.list_id),
+            ("a segment", self.segments),
+            ("a data matching that fits", self.mapping),
+            ("a name", self.name.strip()),
+        )
+        return [words for words, value in wanted if not value]
+
+
+# --- the draft -----------------------------------------------------------------------------------
+
+
+def open_draft(export_id: int | None) -> ExportView | None:
+    """Begin a draft when the page was opened for another export than before. Raises `NotFound`."""
+    view = page.installation().exports.get(export_id) if export_id is not None else None
+    if st.session_state.get("export_open") != (export_id or 0):
+        start_draft(view)
+    return view
+
+
+def start_draft(view: ExportView | None) -> None:
+    """Forget what was filled in and begin with the export as it is stored; None: with a new one."""
+    for key in [key for key in st.session_state if str(key).startswith(_DRAFT)]:
+        del st.session_state[key]
+    state = st.session_state
+    state["export_open"] = view.export.id if view else 0
+    state["export_revision"] = view.export.revision if view else None
+    state["export_name"] = view.export.name if view else ""
+    state["export_connection"] = view.export.connection_id if view else None
+    state["export_list"] = view.export.list_id if view else None
+    state["export_list_names"] = {view.export.list_id: view.export.list_name} if view else {}
+    state["export_segments"] = list(view.segments) if view else []
+    _open_schedule(view.export.schedule if view else "refresh")
+    open_mapping(view.mapping if view else None)
+
+
+def _open_schedule(schedule: str) -> None:
+    daily = daily_recurrence(schedule)
+    known = st.context.timezone if st.context.timezone in zone_names() else "UTC"
+    st.session_state["export_when"] = "daily" if daily else schedule
+    st.session_state["export_time"] = daily.times[0] if daily else time(6, 30)
+    st.session_state["export_zone"] = daily.zone if daily else known
+
+
+# --- as it is, for who may not change it ---------------------------------------------------------
+
+
+def why_not_changed(view: ExportView, by: Person) -> str | None:
+    """Why this person may not change the export; None where he may."""
+    action = Action.CHANGE_EXPORT
+    return Exports(page.installation()).why_not([action], [view], by=by).get(action)
+
+
+def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
+    """The export as it is stored, and why there is no form: nothing to fill in that could not be saved."""
+    st.info(plain(why_not_changed), icon=":material/lock:")
+    export = view.export
+    with st.container(border=True):
+        st.subheader(plain(export.name), anchor=False)
+        for what, words in (
+            ("List", export.list_name or export.list_id),
+            ("Connection", view.connection_name or "none: detached"),
+            ("Segments", ", ".join(view.segments)),
+            ("Data matching", ", ".join(f"{field} ← {value}" for field, value in view.mapping)),
+            ("Runs", describe_schedule(export.schedule)),
+        ):
+            st.markdown(f"**{what}:** {plain(words)}")
+    link("exports", "Back to Exports", icon=":material/arrow_back:")
+    mapping = FieldMapping(view.mapping)
+    return Filled(
+        export.name, None, export.list_id, view.segments, mapping, None, export.schedule, {}
+    )
+
+
+# --- the form ------------------------------------------------------------------------------------
+
+
+def form(by: Person) -> Filled:
+    """Connection, list, segments, data matching, schedule, name."""
+    with st.container(border=True):
+        st.subheader("Where to", anchor=False)
+        connection = _connection(by)
+        account = Account(connection.id, connection.name) if connection else None
+        list_id = list_picker(account, by)
+    with st.container(border=True):
+        st.subheader("Who", anchor=False)
+        segments = _segments()
+    with st.container(border=True):
+        st.subheader("Data matching", anchor=False)
+        pairs, types = mapping_form(account, by)
+        mapping, problem = _mapping(pairs)
+    with st.container(border=True):
+        st.subheader("When, and its name", anchor=False)
+        schedule = _schedule()
+        name = st.text_input(
+            "Name of the export",
+            key="export_name",
+            max_chars=MAX_NAME_CHARACTERS,
+            placeholder="Spring newsletter",
+            persist_state="session",
+        )
+    return Filled(name, connection, list_id, segments, mapping, problem, schedule, types)
+
+
+def _connection(by: Person) -> Connection | None:
+    """The connections that this person may use; None where none is chosen."""
+    views = {view.connection.id: view for view in Connections(page.installation()).usable(by=by)}
+    usable = {each: view.connection for each, view in views.items()}
+    if not usable:
+        _say_none_is_usable(by)
+        return None
+    _choose_only(usable)
+    chosen = st.selectbox(
+        "Connection",
+        list(usable),
+        format_func=lambda found: f"{usable[found].name} · {usable[found].organization}",
+        index=None,
+        key="export_connection",
+        placeholder="Choose a connection",
+        required=True,
+        on_change=_forget_list,
+        persist_state="session",
+    )
+    connection = usable.get(chosen) if chosen is not None else None
+    if connection is not None and connection.needs_sign_in:
+        st.warning("Constant Contact no longer accepts its sign-in. Sign in again there first.")
+        link_for_administrators("connections", "Go to Connections", by=by)
+    if connection is not None:
+        for words in what_waits(views[connection.id]):
+            st.warning(plain(words))
+    return connection
+
+
+def _say_none_is_usable(by: Person) -> None:
+    if by.role is not Role.ADMINISTRATOR:
+        st.info("There is no connection that you may use. Ask an administrator to share one.")
+        return
+    st.info("There is no connection that you may use yet. Add one under Settings > Connections.")
+    link("connections", "Go to Connections", icon=":material/link:")
+
+
+def _choose_only(usable: Mapping[int, Connection]) -> None:
+    chosen = st.session_state.get("export_connection")
+    if chosen is not None and chosen not in usable:
+        st.warning("You may no longer use its connection, or it is gone. Choose another.")
+        st.session_state["export_connection"] = None
+    elif chosen is None and st.session_state["export_open"] == 0 and len(usable) == 1:
+        st.session_state["export_connection"] = next(iter(usable))
+
+
+def _forget_list() -> None:
+    """A list belongs to one account."""
+    st.session_state["export_list"] = None
+
+
+def _segments() -> tuple[str, ...]:
+    try:
+        sizes = {segment.name: segment.members for segment in live().segments()}
+    except SetupError as error:
+        st.warning(
+            f"The segments cannot be read: {plain(str(error))} What is stored stays as it is."
+        )
+        sizes = {}
+    chosen = st.session_state.get("export_segments", [])
+    gone = [name for name in chosen if name not in sizes]
+    labels = {name: f"{name} · {count(members)}" for name, members in sizes.items()}
+    labels |= {name: f"{name} · not in the source" for name in gone}
+    found = st.multiselect(
+        "Segments",
+        list(labels),
+        format_func=lambda name: labels.get(name, name),
+        key="export_segments",
+        placeholder="Choose one or more",
+        help="A profile in several of them is sent once.",
+        persist_state="session",
+    )
+    if sizes and gone:
+        st.warning("A segment is gone from the source. Take it out, or put it back there.")
+    return tuple(found)
+
+
+def _mapping(pairs: Mapping[str, str]) -> tuple[FieldMapping | None, str | None]:
+    """The mapping, or what is wrong with it as a sentence."""
+    if "email" not in pairs:
+        return None, "Choose the attribute that holds the email address."
+    try:
+        return mapping_from_dict(pairs), None
+    except (MappingError, UsageError) as error:
+        return None, str(error)
+
+
+def _schedule() -> str:
+    when = st.radio(
+        "Runs",
+        list(WHEN),
+        format_func=WHEN.__getitem__,
+        key="export_when",
+        horizontal=True,
+        persist_state="session",
+    )
+    if when == "off":
+        st.caption("It runs at the press of a button alone.")
+        return "off"
+    if when == "refresh":
+        _say_next(Refreshes(page.installation()).next_five()[:3], "No refresh is scheduled.")
+        return "refresh"
+    at_column, zone_column = st.columns([2, 3])
+    at = at_column.time_input("Time of day", key="export_time", step=900, persist_state="session")
+    zone = zone_column.selectbox(
+        "Time zone", zone_names(), key="export_zone", persist_state="session"
+    )
+    schedule = f"daily {at:%H:%M} {zone}"
+    _say_next(next_times(schedule, utc_now(), 3), "", zone)
+    return schedule
+
+
+def _say_next(times: Sequence[datetime], otherwise: str, zone: str = "UTC") -> None:
+    if not times:
+        st.caption(otherwise)
+        return
+    there = ZoneInfo(zone)
+    said = ", ".join(f"{at.astimezone(there):%a %d %b %H:%M}" for at in times)
+    first = "" if zone == "UTC" else f"; the first is {moment(times[0])}"
+    st.caption(plain(f"Next: {said} ({zone}){first}."))
+
+
+# --- saving --------------------------------------------------------------------------------------
+
+
+def save_bar(view: ExportView | None, filled: Filled, by: Person) -> None:
+    """Save, which runs nothing; afterwards what one can do next."""
+    missing = filled.missing
+    with st.container(horizontal=True, vertical_alignment="center"):
+        clicked = st.button(
+            "Save",
+            key="export_save",
+            type="primary",
+            icon=":material/save:",
+            disabled=bool(missing),
+        )
+        if view is not None and st.button(
+            "Run",
+            key="export_run",
+            icon=":material/play_arrow:",
+            help="Queues a run of the export as it was saved last.",
+        ):
+            _run(view, by)
+        link("exports", "Back to Exports", icon=":material/arrow_back:")
+    st.caption(
+        f"Still needs {_and(missing)}."
+        if missing
+        else "Saving checks everything with Constant Contact and does not run it."
+    )
+    said = st.session_state.pop("export_said", None)
+    if said:
+        st.success(said, icon=":material/check_circle:")
+    if clicked:
+        _save(view, filled, by)
+
+
+def _save(view: ExportView | None, filled: Filled, by: Person) -> None:
+    exports, draft = Exports(page.installation()), _draft(filled)
+    try:
+        with st.spinner("Checking it with the source and Constant Contact …"):
+            if view is None:
+                saved = exports.add(draft, by=by)
+            else:
+                revision = st.session_state["export_revision"]
+                saved = exports.update(view.export.name, draft, by=by, revision=revision)
+    except CcexportError as error:
+        st.error(plain(str(error)))
+        _offer_theirs(view)
+        return
+    st.session_state["export_open"] = saved.export.id
+    st.session_state["export_revision"] = saved.export.revision
+    st.session_state["export_said"] = (
+        f"“{plain(saved.export.name)}” is saved. Nothing was sent: it runs "
+        f"{WHEN[str(st.session_state['export_when'])].lower()}, or when you select Run."
+    )
+    st.query_params["export"] = str(saved.export.id)
+    st.rerun()
+
+
+def _offer_theirs(view: ExportView | None) -> None:
+    """Where somebody changed it meanwhile: theirs beside what is filled in here, and a way to take it."""
+    if view is None or view.export.revision == st.session_state["export_revision"]:
+        return
+    st.markdown(
+        f"**As it is stored now** ({moment(view.export.updated_at)}): list "
+        f"{plain(view.export.list_name)}; segments {plain(', '.join(view.segments))}; matching "
+        f"{plain(', '.join(f'{field} ← {value}' for field, value in view.mapping))}; runs "
+        f"{plain(view.export.schedule)}. What you filled in is still here, unsaved."
+    )
+    st.button(
+        "Take theirs, forget mine",
+        key="export_take_theirs",
+        icon=":material/refresh:",
+        on_click=start_draft,
+        args=(view,),
+    )
+
+
+def _run(view: ExportView, by: Person) -> None:
+    with page.errors_shown():
+        run = Exports(page.installation()).queue(view.export.name, by=by)
+        go_to_run(run.id)
+
+
+def _draft(filled: Filled) -> ExportDraft:
+    if filled.connection is None or filled.mapping is None:
+        raise UsageError("The export is not filled in yet.")
+    return ExportDraft(
+        name=filled.name,
+        connection=filled.connection.name,
+        list_id=filled.list_id,
+        segments=filled.segments,
+        mapping=filled.mapping,
+        schedule=filled.schedule,
+    )
+
+
+def _and(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
