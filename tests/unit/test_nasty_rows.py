@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -148,12 +148,12 @@ def write_postgres(url: str, tables: Mapping[str, list[Row]]) -> str:
 
 
 @pytest.fixture(scope="module")
-def tables() -> Iterator[Mapping[str, list[Row]]]:
+def tables() -> Mapping[str, list[Row]]:
     rows = nasty(ROWS)
     members = [{"CustomerId": row["CustomerId"], "Segment": "S"} for row in rows]
     members += [dict(member) for member in members[:100]]
     members += [{"CustomerId": row["CustomerId"], "Segment": "T"} for row in rows[::2]]
-    yield {"Customer": rows, "SegmentMembership": members}
+    return {"Customer": rows, "SegmentMembership": members}
 
 
 def prepared_from(url: str) -> Prepared:

@@ -8,6 +8,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 CUT = {"first_name": 50, "last_name": 50, "job_title": 50, "company_name": 50, "street": 255}
 CUT |= {"city": 50, "state": 50, "country": 50}
@@ -70,7 +71,8 @@ def clean_address(value: str | None) -> str | None:
     return text or None
 
 
-def letters(text: str) -> list[str]:
+@cache
+def letters(text: str) -> tuple[str, ...]:
     """The text in pieces that a reader sees as one."""
     found: list[str] = []
     for char in text:
@@ -83,7 +85,7 @@ def letters(text: str) -> list[str]:
             found[-1] += char
         else:
             found.append(char)
-    return found
+    return tuple(found)
 
 
 def cut(text: str, limit: int) -> str:
@@ -95,6 +97,7 @@ def cut(text: str, limit: int) -> str:
     return kept.strip()
 
 
+@cache
 def clean(value: str | None) -> str | None:
     blanked = "".join("\n" if unicodedata.category(c) == "Cc" else c for c in value or "")
     return re.sub(r"\n+", " ", blanked).strip() or None
@@ -145,6 +148,7 @@ def is_email(email: str) -> bool:
     )
 
 
+@cache
 def _check(name: str, kind: str, value: str | None) -> tuple[str | None, str | None]:
     if value is None:
         return None, None
