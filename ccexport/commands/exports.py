@@ -208,6 +208,8 @@ def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
     if counts.truncated:
         verb = "has" if counts.truncated == 1 else "have"
         print_text(f"{counts.truncated:,} {verb} a value that is cut to the length allowed")
+    for words in counts.warning_lines():
+        print_text(words)
     seconds = found.seconds_at_least(rate)
     print_text(
         f"{counted(counts.files, 'file')}, {counted(counts.bytes, 'byte')}, "
@@ -222,7 +224,8 @@ def _print_sample(item: ProfileSample) -> None:
     sample = item.sample
     if sample.rejection:
         instead = f": {sample.sent_instead}" if sample.sent_instead else ""
-        print_text(f"{sample.customer_id} is left out, {reason(sample.rejection)}{instead}")
+        field = f" ({sample.rejected_field})" if sample.rejected_field else ""
+        print_text(f"{sample.customer_id} is left out, {reason(sample.rejection)}{field}{instead}")
     else:
         print_text(f"{sample.customer_id} is sent")
     pairs = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-_FEW = 8  # a row in so many left out: cheaper to copy the stretches between them than to pick row by row
+BYTES = np.array([2 ** (8 * size) - 1 for size in range(9)], dtype=np.uint64)  # of a word, so many
 
 
 def text_scalar(value: str) -> pa.Scalar:
@@ -73,31 +75,29 @@ def text_data(column: pa.Array) -> memoryview:
     return memoryview(buffer)[int(edges[0]) : int(edges[-1])]
 
 
-def rows_where(batch: pa.RecordBatch, mask: np.ndarray) -> pa.RecordBatch:
-    """The rows of a batch of text columns for which the mask is true."""
-    kept = int(np.count_nonzero(mask))
-    if kept == len(mask):
-        return batch
-    if (len(mask) - kept) * _FEW > len(mask):
-        return batch.take(index_array(np.flatnonzero(mask)))
-    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
-    columns = [_stretches_of(column, mask, edges, kept) for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+def words_of(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """(eight bytes from each place of a text column's data on, little-endian; where each value starts in it)."""
+    edges = text_edges(column).astype(np.int64)
+    padded = np.frombuffer(bytes(text_data(column)) + bytes(8), dtype=np.uint8)
+    return np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,)), edges - edges[0]
 
 
-def _stretches_of(column: pa.Array, mask: np.ndarray, edges: np.ndarray, rows: int) -> pa.Array:
-    """The rows of a text column between each first and second of the edges."""
-    offsets = text_edges(column)
-    buffer = column.buffers()[2]
-    data = memoryview(buffer) if buffer is not None else memoryview(b"")
-    places = offsets[edges].tolist()
-    kept = b"".join([data[a:b] for a, b in zip(places[::2], places[1::2], strict=True)])
-    new_offsets = np.zeros(rows + 1, dtype=np.int32)
-    np.cumsum((offsets[1:] - offsets[:-1])[mask], out=new_offsets[1:])
-    valid = None
-    if column.null_count:
-        valid = pa.py_buffer(np.packbits(~is_null(column)[mask], bitorder="little"))
-    return pa.StringArray.from_buffers(rows, pa.py_buffer(new_offsets), pa.py_buffer(kept), valid)
+def first_words(column: pa.Array, skipped: int) -> np.ndarray:
+    """Of each value eight bytes after the first `skipped`, zeros where it ends: numbers in the order of the texts."""
+    words, edges = words_of(column)
+    sizes = np.clip(np.diff(edges) - skipped, 0, 8)
+    places = np.minimum(edges[:-1] + skipped, len(words) - 1)
+    return np.asarray((words[places] & BYTES[sizes]).byteswap())
+
+
+def common_prefix(columns: Sequence[pa.Array]) -> int:
+    """How many bytes all values of text columns begin with in common."""
+    ends = [pc.min_max(column).as_py() for column in columns if len(column)]
+    if not ends:
+        return 0
+    low, high = min(each["min"] for each in ends), max(each["max"] for each in ends)
+    pairs = zip(low.encode(), high.encode(), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _bits(buffer: pa.Buffer, offset: int, count: int) -> np.ndarray:
@@ -109,26 +109,40 @@ def _bits(buffer: pa.Buffer, offset: int, count: int) -> np.ndarray:
 class Pieces:
     """Rows in the pieces in which an engine gave them, by number: to put them together would need them twice."""
 
-    def __init__(self, rows: pa.Table) -> None:
-        self.columns: list[str] = rows.column_names
-        self._pieces = rows.to_batches()
-        self._starts = np.cumsum([0, *(piece.num_rows for piece in self._pieces[:-1])])
+    def __init__(self, pieces: Sequence[pa.RecordBatch]) -> None:
+        self.batches = [piece for piece in pieces if piece.num_rows]
+        sizes = [piece.num_rows for piece in self.batches]
+        self._starts = np.cumsum([0, *sizes[:-1]])
+        self.rows = sum(sizes)
 
-    def each(self, column: str, look: Callable[[pa.Array], np.ndarray]) -> np.ndarray:
-        """What `look` gives for a column's values, in the order of their numbers."""
-        return np.concatenate([look(piece.column(column)) for piece in self._pieces])
+    def each(
+        self, look: Callable[[pa.RecordBatch], np.ndarray], kind: type[np.generic]
+    ) -> np.ndarray:
+        """What `look` gives for each piece, in the order of their numbers."""
+        return np.concatenate([np.empty(0, dtype=kind), *(look(piece) for piece in self.batches)])
 
-    def take(self, rows: np.ndarray, columns: Sequence[str] | None = None) -> pa.RecordBatch:
-        """The rows of these numbers, in this order."""
-        pieces = [piece.select(columns) if columns else piece for piece in self._pieces]
+    def take(self, rows: np.ndarray, columns: Sequence[str]) -> pa.RecordBatch:
+        """The rows of these numbers, in this order. There is at least one piece."""
+        pieces = [piece.select(list(columns)) for piece in self.batches]
         if len(pieces) == 1:
             return pieces[0].take(index_array(rows))
         piece_of = np.searchsorted(self._starts, rows, side="right") - 1
         by_piece = np.argsort(piece_of, kind="stable")
+        edges = np.searchsorted(piece_of[by_piece], np.arange(len(pieces) + 1))
         found = [
-            piece.take(index_array(rows[piece_of == number] - start))
-            for number, (piece, start) in enumerate(zip(pieces, self._starts, strict=True))
+            piece.take(index_array(rows[by_piece[first:last]] - start))
+            for piece, start, first, last in zip(
+                pieces, self._starts, edges[:-1], edges[1:], strict=True
+            )
         ]
         places = np.empty(len(rows), dtype=np.int64)
         places[by_piece] = np.arange(len(rows))
         return pa.concat_batches(found).take(index_array(places))
+
+    def column(self, name: str) -> Callable[[np.ndarray], pa.Array]:
+        """A function that gives a text column of some rows, by their numbers."""
+
+        def look(rows: np.ndarray) -> pa.Array:
+            return self.take(rows, [name]).column(0) if len(rows) else text_array([])
+
+        return look

@@ -9,7 +9,6 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from string import Formatter
 
 from ccexport.errors import MappingError, UsageError
 
@@ -34,6 +33,10 @@ CUSTOM_PREFIX = "cf:"
 MAX_CUSTOM_FIELDS = 25  # per contact in an import (V3 contract)
 MAX_CUSTOM_FIELD_NAME = 50  # characters (V3 contract)
 
+# A doubled brace, a placeholder with a name as it is or in quotation marks, or text without braces.
+_PIECE = re.compile(
+    r'(?P<brace>\{\{|\}\})|\{"(?P<quoted>(?:[^"]|"")+)"\}|\{(?P<name>[^{}]*[^{}\s][^{}]*)\}|(?P<text>[^{}]+)'
+)
 Part = tuple[str, str | None]  # literal text, then the attribute that follows it (None: none)
 
 # What a source calls a field, letters and digits alone, lower case.
@@ -86,6 +89,7 @@ class FieldMapping:
     """Contact field → value, as pairs in file order: email first, custom fields last, by name.
 
     A value is an attribute's name, `=a constant`, or `text with {Attribute} placeholders` (`{{` stands for a brace).
+    Any name can stand in a placeholder in quotation marks, `{"a }"}`; a mark within it is doubled.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -153,7 +157,7 @@ def suggest_mapping(attribute_names: Iterable[str]) -> dict[str, str]:
     for field in CONTACT_FIELDS:
         found = next((by_plain_name[n] for n in _KNOWN_NAMES[field] if n in by_plain_name), None)
         if found is not None:
-            suggestion[field] = found
+            suggestion[field] = mapped_attribute(found)
     if ("birthday_month" in suggestion) != ("birthday_day" in suggestion):
         suggestion.pop("birthday_month", None)
         suggestion.pop("birthday_day", None)
@@ -166,14 +170,53 @@ def template_parts(value: str) -> tuple[Part, ...]:
         return ((value[1:], None),)
     if "{" not in value and "}" not in value:
         return (("", value),)
+    parts: list[Part] = []
+    literal, place = "", 0
+    for piece in _PIECE.finditer(value):
+        if piece.start() != place:
+            break
+        place = piece.end()
+        literal += (piece["brace"] or "")[:1] + (piece["text"] or "")
+        name = piece["name"] or (piece["quoted"] or "").replace('""', '"')
+        if name:
+            parts.append((literal, name))
+            literal = ""
+    if place != len(value):
+        raise _broken_template(value)
+    return (*parts, (literal, None)) if literal or not parts else tuple(parts)
+
+
+def mapped_attribute(name: str) -> str:
+    """The mapped value that stands for an attribute, whatever its name."""
+    is_plain = name == name.strip() and not name.startswith("=") and not set("{}") & set(name)
+    return name if is_plain else '{"' + name.replace('"', '""') + '"}'
+
+
+def direct_attribute(value: str) -> str | None:
+    """The attribute that a mapped value is, with nothing around it; None where it is something else, or broken."""
     try:
-        parsed = list(Formatter().parse(value))
-    except ValueError as error:
-        raise _broken_template(value) from error
-    for _, name, specification, conversion in parsed:
-        if name is not None and (not name.strip() or specification or conversion):
-            raise _broken_template(value)
-    return tuple((literal, name) for literal, name, _, _ in parsed)
+        parts = template_parts(value)
+    except MappingError:
+        return None
+    return parts[0][1] if len(parts) == 1 and not parts[0][0] else None
+
+
+def settled_mapping(mapping: FieldMapping, attribute_names: Iterable[str]) -> FieldMapping:
+    """The mapping with each name as the source has it, where it was written with or without blanks around it.
+
+    Raises `MappingError` for the first attribute that the source does not have.
+    """
+    names = tuple(attribute_names)
+    by_stripped = {name.strip(): name for name in reversed(names)}
+    pairs = []
+    for field, value in mapping.pairs:
+        is_direct = template_parts(value) == (("", value),)
+        if is_direct and value not in names and value.strip() in by_stripped:
+            value = mapped_attribute(by_stripped[value.strip()])
+        pairs.append((field, value))
+    settled = FieldMapping(tuple(pairs))
+    check_mapping(settled, names)
+    return settled
 
 
 def near_names(name: str, known: Sequence[str], lead: str) -> str:
@@ -198,7 +241,7 @@ def _checked(pairs: list[tuple[str, str]]) -> FieldMapping:
         values[field] = value
     if "email" not in values:
         raise MappingError("The mapping has no email. Map it to an attribute, as in email=EMail.")
-    if values["email"].startswith("="):
+    if not any(name for _, name in template_parts(values["email"])):
         raise MappingError(
             "The contact field email cannot be a constant. Map it to an attribute of the profile."
         )
@@ -240,5 +283,6 @@ def _plain(name: str) -> str:
 
 def _broken_template(value: str) -> MappingError:
     return MappingError(
-        f'"{value}" is no template: write {{Attribute}} for an attribute and {{{{ for a brace.'
+        f'"{value}" is no template: write {{Attribute}} for an attribute and {{{{ for a brace. An attribute with a '
+        'brace in its name stands in quotation marks, as in {"a {"}.'
     )

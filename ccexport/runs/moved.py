@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ccexport.errors import StoreError
-from ccexport.preparation.duplicates import text_hashes
+from ccexport.preparation.contacts import address_hashes, with_lines
+from ccexport.preparation.hashes import text_hashes
 from ccexport.runs.tools import Tools
 from ccexport.states import EventKind
 from ccexport.store.database.tables import Run
@@ -22,7 +23,6 @@ from ccexport.store.vault.run_files import RunFiles
 log = logging.getLogger(__name__)
 
 _CONTACTS = "contacts"
-_COLUMNS = ("customer_id", "email")
 
 
 def say_moved(held: Held, run: Run, tools: Tools) -> None:
@@ -64,5 +64,5 @@ def count_moved(files: RunFiles, earlier: int, present: int) -> int:
 
 
 def _hashes(files: RunFiles, run_id: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for batch in files.stream(run_id, _CONTACTS, _COLUMNS):
-        yield text_hashes(batch.column("customer_id")), text_hashes(batch.column("email"))
+    for batch in map(with_lines, files.stream(run_id, _CONTACTS)):
+        yield text_hashes(batch.column("customer_id")), address_hashes(batch.column("line"))

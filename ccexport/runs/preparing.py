@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ccexport.errors import SetupError
-from ccexport.preparation.columns import rows_where
-from ccexport.preparation.duplicates import is_among, text_hashes
-from ccexport.preparation.files import PlannedBatch, plan_batches, render_file
+from ccexport.errors import SetupError, StoreError
+from ccexport.preparation import files
+from ccexport.preparation.contacts import (
+    CONTACTS_SCHEMA,
+    NOBODY,
+    REJECTIONS_SCHEMA,
+    Contacts,
+    Prepared,
+    as_they_stand,
+    with_lines,
+)
+from ccexport.preparation.files import PlannedBatch, cut_files
 from ccexport.preparation.mapping import FieldMapping
-from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
-from ccexport.preparation.stream import prepared_rows
+from ccexport.preparation.prepare import prepare
 from ccexport.runs.clearance import check_clearance, check_export_user
 from ccexport.runs.failures import failed_rows
 from ccexport.runs.moved import say_moved
@@ -30,14 +35,12 @@ from ccexport.states import BatchState
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.tables import Batch, Run
 from ccexport.store.moves import Held
-from ccexport.store.vault.run_files import RunFileWriter
 
 CONTACTS = "contacts"
 REJECTIONS = "rejections"
-NOBODY = np.empty(0, dtype=np.uint64)
-Prepared = tuple[
-    pa.RecordBatch, pa.RecordBatch, int
-]  # contacts, rejections, contacts with a value cut
+_HASHED_BY = (
+    b"hashes1\0"  # before the hashes that are kept of addresses: those of another kind say nothing
+)
 
 
 def prepare_run(held: Held, run: Run, tools: Tools) -> None:
@@ -72,17 +75,16 @@ def write_run_files(held: Held, run: Run, tools: Tools, *, without: np.ndarray =
     mapping = mapping_of(run)
     with closing(tools.guarded_client(held, connection.id)) as client:
         types = check_target(run, connection, mapping, client)
-    if run.retry_of is not None:
-        with tools.turn_to_prepare():
-            return _write(run, _but(without, _retried(run, run.retry_of, tools)), tools)
-    with tools.turn_to_prepare(), tools.open_source() as source:
-        check_source(run, mapping, source)
-        rows = prepared_rows(source, run.segments, mapping, types)
-        pieces = (split(batch, mapping.fields) for batch in rows)
-        return _write(run, _but(without, pieces), tools)
+    with tools.turn_to_prepare():
+        if run.retry_of is not None:
+            return _write(run, _retried(run, run.retry_of, tools), without, tools)
+        with tools.open_source() as source:
+            check_source(run, mapping, source)
+            prepared = prepare(source, run.segments, mapping, types)
+        return _write(run, prepared, without, tools)
 
 
-def _retried(run: Run, parent_id: int, tools: Tools) -> Iterator[Prepared]:
+def _retried(run: Run, parent_id: int, tools: Tools) -> Prepared:
     """The contacts of an earlier run that failed; their profiles are not read again."""
     if not tools.run_files.exists(parent_id, CONTACTS):
         raise SetupError(
@@ -90,24 +92,16 @@ def _retried(run: Run, parent_id: int, tools: Tools) -> Iterator[Prepared]:
             "Run the export again instead."
         )
     failed = failed_rows(tools.batches.of_run(parent_id), tools.batches.failed_rows(parent_id))
-    contacts = pick_rows(tools.run_files.stream(parent_id, CONTACTS), failed.ranges)
-    nobody = pa.RecordBatch.from_pylist([], schema=REJECTIONS_SCHEMA)
-    return ((batch, nobody, 0) for batch in contacts)
-
-
-def _but(without: np.ndarray, pieces: Iterable[Prepared]) -> Iterator[Prepared]:
-    """The pieces without the contacts of these addresses."""
-    for contacts, rejected, truncated in pieces:
-        if len(without) and contacts.num_rows:
-            stays = ~is_among(text_hashes(contacts.column("email")), without)
-            contacts = rows_where(contacts, stays)
-        yield contacts, rejected, truncated
+    batches = map(with_lines, tools.run_files.stream(parent_id, CONTACTS))
+    contacts = as_they_stand(pick_rows(batches, failed.ranges))
+    return Prepared(contacts, REJECTIONS_SCHEMA.empty_table(), read=len(contacts), truncated=0)
 
 
 def file_of(run: Run, first_row: int, rows: int, tools: Tools) -> tuple[bytes, str]:
     """The CSV file of some rows of the run's contacts, and its digest."""
     contacts = tools.run_files.rows(run.id, CONTACTS, first_row, rows)
-    content = render_file(contacts, mapping_of(run).fields)
+    lines = [with_lines(batch).column("line") for batch in contacts.to_batches()]
+    content = files.file_of(pa.concat_arrays(lines), mapping_of(run).fields)
     return content, hashlib.sha256(content).hexdigest()
 
 
@@ -116,54 +110,51 @@ def mapping_of(run: Run) -> FieldMapping:
     return FieldMapping(tuple((pair[0], pair[1]) for pair in run.mapping))
 
 
-@dataclass
-class _Tally:
-    read: int = 0
-    prepared: int = 0
-    truncated: int = 0
-    rejections: Counter[str] = field(default_factory=Counter)
-    addresses: list[bytes] = field(default_factory=list)
+def _write(run: Run, prepared: Prepared, without: np.ndarray, tools: Tools) -> Found:
+    contacts, rejections = prepared.contacts, prepared.rejections
+    if len(contacts) > tools.max_profiles:
+        raise SetupError(
+            f"The segments hold more than {tools.max_profiles:,} contacts, the most one run may send "
+            "(CCEXPORT_MAX_PROFILES). Nothing was sent. Choose smaller segments."
+        )
+    contacts = contacts.without(without) if len(without) else contacts
+    with tools.run_files.writer(run.id, REJECTIONS, REJECTIONS_SCHEMA) as file:
+        for batch in rejections.to_batches():
+            file.write(batch)
+    plan = _write_contacts(run, contacts, tools)
+    read = len(contacts) + rejections.num_rows
+    counts = PreparedCounts(read, len(contacts), prepared.truncated, prepared.reasons())
+    return Found(counts, plan, seal_addresses(contacts.addresses, tools))
 
-    def add(self, contacts: pa.RecordBatch, rejected: pa.RecordBatch, truncated: int) -> None:
-        self.read += contacts.num_rows + rejected.num_rows
-        self.prepared += contacts.num_rows
-        self.truncated += truncated
-        for row in pc.value_counts(rejected["reason"]).to_pylist():
-            self.rejections[row["values"]] += row["counts"]
 
-
-def _write(run: Run, pieces: Iterable[Prepared], tools: Tools) -> Found:
-    tally = _Tally()
+def _write_contacts(run: Run, contacts: Contacts, tools: Tools) -> list[PlannedBatch]:
+    """File by file; what the next one is made of is worked out while the one before is sealed."""
     fields = mapping_of(run).fields
-    with (
-        tools.run_files.writer(run.id, CONTACTS, contacts_schema(fields)) as contacts,
-        tools.run_files.writer(run.id, REJECTIONS, REJECTIONS_SCHEMA) as rejections,
-    ):
-        kept = _written(pieces, tally, contacts, rejections, tools.max_profiles)
-        plan = list(plan_batches(kept, fields))
-    counts = PreparedCounts(tally.read, tally.prepared, tally.truncated, dict(tally.rejections))
-    return Found(counts, plan, tools.keys.encrypt(b"".join(tally.addresses)))
+    plan: list[PlannedBatch] = []
+    with tools.run_files.writer(run.id, CONTACTS, CONTACTS_SCHEMA) as file:
+        for first_row, rows in cut_files(contacts.line_bytes, contacts.plain, fields):
+            batch = contacts.take(first_row, rows)
+            file.write(batch)
+            content = files.file_of(batch.column("line"), fields)
+            digest = hashlib.sha256(content).hexdigest()
+            plan.append(PlannedBatch(len(plan) + 1, first_row, rows, len(content), digest))
+    return plan
 
 
-def _written(
-    pieces: Iterable[Prepared],
-    tally: _Tally,
-    contacts: RunFileWriter,
-    rejections: RunFileWriter,
-    most: int,
-) -> Iterator[pa.RecordBatch]:
-    """Write both halves of each record batch, count, and hand the contacts on to be planned."""
-    for kept, rejected, truncated in pieces:
-        tally.add(kept, rejected, truncated)
-        if tally.prepared > most:
-            raise SetupError(
-                f"The segments hold more than {most:,} contacts, the most one run may send "
-                "(CCEXPORT_MAX_PROFILES). Nothing was sent. Choose smaller segments."
-            )
-        contacts.write(kept)
-        rejections.write(rejected)
-        tally.addresses.append(text_hashes(kept.column("email")).tobytes())
-        yield kept
+def seal_addresses(hashes: np.ndarray, tools: Tools) -> bytes:
+    """Hashes of addresses as they are kept while a run is live."""
+    return tools.keys.encrypt(_HASHED_BY + hashes.tobytes())
+
+
+def open_addresses(sealed: bytes, tools: Tools) -> np.ndarray:
+    """What `seal_addresses` kept; nobody where it was sealed with another key, or by another version's hash."""
+    try:
+        opened = tools.keys.decrypt(sealed) if sealed else b""
+    except StoreError:
+        return NOBODY
+    if not opened.startswith(_HASHED_BY):
+        return NOBODY
+    return np.frombuffer(opened, dtype=np.uint64, offset=len(_HASHED_BY))
 
 
 def new_file_name(run: Run, number: int) -> str:

@@ -19,9 +19,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ccexport.errors import SetupError, StoreError
+from ccexport.errors import SetupError
+from ccexport.preparation.contacts import NOBODY
 from ccexport.preparation.files import PlannedBatch
-from ccexport.runs.preparing import CONTACTS, NOBODY, file_of, new_batch, write_run_files
+from ccexport.runs.preparing import (
+    CONTACTS,
+    file_of,
+    new_batch,
+    open_addresses,
+    seal_addresses,
+    write_run_files,
+)
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState
 from ccexport.store.database.tables import Batch, Run
@@ -83,7 +91,7 @@ def _prepare_the_rest(held: Held, run: Run, batches: Sequence[Batch], tools: Too
         found.counts,
         [new_batch(run, planned, after=last) for planned in found.plan],
         found.addresses,
-        staying=tools.keys.encrypt(gone.tobytes()),
+        staying=seal_addresses(gone, tools),
         given_up=[batch.id for batch in batches if batch.state is BatchState.PENDING],
     )
     tools.reached("prepared again")
@@ -103,13 +111,6 @@ def _addresses(run: Run, stay: Sequence[Batch], tools: Tools) -> np.ndarray:
 
 
 def _opened(run: Run, tools: Tools) -> tuple[np.ndarray, np.ndarray]:
-    """The hashes of what earlier preparations sent, and of the rows of the present one; none with another key."""
+    """The hashes of what earlier preparations sent, and of the rows of the present one; none that cannot be opened."""
     sealed = tools.batches.addresses(run.id)
-    try:
-        staying, rows = (
-            np.frombuffer(tools.keys.decrypt(part) if part else b"", dtype=np.uint64)
-            for part in (sealed.staying, sealed.rows)
-        )
-    except StoreError:
-        return NOBODY, NOBODY
-    return staying, rows
+    return open_addresses(sealed.staying, tools), open_addresses(sealed.rows, tools)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from ccexport.preparation.columns import rows_where
+from ccexport.preparation.columns import index_array, is_null
 
 
 def pick_rows(
@@ -22,9 +22,7 @@ def pick_rows(
         mask = np.zeros(batch.num_rows, dtype=bool)
         part = wanted[start : start + batch.num_rows]
         mask[: len(part)] = part
-        mask &= np.asarray(
-            batch.column("email").is_valid()
-        )  # rows of people who were forgotten are blank
+        mask &= ~is_null(batch.column("line"))  # rows of people who were forgotten are blank
         start += batch.num_rows
         if mask.any():
-            yield rows_where(batch, mask)
+            yield batch.take(index_array(np.flatnonzero(mask)))

@@ -36,7 +36,7 @@ def open_folder(url: str, *, threads: int | None, memory_limit_mb: int) -> Opene
         )
     paths = {table: _find(folder, table) for table in _NEEDED}
     names = {"customers": paths[_CUSTOMERS].name, "memberships": paths[_MEMBERSHIPS].name}
-    backend = _connect(threads, memory_limit_mb)
+    backend = connect(threads, memory_limit_mb)
     try:
         with translated(names):
             for table, path in paths.items():
@@ -59,7 +59,8 @@ def _find(folder: Path, table: str) -> Path:
     )
 
 
-def _connect(threads: int | None, memory_limit_mb: int) -> Backend:
+def connect(threads: int | None, memory_limit_mb: int) -> Backend:
+    """An engine with nothing in it, that reads what it is given and keeps what it must in memory."""
     pa.set_memory_pool(
         pa.system_memory_pool()
     )  # Arrow's own keeps what is freed; this one gives it back

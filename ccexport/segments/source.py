@@ -6,26 +6,22 @@ What an engine says in its own words is translated here into a `SourceError` of 
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from ccexport.errors import SourceError
 from ccexport.segments.masking import mask_value
-from ccexport.segments.repeats import RepeatFinder, order_of
 from ccexport.segments.text import as_text
 from ccexport.segments.trouble import translated
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from ibis.backends import BaseBackend
     from ibis.backends.duckdb import Backend
@@ -35,9 +31,8 @@ SEGMENT = "Segment"
 DEFAULT_MEMORY_LIMIT_MB = 2_000
 EXAMPLES = 3
 _EXAMPLE_ROWS = 200
-_ROWS_PER_PIECE = 65_536  # of a result: of larger ones more is set aside than is used
-_ONE_IN = 32  # so many keys is looked at, to find where to cut
-_TOLERANCE = 0.1  # of a part: rather a tenth more in each than a small one more
+_ROWS_PER_PIECE = 262_144  # of a result: in few pieces rows are picked faster, and hardly more is set aside than used
+_ROWS_PER_BATCH = 16_384  # of what streams in from a database
 
 
 @dataclass(frozen=True)
@@ -70,8 +65,8 @@ class Source:
     ) -> None:
         """`names`: what people call the two tables (files), under "customers" and "memberships"."""
         self._backend, self._names = backend, names
-        self._can_keep: bool = backend.name == "duckdb"
-        self._kept = 0
+        self._reads_files: bool = backend.name == "duckdb"
+        self._made = 0  # tables kept and lent so far
         self._types = {name: str(type_) for name, type_ in customers.schema().items()}
         self.customers = as_text(customers)
         self.memberships = as_text(memberships.select(KEY, SEGMENT))
@@ -135,84 +130,76 @@ class Source:
     def stream(
         self, expression: ir.Table, rows_per_batch: int = 16_384
     ) -> Iterator[pa.RecordBatch]:
-        """Execute an expression over the source's tables and yield its rows as they come, in its order.
-
-        Raises `SourceError`; also, at the latest after the last batch, where a `customer_id` comes twice.
-        """
-        finder = RepeatFinder() if "customer_id" in expression.columns else None
+        """Execute an expression over the source's tables and yield its rows as they come, in its order."""
         with self._translated():
-            for batch in self._backend.to_pyarrow_batches(expression, chunk_size=rows_per_batch):
-                if finder:
-                    self._refuse_repeat(finder.add(batch.column("customer_id")))
-                yield batch
-        if finder:
-            self._refuse_repeat(finder.finish())
+            yield from self._backend.to_pyarrow_batches(expression, chunk_size=rows_per_batch)
 
     def keep(self, expression: ir.Table) -> ir.Table:
         """Work an expression out once, and give a table with its rows, for use in further expressions.
 
         Only a source of files keeps them (in memory, until it is closed); a database is not written to.
         """
-        if not self._can_keep:
+        if not self._reads_files:
             return expression
-        self._kept += 1
+        self._made += 1
         with self._translated():
-            return self._backend.create_table(f"kept_{self._kept}", expression)
+            return self._backend.create_table(f"kept_{self._made}", expression)
 
-    @property
-    def is_sorted_outside(self) -> bool:
-        """Whether `fetch_by_key` serves better than an order in the expression: for files, not for a database."""
-        return self._can_keep
+    @contextmanager
+    def nearby(self, expression: ir.Table) -> Iterator[ir.Table]:
+        """The rows of an expression as a table of the engine that `fetch` asks: once, while the block lasts.
 
-    def fetch_by_key(self, expression: ir.Table) -> tuple[pa.Table, np.ndarray]:
-        """All rows of an expression over files, in no order, and their row numbers in the order of `customer_id`.
+        The engine that reads files is that engine. Of any other the rows stream into it as they are asked for.
+        """
+        if self._reads_files:
+            yield expression
+            return
+        with self._translated():
+            rows = self._backend.to_pyarrow_batches(expression, chunk_size=_ROWS_PER_BATCH)
+        with self.lent(rows) as table:
+            yield table
+
+    @contextmanager
+    def lent(self, rows: pa.Table | pa.RecordBatchReader) -> Iterator[ir.Table]:
+        """Rows of Arrow as a table of the engine that `fetch` asks, to be read once while the block lasts."""
+        self._made += 1
+        name, near = f"lent_{self._made}", self._near
+        # The stream itself: given anything else of Arrow, DuckDB imports pandas (half a second, 40 MB) to look at it.
+        near.con.from_arrow(rows.__arrow_c_stream__()).create_view(name)
+        try:
+            yield near.table(name)
+        finally:
+            near.con.execute(f'DROP VIEW "{name}"')
+
+    def fetch(self, expression: ir.Table) -> pa.Table:
+        """All rows of an expression over files, or over what is `nearby` or `lent`, in no order.
 
         The engine works them out with all its threads. Its own sorting would take several times their size.
-        Raises `SourceError`; also where a `customer_id` comes twice.
         """
         with self._translated():
-            backend = cast("Backend", self._backend)
             # A relation, not a result: of that one thread alone makes Arrow's columns, and the others wait for it.
-            rows = backend.con.sql(backend.compile(expression)).to_arrow_table(_ROWS_PER_PIECE)
-        order, repeated = order_of(rows.column("customer_id"))
-        self._refuse_repeat(repeated)
-        return rows, order
+            found = self._near.con.sql(self._near.compile(expression))
+            return found.to_arrow_table(_ROWS_PER_PIECE)
 
-    def octets(self, value: ir.StringValue) -> ir.IntegerValue:
-        """The bytes of a text in UTF-8. Raises `NotImplementedError` for a database: not every one counts them."""
-        if not self._can_keep:
-            raise NotImplementedError(f"bytes are not counted by {self._backend.name}")
-        return _strlen(value)
-
-    def hash(self, value: ir.StringValue) -> ir.IntegerValue:
-        """A hash (uint64) of a text of a source of files: the same for the same text while the source is open."""
-        return _hash(value)
+    def repeated(self, customer_id: str) -> SourceError:
+        """What to raise where a key is there twice."""
+        return SourceError(
+            f'{self._names["customers"]} has more than one profile with the CustomerId "{customer_id}". '
+            "Make the keys unique."
+        )
 
     def count(self, expression: ir.Table) -> int:
         """How many rows an expression has."""
         [counted] = self._rows(expression.agg(rows=expression.count()))
         return int(counted["rows"])
 
-    def key_bounds(self, keys: ir.Table, rows_per_part: int) -> list[str]:
-        """Keys (of column `CustomerId`) that cut those of `keys`, each there once, into parts of about so many.
-
-        The parts are below the first, from each to below the next, and from the last on. Empty where one part will
-        do, and for a database, which sorts any number of rows by itself.
-        """
-        if not self._can_keep:
-            return []
-        parts = math.ceil(self.count(keys) / rows_per_part - _TOLERANCE)
-        if parts < 2:
-            return []
-        looked_at = keys.filter(_hash(keys[KEY]) % _ONE_IN == 0).select(KEY)
-        found = sorted(row[KEY] for row in self._rows(looked_at))
-        if len(found) < parts:
-            return []
-        return [found[len(found) * part // parts] for part in range(1, parts)]
-
     def close(self) -> None:
-        """Give the connection back; the source cannot be used afterwards."""
-        self._backend.disconnect()
+        """Give the connections back; the source cannot be used afterwards."""
+        for backend in {
+            id(each): each for each in (self._backend, vars(self).get("_near"))
+        }.values():
+            if backend is not None:
+                backend.disconnect()
 
     def __enter__(self) -> Source:
         return self
@@ -235,12 +222,14 @@ class Source:
         with translated(self._names):
             yield
 
-    def _refuse_repeat(self, customer_id: str | None) -> None:
-        if customer_id is not None:
-            raise SourceError(
-                f'{self._names["customers"]} has more than one profile with the CustomerId "{customer_id}". '
-                "Make the keys unique."
-            )
+    @cached_property
+    def _near(self) -> Backend:
+        """The engine that makes lines: the one that reads files, or one of its kind with nothing in it."""
+        if self._reads_files:
+            return cast("Backend", self._backend)
+        from ccexport.segments.files import connect
+
+        return connect(threads=None, memory_limit_mb=DEFAULT_MEMORY_LIMIT_MB)
 
 
 def open_source(
@@ -262,18 +251,6 @@ def open_source(
 
         backend, customers, memberships, names = open_database(url)
     return Source(backend, customers, memberships, names)
-
-
-@ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]  # Ibis has no types here
-def _hash(value: str) -> dt.uint64:
-    """DuckDB's own: what Ibis makes of `hash` goes by way of a text of bits, which takes longer than the query."""
-    raise NotImplementedError("the engine's function, of which this is the signature alone")
-
-
-@ibis.udf.scalar.builtin(name="strlen")  # type: ignore[untyped-decorator]  # Ibis has no types here
-def _strlen(value: str) -> int:
-    """DuckDB's own: bytes of UTF-8."""
-    raise NotImplementedError("the engine's function, of which this is the signature alone")
 
 
 def _examples(values: Iterable[str | None]) -> tuple[str, ...]:

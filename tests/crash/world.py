@@ -35,7 +35,7 @@ from ccexport.errors import (
     ServiceTrouble,
 )
 from ccexport.installation import Installation
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.runs import preparing
 from ccexport.runs.pipeline import execute_run
 from ccexport.services.runs.runs import Runs
@@ -191,13 +191,13 @@ class World:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """The service answers the renewals; files are small."""
-        before = tokens_module.refresh, preparing.plan_batches
+        before = tokens_module.refresh, preparing.cut_files
         tokens_module.refresh = self.service.refresh  # type: ignore[assignment]
-        preparing.plan_batches = functools.partial(plan_batches, max_rows=ROWS_PER_FILE)  # type: ignore[assignment]
+        preparing.cut_files = functools.partial(cut_files, max_rows=ROWS_PER_FILE)  # type: ignore[assignment]
         try:
             yield
         finally:
-            tokens_module.refresh, preparing.plan_batches = before
+            tokens_module.refresh, preparing.cut_files = before
             self.office.close()
 
     def queue(self) -> Run:

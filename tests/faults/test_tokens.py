@@ -12,7 +12,7 @@ import pytest
 
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.runs import uploading
 from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
@@ -101,7 +101,7 @@ def test_a_sign_in_between_the_refusal_and_the_waiting_lets_the_run_go_on(
 def test_a_sign_in_revoked_in_mid_run_is_waited_for_and_the_run_goes_on(
     signed_in: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=4))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=4))
     run_id = signed_in.queue()
     original = uploading.send_batch
 

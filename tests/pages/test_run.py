@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ccexport.installation import Installation
-from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema
+from ccexport.preparation.contacts import CONTACTS_SCHEMA, REJECTIONS_SCHEMA
 from ccexport.runs.preparing import CONTACTS, REJECTIONS
 from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import local_administrator
@@ -66,10 +66,10 @@ def write_rejections(installation: Installation, run: Run) -> None:
 
 
 def write_contacts(installation: Installation, run: Run, count: int) -> None:
-    schema = contacts_schema(["email"])
-    rows = {"customer_id": [f"C{n}" for n in range(count)], "email": ["a@example.com"] * count}
-    with installation.run_files.writer(run.id, CONTACTS, schema) as file:
-        file.write(pa.RecordBatch.from_pydict(rows, schema=schema))
+    keys, lines = [f"C{n}" for n in range(count)], ["a@example.com\r\n"] * count
+    rows = pa.RecordBatch.from_pydict({"customer_id": keys, "line": lines}, schema=CONTACTS_SCHEMA)
+    with installation.run_files.writer(run.id, CONTACTS, CONTACTS_SCHEMA) as file:
+        file.write(rows)
 
 
 def has_button(test: AppTest, key: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ccexport.clock import utc_now
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
 from ccexport.store.moves import Held
@@ -51,8 +51,8 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     """Make files of so many rows, and keep so many in flight."""
 
     def cut(rows: int, in_flight: int) -> None:
-        planned = partial(plan_batches, max_rows=rows)
-        monkeypatch.setattr("ccexport.runs.preparing.plan_batches", planned)
+        planned = partial(cut_files, max_rows=rows)
+        monkeypatch.setattr("ccexport.runs.preparing.cut_files", planned)
         monkeypatch.setattr("ccexport.runs.uploading.MAX_IN_FLIGHT", in_flight)
 
     return cut

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ccexport.consent import CONSENT_TEXTS, CONSENT_VERSION
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
@@ -175,7 +175,7 @@ def test_one_of_two_things_is_not_enough(house: House) -> None:
 def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_and_no_more_is_sent(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=3))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=3))
     run_id = house.queue()
     at(house, run_id, "outcome committed", lambda: Users(house.installation).remove(OLD, by=ANA))
     assert_waits(house, run_id, OLD)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ccexport.errors import UsageError
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.services.people.access import Person, Role
 from ccexport.services.runs.people import Found, People
 from tests.house import ANA, House, people, write_source
@@ -30,8 +30,8 @@ def fault(house: House, do: str, **more: object) -> None:
 def test_a_person_is_found_in_every_run_with_what_became_of_them(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut = partial(plan_batches, max_rows=5)
-    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", cut)
+    cut = partial(cut_files, max_rows=5)
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", cut)
     fault(house, "reject_rows", lines=[3], messages=["no"])
     house.run()
     fault(house, "activity_failed", after=1, messages=["Too many."])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.preparing import CONTACTS
 from ccexport.services.runs.runs import Runs
@@ -24,9 +24,7 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make files of so many rows."""
 
     def cut(rows: int) -> None:
-        monkeypatch.setattr(
-            "ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=rows)
-        )
+        monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=rows))
 
     return cut
 

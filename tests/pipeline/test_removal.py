@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ccexport.errors import ServiceTrouble
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.connections.connections import Connections
 from ccexport.store.audit import AuditFilter
@@ -35,7 +35,7 @@ def house(
     tmp_path: Path, database_url: str, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[House]:
     """An export in four files, on each database."""
-    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", partial(plan_batches, max_rows=3))
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=3))
     house = House(tmp_path, sandbox, database_url=database_url)
     write_source(house.source, people(10))
     house.connect()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ccexport.errors import Conflict, NotFound
-from ccexport.preparation.files import plan_batches
+from ccexport.preparation.files import cut_files
 from ccexport.runs.preparing import CONTACTS
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import Exports
@@ -38,8 +38,8 @@ def retried(house: House, run_id: int) -> dict[str, object]:
 @pytest.fixture
 def three_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten people in files of four, four and two."""
-    cut = partial(plan_batches, max_rows=4)
-    monkeypatch.setattr("ccexport.runs.preparing.plan_batches", cut)
+    cut = partial(cut_files, max_rows=4)
+    monkeypatch.setattr("ccexport.runs.preparing.cut_files", cut)
 
 
 @pytest.mark.usefixtures("three_files")

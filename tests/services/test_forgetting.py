@@ -101,7 +101,8 @@ def test_a_person_in_a_live_run_is_refused_before_anything_changes(house: House)
 def test_a_retry_leaves_a_forgotten_person_out(house: House) -> None:
     Forgetting(house.installation).forget(EMAIL, by=ANA)
     picked = list(pick_rows(house.installation.run_files.stream(2, CONTACTS), [(0, 5)]))
-    assert sorted(pa.Table.from_batches(picked)["email"].to_pylist()) == [
+    lines = pa.Table.from_batches(picked)["line"].to_pylist()
+    assert sorted(line.partition(",")[0] for line in lines) == [
         f"person{n}@example.com" for n in (1, 3, 4, 5)
     ]
 

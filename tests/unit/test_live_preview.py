@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ccexport.errors import SourceError
-from ccexport.preparation.expression import prepare
+from ccexport.preparation.files import values_of
 from ccexport.preparation.mapping import FieldMapping, parse_mapping
-from ccexport.preparation.preview import Sample, read_samples
+from ccexport.preparation.prepare import prepare
+from ccexport.preparation.samples import Sample
 from ccexport.segments.source import open_source
 from ccexport.services.preview.live_preview import LivePreview, source_version
 from ccexport.services.preview.preview_values import How, Pick, Question, Usable
@@ -60,21 +61,28 @@ def preview_of(folder: Path) -> LivePreview:
     return LivePreview(lambda: open_source(url), lambda: source_version(url))
 
 
-def as_a_run(folder: Path, question: Question) -> dict[str, Sample]:
-    """What the one expression says of each profile."""
+Told = tuple[dict[str, str] | None, str | None, str | None]
+
+
+def as_a_run(folder: Path, question: Question) -> dict[str, Told]:
+    """What a run makes of each profile: (what is sent, why it is not, the key that is sent instead)."""
     with open_source(f"file:{folder}") as source:
-        rows = prepare(
-            source.customers,
-            source.memberships,
-            question.segments,
-            question.mapping,
-            dict(question.types),
-        )
-        return {
-            sample.customer_id: sample
-            for batch in source.stream(rows)
-            for sample in read_samples(batch)
-        }
+        found = prepare(source, question.segments, question.mapping, dict(question.types))
+    contacts = found.contacts.take(0, len(found.contacts)).to_pylist()
+    fields = question.mapping.fields
+    sent: dict[str, Told] = {}
+    for row in contacts:
+        values = zip(fields, values_of(row["line"]), strict=True)
+        sent[row["customer_id"]] = ({field: value for field, value in values if value}, None, None)
+    return sent | {
+        row["customer_id"]: (None, row["reason"], row["sent_instead"])
+        for row in found.rejections.to_pylist()
+    }
+
+
+def told(sample: Sample) -> Told:
+    reason = ": ".join(filter(None, (sample.rejection, sample.rejected_field))) or None
+    return (None if reason else dict(sample.contact), reason, sample.sent_instead)
 
 
 @pytest.mark.parametrize("segments", [("All",), ("Few",), ("All", "Few"), ("No such",)])
@@ -84,8 +92,7 @@ def test_live_preview_counts_the_whole_as_a_run_does(
 ) -> None:
     whole = preview.count(Question(segments, mapping)).result()
     with open_source(f"file:{folder}") as source:
-        rows = prepare(source.customers, source.memberships, segments, mapping)
-        run = counts_of_a_run(source.stream(rows), mapping.fields)
+        run = counts_of_a_run(prepare(source, segments, mapping), mapping.fields)
     assert (whole.read, whole.rejected, whole.prepared) == (run.read, run.rejected, run.prepared)
     assert whole.rejections == run.rejections
     assert (whole.truncated, whole.files, whole.bytes) == (run.truncated, run.files, run.bytes)
@@ -100,9 +107,8 @@ def test_live_preview_shows_profiles_as_a_run_would_send_them(
     glance = preview.glance(question, Pick(How.FIRST, 100), masked=False)
     assert glance is not None
     assert glance.is_settled
-    assert {found.sample.customer_id: found.sample for found in glance.samples} == as_a_run(
-        folder, question
-    )
+    shown = {found.sample.customer_id: told(found.sample) for found in glance.samples}
+    assert shown == as_a_run(folder, question)
     assert [found.profile["EMail"] for found in glance.samples] == [
         person["EMail"] or None for person in PEOPLE[:8]
     ]
@@ -211,8 +217,7 @@ def test_live_preview_counts_files_by_bytes_as_the_files_are_cut(tmp_path: Path)
     whole = preview.count(Question(("All",), mapping)).result()
     preview.close()
     with open_source(f"file:{tmp_path / 'wide'}") as source:
-        prepared = prepare(source.customers, source.memberships, ["All"], mapping)
-        run = counts_of_a_run(source.stream(prepared), mapping.fields)
+        run = counts_of_a_run(prepare(source, ["All"], mapping), mapping.fields)
     assert (whole.files, whole.bytes) == (run.files, run.bytes)
     assert whole.files > 3
     assert whole.requests == 2 + run.files + 2
@@ -281,15 +286,17 @@ def test_live_preview_answers_many_at_once_as_it_answers_one(
 ) -> None:
     questions = [Question(("All",), mapping) for mapping in (EMAIL, NAMES, ALL)] * 6
 
-    def ask(question: Question) -> tuple[int, dict[str, Sample]]:
+    def ask(question: Question) -> tuple[int, dict[str, Told]]:
         whole = preview.count(question).result()
         glance = preview.glance(question, Pick(count=100), masked=False)
         assert glance is not None
-        return whole.prepared, {found.sample.customer_id: found.sample for found in glance.samples}
+        return whole.prepared, {
+            each.sample.customer_id: told(each.sample) for each in glance.samples
+        }
 
     with ThreadPoolExecutor(6) as many:
         answers = list(many.map(ask, questions))
     for question, (prepared, samples) in zip(questions, answers, strict=True):
         expected = as_a_run(folder, question)
         assert samples == expected
-        assert prepared == sum(sample.rejection is None for sample in expected.values())
+        assert prepared == sum(reason is None for _, reason, _ in expected.values())

@@ -140,7 +140,7 @@ def test_a_name_cannot_lead_elsewhere(files: RunFiles, name: str) -> None:
 
 def test_the_data_plane_imports_neither_pandas_nor_the_rest_of_the_store() -> None:
     code = (
-        "import sys, ccexport.store.vault.run_files, ccexport.segments.source, ccexport.preparation.preview\n"
+        "import sys, ccexport.store.vault.run_files, ccexport.segments.source, ccexport.preparation.prepare\n"
         "print([m for m in sys.modules if m in ('pandas', 'sqlmodel', 'sqlalchemy')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ from ccexport.clock import iso
 from ccexport.constantcontact.protocol import find_list_id
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
 from ccexport.installation import Installation
-from ccexport.preparation.mapping import FieldMapping, check_mapping
+from ccexport.preparation.mapping import FieldMapping, check_mapping, settled_mapping
 from ccexport.runs.due import ExportCopy, queued_run
 from ccexport.runs.preflight import check_account, check_custom_fields, check_list
 from ccexport.services.exports.export_values import (
@@ -355,31 +355,33 @@ class DraftChecks:
         mode, schedule = check_mode(draft.mode), check_schedule(draft.schedule)
         list_id = check_list_id(draft.list_id)
         connection = self._installation.connections.by_name(draft.connection)
-        self._check_source(draft)
+        mapping = self._settled_mapping(draft)
         client = self._client(connection)
         if (connection.id, list_id) not in self._list_names:
             self._list_names[connection.id, list_id] = check_list(list_id, "", client)
-        if (connection.id, draft.mapping.custom_fields) not in self._fields_known:
-            check_custom_fields(draft.mapping, client)
-            self._fields_known.add((connection.id, draft.mapping.custom_fields))
+        if (connection.id, mapping.custom_fields) not in self._fields_known:
+            check_custom_fields(mapping, client)
+            self._fields_known.add((connection.id, mapping.custom_fields))
         return CheckedDraft(
             name=name,
             connection_id=connection.id,
             list_id=list_id,
             list_name=self._list_names[connection.id, list_id],
             segments=tuple(dict.fromkeys(draft.segments)),
-            mapping=draft.mapping,
+            mapping=mapping,
             mode=mode,
             schedule=schedule,
         )
 
-    def _check_source(self, draft: ExportDraft) -> None:
+    def _settled_mapping(self, draft: ExportDraft) -> FieldMapping:
+        """The mapping with the attributes' names as the source has them, where it has the segments too."""
         if not draft.segments:
             raise UsageError("No segment was chosen. Name at least one with --segment.")
         if self._source is None:
             self._source = self._open.enter_context(self._installation.open_source())
-        check_mapping(draft.mapping, self._source.attribute_names)
+        mapping = settled_mapping(draft.mapping, self._source.attribute_names)
         self._source.check_segments(draft.segments)
+        return mapping
 
     def _client(self, connection: Connection) -> Client:
         """A client of the connection, whose account was found to be the one it was made for."""

@@ -1,6 +1,6 @@
 """One open source for previews: the whole judged, and a few profiles kept to be looked at again and again.
 
-Nothing is done otherwise than in a run: `members`, `winners`, `prepared` and `judge` are made of what `prepare` is.
+Nothing is done otherwise than in a run: `samples` and `judge` are made of what `prepare` is.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
-from ccexport.preparation.expression import members, prepared, winners
+from ccexport.preparation.emails import MAX_EMAIL, clean_address, is_valid
 from ccexport.preparation.judging import judge
+from ccexport.preparation.line import attributes, places
 from ccexport.preparation.mapping import FieldMapping, suggest_mapping
-from ccexport.preparation.preview import read_samples
+from ccexport.preparation.samples import samples
 from ccexport.segments.source import Source
 from ccexport.services.preview.preview_values import (
     How,
@@ -58,9 +59,7 @@ class PreviewEngine:
         name = (frozenset(segments), pick)
         if name not in self._keys:
             customers = self.source.customers
-            chosen = customers.semi_join(members(self.source.memberships, segments), KEY).select(
-                KEY
-            )
+            chosen = customers.semi_join(places(self.source.memberships, segments), KEY).select(KEY)
             if pick.how is How.KEY:
                 chosen = chosen.filter(chosen[KEY] == pick.key.strip())
             order = (
@@ -92,14 +91,8 @@ class PreviewEngine:
             question.mapping,
             dict(question.types),
         )
-        chosen = pool.table.select(KEY)
-        best = winners(pool.table, chosen, mapping, types)
-        rows = prepared(pool.table, chosen, best, mapping, types)
-        found = {
-            sample.customer_id: sample
-            for batch in self.source.stream(rows)
-            for sample in read_samples(batch)
-        }
+        rows = attributes(pool.table, mapping)
+        found = {each.customer_id: each for each in samples(self.source, rows, mapping, types)}
         return tuple(
             ProfileSample(_as_it_is(pool.profiles[key], mapping), found[key])
             for key in keys
@@ -121,13 +114,12 @@ class PreviewEngine:
         if address is None:
             return {}
         with self.lock:
-            places = self.source.memberships.filter(self.source.memberships[KEY].notnull())
-            keys = self.source.customers.select(KEY)
-            no_winners = keys.select(contested=KEY, winner=KEY).limit(0)  # a duplicate is usable
-            mapping = FieldMapping((("email", address),))
-            rows = prepared(self.source.customers, keys, no_winners, mapping, {})
-            judged = rows.select("customer_id", is_usable=rows.reason.isnull())
-            joined = places.distinct().inner_join(judged, places[KEY] == judged.customer_id)
+            memberships, customers = self.source.memberships, self.source.customers
+            chosen = memberships.filter(memberships[KEY].notnull()).distinct()
+            email = clean_address(customers[address])
+            is_usable = ((email.length() <= MAX_EMAIL) & is_valid(email)).fill_null(False)
+            judged = customers.select(customer_id=customers[KEY], is_usable=is_usable)
+            joined = chosen.inner_join(judged, chosen[KEY] == judged.customer_id)
             found = joined.group_by("Segment").agg(
                 members=joined.count(), usable=joined.is_usable.sum()
             )

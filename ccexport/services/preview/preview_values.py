@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from ccexport.preparation.columns import index_array
-from ccexport.preparation.files import measure_files
-from ccexport.preparation.judging import VERDICTS, Judged
+from ccexport.preparation.fields import can_reject
+from ccexport.preparation.judging import VERDICTS, Judged, measure_files
 from ccexport.preparation.mapping import CUSTOM_PREFIX, FieldMapping
-from ccexport.preparation.preview import Sample
-from ccexport.preparation.values import can_reject
+from ccexport.preparation.samples import Sample
 
 CHECKS_BEFORE_SENDING = 2  # account and list; a further one for custom fields
 LOOKS_AT_LEAST = 2
@@ -112,6 +113,21 @@ class Whole:
         return self.read - self.rejected
 
     @property
+    def warnings(self) -> list[dict[str, Any]]:
+        """What is sent as it is, and hardly meant: words for nothing, by field, and how many contacts have them."""
+        return [
+            {"field": field, "value": word, "count": count}
+            for (field, word), count in self.judged.words_for_nothing.items()
+        ]
+
+    def warning_lines(self) -> list[str]:
+        """`412 first names are 'NULL', sent as it is there.`"""
+        return [
+            f"{each['count']:,} {_values_of(each['field'], each['count'])} '{each['value']}', sent as it is there."
+            for each in self.warnings
+        ]
+
+    @property
     def truncated(self) -> int:
         """Profiles that are sent with a value cut."""
         return len(self._cut)
@@ -135,14 +151,14 @@ class Whole:
         return checks + self.files + LOOKS_AT_LEAST
 
     def keys(self, reason: str | None, limit: int, offset: int = 0) -> list[str]:
-        """Keys of the profiles left out for a reason; None: of those with a value cut."""
+        """Keys of the profiles left out for a reason, in order; None: of those with a value cut."""
         rows = self._cut if reason is None else self._of(reason)
-        return self._keys(rows[offset : offset + limit])
+        return self._smallest(rows, offset + limit)[offset:]
 
     def examples(self, count: int) -> list[str]:
         """Keys of the first contacts, so many, and of the first few profiles left out for each reason."""
         few = min(count, SAMPLES_BY_REASON)
-        contacts = self._keys(self._of(None)[:count])
+        contacts = self._smallest(self._of(None), count)
         return [*contacts, *(key for reason in self.rejections for key in self.keys(reason, few))]
 
     def troubled(self, limit: int) -> list[str]:
@@ -179,6 +195,12 @@ class Whole:
     def _of(self, reason: str | None) -> np.ndarray:
         return np.flatnonzero(self.judged.verdicts == VERDICTS.index(reason))
 
+    def _smallest(self, rows: np.ndarray, count: int) -> list[str]:
+        """The smallest keys of some rows, in order."""
+        keys = self.judged.keys.take(index_array(rows))
+        first = pc.select_k_unstable(keys, k=min(count, len(keys)), sort_keys=[("", "ascending")])
+        return list(keys.take(first).to_pylist())
+
     def _keys(self, rows: np.ndarray) -> list[str]:
         return list(self.judged.keys.take(index_array(rows)).to_pylist())
 
@@ -189,3 +211,11 @@ class Usable:
 
     members: int
     usable: int
+
+
+def _values_of(field: str, count: int) -> str:
+    """`first names are`; `first name is`."""
+    name = field.removeprefix(CUSTOM_PREFIX).replace("_", " ")
+    if count == 1:
+        return f"{name} is"
+    return f"{name[:-1]}ies are" if name.endswith("y") else f"{name}s are"

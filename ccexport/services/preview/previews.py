@@ -65,6 +65,7 @@ def preview_document(
             "truncated": counts.truncated,
         },
         "rejections": dict(counts.rejections),
+        "warnings": counts.warnings,
         "files": counts.files,
         "bytes": counts.bytes,
         "requests": counts.requests,
@@ -75,6 +76,7 @@ def preview_document(
                 "profile": dict(item.profile),
                 "contact": dict(item.sample.contact),
                 "rejection": item.sample.rejection,
+                "rejected_field": item.sample.rejected_field,
                 "sent_instead": item.sample.sent_instead,
             }
             for item in preview.samples

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ccexport.errors import Conflict, StoreError, UsageError
 from ccexport.installation import Installation
+from ccexport.preparation.emails import as_sent
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
@@ -40,7 +41,7 @@ class Forgetting:
         Raises `Conflict`, before anything is changed, while he is in a run that has not ended.
         """
         by = require(self._installation, by, Action.FORGET_PERSON, "person")
-        wanted = email.strip().lower()
+        wanted = as_sent(email)
         if "@" not in wanted:
             raise UsageError("That is no email address; write for example ana@example.com.")
         found = People(self._installation)
@@ -66,11 +67,13 @@ class Forgetting:
 
     def _ids(self, runs: Iterable[Run], email: str, ids: set[str]) -> tuple[set[str], int]:
         """The keys of all profiles that ever had the address here; how many runs cannot be read."""
+        from ccexport.preparation.blanking import Person as Someone  # brings Arrow along
+
         unreadable = 0
         for run in runs:
             for name in self._files(run):
                 try:
-                    rows = self._installation.run_files.find(run.id, name, {"email": [email]})
+                    rows = self._installation.run_files.find(run.id, name, Someone(email).rows)
                 except StoreError:
                     unreadable += 1
                     continue
@@ -78,18 +81,19 @@ class Forgetting:
         return ids - {""}, unreadable
 
     def _is_in(self, run: Run, email: str, ids: set[str]) -> bool:
-        wanted = {"email": [email], "customer_id": sorted(ids)}
+        from ccexport.preparation.blanking import Person as Someone  # brings Arrow along
+
+        theirs, files = Someone(email, ids).rows, self._installation.run_files
         try:
-            return any(
-                self._installation.run_files.find(run.id, n, wanted) for n in self._files(run)
-            )
+            return any(files.find(run.id, name, theirs) for name in self._files(run))
         except StoreError:
             return False
 
     def _blank(self, run: Run, email: str, ids: set[str]) -> int:
-        from ccexport.preparation.blanking import Blanking  # brings Arrow along
+        from ccexport.preparation.blanking import Blanking  # these bring Arrow along
+        from ccexport.preparation.blanking import Person as Someone
 
-        blanking = Blanking(email, ids)
+        blanking = Blanking(Someone(email, ids))
         for name in self._files(run):
             self._installation.run_files.rewrite(run.id, name, blanking)
         if self._installation.runs.get(run.id).files_deleted_at is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from ccexport.clock import iso
 from ccexport.errors import SourceError, StoreError, UsageError
 from ccexport.installation import Installation
+from ccexport.preparation.emails import as_sent
 from ccexport.preparation.mapping import suggest_mapping
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import require
@@ -44,7 +45,7 @@ class People:
     def find(self, email: str, *, by: Person) -> Found:
         """By address, in whatever case. Reads the files of every run that are kept on this machine, newest first."""
         require(self._installation, by, Action.FIND_PERSON, "person")
-        wanted = email.strip().lower()
+        wanted = as_sent(email)
         if "@" not in wanted:
             raise UsageError("That is no email address; write for example ana@example.com.")
         ids, remarks = self.ids_now(wanted)
@@ -79,12 +80,13 @@ class People:
 
     def _in_run(self, run: Run, email: str, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Raises `StoreError` where the run's files are gone."""
-        from ccexport.runs.preparing import CONTACTS, REJECTIONS  # brings Arrow along
+        from ccexport.preparation.blanking import Person as Someone  # these bring Arrow along
+        from ccexport.runs.preparing import CONTACTS, REJECTIONS
 
         if not run.read_count:
             return
         files = self._installation.run_files
-        rows = files.find(run.id, CONTACTS, {"email": [email]}) if run.prepared_count else []
+        rows = files.find(run.id, CONTACTS, Someone(email).rows) if run.prepared_count else []
         if rows:
             batches = self._installation.batches.of_run(run.id)
             named = {
@@ -95,11 +97,15 @@ class People:
                 outcome, detail = _fate(number, batches, named)
                 yield _entry(run, row["customer_id"], outcome, detail)
         if run.rejected_count:
-            wanted = {"email": [email], "customer_id": ids}
-            for _, row in files.find(run.id, REJECTIONS, wanted):
-                instead = row["sent_instead"]
-                detail = f"left out; profile {instead} was sent" if instead else "left out"
-                yield _entry(run, row["customer_id"], row["reason"], detail)
+            for _, row in files.find(run.id, REJECTIONS, Someone(email, ids).rows):
+                reason, _, field = row["reason"].partition(": ")
+                yield _entry(run, row["customer_id"], reason, _left_out(field, row["sent_instead"]))
+
+
+def _left_out(field: str, instead: str) -> str:
+    if instead:
+        return f"left out; profile {instead} was sent"
+    return f"left out for its {field}" if field else "left out"
 
 
 def _entry(run: Run, customer_id: str, outcome: str, detail: str) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class RunProgress:
         rows = (
             row
             for row in Runs(self._installation).rejected(run_id, by=by)
-            if (reason is None or row[2] == reason)
+            if reason in (None, row[2].partition(": ")[0])
             and (not wanted or any(wanted in row[place].casefold() for place in (0, 1, 3)))
         )
         found = tuple(islice(rows, most))

@@ -8,18 +8,16 @@ to read, each is tried. This module imports nothing else of the store.
 from __future__ import annotations
 
 import errno
-import functools
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -29,6 +27,7 @@ from ccexport.errors import StoreError
 from ccexport.store.database.folders import sync_folder
 
 if TYPE_CHECKING:
+    import numpy as np
     from pyarrow.parquet import FileDecryptionProperties, FileEncryptionProperties
 
 ROWS_PER_GROUP = 16_384  # what is read at least to get at one row; a file to send is 2 or 3 of them
@@ -137,25 +136,17 @@ class RunFiles:
             return file.read_row_groups(groups, use_threads=False).slice(first - skipped, count)
 
     def find(
-        self, run_id: int, name: str, wanted: Mapping[str, Sequence[str]]
+        self, run_id: int, name: str, fits: Callable[[pa.RecordBatch], np.ndarray]
     ) -> list[tuple[int, dict[str, str]]]:
-        """(row number, row) of the rows where a column has one of the values wanted of it; "" stands for null.
-
-        Reads those columns alone, and the rest only of the rows found. Raises `StoreError` where the file is gone.
-        """
-        with self._reader(run_id, name) as file:
-            found: list[int] = []
-            start = 0
-            for batch in file.iter_batches(ROWS_PER_GROUP, columns=list(wanted), use_threads=False):
-                fits = [
-                    pc.is_in(batch.column(column), value_set=pa.array(values, pa.string()))
-                    for column, values in wanted.items()
-                ]
-                rows = pc.indices_nonzero(functools.reduce(pc.or_, fits)).to_pylist()
-                found += [start + row for row in rows]
-                start += batch.num_rows
-        pieces = ((row, self.rows(run_id, name, row, 1).to_pylist()[0]) for row in found)
-        return [(row, {key: value or "" for key, value in piece.items()}) for row, piece in pieces]
+        """(row number, row) of the rows that fit; "" stands for null. Raises `StoreError` where the file is gone."""
+        found: list[tuple[int, dict[str, str]]] = []
+        start = 0
+        for batch in self.stream(run_id, name):
+            for place in fits(batch).nonzero()[0].tolist():
+                [row] = batch.slice(place, 1).to_pylist()
+                found.append((start + place, {key: value or "" for key, value in row.items()}))
+            start += batch.num_rows
+        return found
 
     def stream(
         self, run_id: int, name: str, columns: Sequence[str] | None = None

@@ -11,6 +11,8 @@ from ccexport.errors import CcexportError, MappingError, SourceError
 from ccexport.preparation.mapping import (
     CONTACT_FIELDS,
     CUSTOM_PREFIX,
+    direct_attribute,
+    mapped_attribute,
     suggest_mapping,
     template_parts,
 )
@@ -135,9 +137,8 @@ def _source_of(value: str) -> tuple[str | None, str]:
         return None, ""
     if value.startswith("="):
         return CONSTANT, value[1:]
-    if "{" in value or "}" in value:
-        return TEMPLATE, value
-    return ATTRIBUTE + value, ""
+    name = direct_attribute(value)
+    return (TEMPLATE, value) if name is None else (ATTRIBUTE + name, "")
 
 
 def _add_row(field: str, value: str) -> None:
@@ -220,7 +221,7 @@ def _value(row: int, shown: str, attributes: Sequence[str], *, with_constant: bo
     if source is None:
         return ""
     if source.startswith(ATTRIBUTE):
-        return source.removeprefix(ATTRIBUTE)
+        return mapped_attribute(source.removeprefix(ATTRIBUTE))
     text = st.text_input(
         f"Constant for {shown}" if source == CONSTANT else f"Template for {shown}",
         key=f"export_text_{row}",

@@ -111,6 +111,8 @@ def _show_whole(whole: Whole, *, masked: bool) -> None:
         _reason(whole, reason, reason_words(reason), number, masked=masked)
     if whole.truncated:
         _reason(whole, None, CUT_WORDS, whole.truncated, masked=masked)
+    for words in whole.warning_lines():
+        st.warning(plain(words), icon=":material/help:")
 
 
 def _effort(whole: Whole) -> str:
@@ -244,6 +246,8 @@ def _fate(found: ProfileSample) -> str:
     if sample.rejection is None:
         return "✓ Will be sent"
     words = f"✕ Left out: {reason_words(sample.rejection).lower()}"
+    if sample.rejected_field:
+        words += f" ({escape(sample.rejected_field.removeprefix(CUSTOM_PREFIX).replace('_', ' '))})"
     if sample.sent_instead:
         words += f", {escape(sample.sent_instead)} is sent instead"
     return words

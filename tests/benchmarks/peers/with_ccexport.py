@@ -1,25 +1,28 @@
-"""Our own path, as a run takes it: source → prepared rows → encrypted contacts and rejections, and the planned files.
+"""Our own path, as a run takes it: source → lines and rejections → encrypted run files, and the planned files.
 
 python with_ccexport.py SOURCE_FOLDER OUTPUT_FOLDER
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+import gc
 
-import pyarrow as pa
+gc.disable()  # as the commands do while they import
 
-from ccexport.preparation.duplicates import text_hashes
-from ccexport.preparation.files import plan_batches
-from ccexport.preparation.mapping import mapping_from_dict, suggest_mapping
-from ccexport.preparation.preview import REJECTIONS_SCHEMA, contacts_schema, split
-from ccexport.preparation.stream import prepared_rows
-from ccexport.segments.source import open_source
-from ccexport.store.vault.run_files import RunFiles, RunFileWriter
+import hashlib  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from ccexport.preparation.contacts import CONTACTS_SCHEMA, REJECTIONS_SCHEMA  # noqa: E402
+from ccexport.preparation.files import cut_files, file_of  # noqa: E402
+from ccexport.preparation.mapping import mapping_from_dict, suggest_mapping  # noqa: E402
+from ccexport.preparation.prepare import prepare  # noqa: E402
+from ccexport.segments.source import open_source  # noqa: E402
+from ccexport.store.vault.run_files import RunFiles  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 
 def main(source_folder: Path, output: Path) -> None:
@@ -27,33 +30,18 @@ def main(source_folder: Path, output: Path) -> None:
     files = RunFiles(output / "runs", lambda: (key,))
     with open_source(f"file:{source_folder}") as source:
         mapping = mapping_from_dict(suggest_mapping(source.attribute_names))
-        with (
-            files.writer(1, "contacts", contacts_schema(mapping.fields)) as contacts,
-            files.writer(1, "rejections", REJECTIONS_SCHEMA) as rejections,
-        ):
-            counts = Counter[str]()
-            rows = prepared_rows(source, ["All", "Half"], mapping)
-            written = _written(rows, mapping.fields, contacts, rejections, counts)
-            list(plan_batches(written, mapping.fields))
-    (output / "summary.txt").write_text(
-        f"{counts['read']} {counts['prepared']} {counts['truncated']}"
-    )
-
-
-def _written(
-    rows: Iterable[pa.RecordBatch],
-    fields: Sequence[str],
-    contacts: RunFileWriter,
-    rejections: RunFileWriter,
-    counts: Counter[str],
-) -> Iterator[pa.RecordBatch]:
-    for batch in rows:
-        kept, rejected, cut = split(batch, fields)
-        counts.update(read=batch.num_rows, prepared=kept.num_rows, truncated=cut)
-        contacts.write(kept)
-        rejections.write(rejected)
-        text_hashes(kept.column("email")).tobytes()
-        yield kept
+        prepared = prepare(source, ["All", "Half"], mapping)
+    contacts = prepared.contacts
+    with files.writer(1, "rejections", REJECTIONS_SCHEMA) as rejections:
+        for batch in prepared.rejections.to_batches():
+            rejections.write(batch)
+    with files.writer(1, "contacts", CONTACTS_SCHEMA) as writer:
+        for first, rows in cut_files(contacts.line_bytes, contacts.plain, mapping.fields):
+            batch = contacts.take(first, rows)
+            writer.write(batch)
+            hashlib.sha256(file_of(batch.column("line"), mapping.fields)).hexdigest()
+    contacts.addresses.tobytes()
+    (output / "summary.txt").write_text(f"{prepared.read} {len(contacts)} {prepared.truncated}")
 
 
 if __name__ == "__main__":

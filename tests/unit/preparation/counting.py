@@ -1,15 +1,12 @@
-"""What a run would count and send, of the very rows that it would read: what a preview is held against."""
+"""What a run counts and sends, of the very rows that it reads: what a preview is held against."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from ccexport.preparation.files import plan_batches
-from ccexport.preparation.preview import split
+from ccexport.preparation.contacts import Prepared
+from ccexport.preparation.files import cut_files, file_of
 
 
 @dataclass(frozen=True)
@@ -23,23 +20,21 @@ class Counts:
     bytes: int
 
 
-def counts_of_a_run(batches: Iterable[pa.RecordBatch], fields: Sequence[str]) -> Counts:
-    """Split, write and plan the prepared rows as a run does, and count them."""
-    read = truncated = 0
-    rejections: Counter[str] = Counter()
-    contacts = []
-    for batch in batches:
-        kept, rejected, cut = split(batch, fields)
-        contacts.append(kept)
-        rejections.update(rejected.column("reason").to_pylist())
-        read, truncated = read + batch.num_rows, truncated + cut
-    files = list(plan_batches(contacts, fields))
+def files_of_a_run(prepared: Prepared, fields: Sequence[str], **limits: int) -> list[bytes]:
+    """The files as they are sent."""
+    contacts = prepared.contacts
+    cuts = cut_files(contacts.line_bytes, contacts.plain, fields, **limits)
+    return [file_of(contacts.take(*cut).column("line"), fields) for cut in cuts]
+
+
+def counts_of_a_run(prepared: Prepared, fields: Sequence[str]) -> Counts:
+    files = files_of_a_run(prepared, fields)
     return Counts(
-        read=read,
-        rejected=rejections.total(),
-        prepared=sum(kept.num_rows for kept in contacts),
-        truncated=truncated,
-        rejections=dict(rejections),
+        read=prepared.read,
+        rejected=prepared.rejections.num_rows,
+        prepared=len(prepared.contacts),
+        truncated=prepared.truncated,
+        rejections=dict(prepared.reasons()),
         files=len(files),
-        bytes=sum(planned.bytes for planned in files),
+        bytes=sum(map(len, files)),
     )

@@ -8,6 +8,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 CUT = {"first_name": 50, "last_name": 50, "job_title": 50, "company_name": 50, "street": 255}
 CUT |= {"city": 50, "state": 50, "country": 50}
@@ -36,7 +37,7 @@ def prepare(
     fields: Mapping[str, str],
     types: Mapping[str, str],
 ) -> list[Row]:
-    """`fields`: contact field → attribute. The rows in the order of the files."""
+    """`fields`: contact field → attribute. The rows by key."""
     rows = [_row(p, fields, types) for p in profiles if p["CustomerId"] in members]
     by_email: dict[str | None, list[Row]] = defaultdict(list)
     for row in rows:
@@ -47,13 +48,56 @@ def prepare(
         for row in same:
             if row is not winner:
                 row.reason, row.sent_instead = "duplicate", winner.customer_id
-    return sorted(rows, key=lambda row: (_is_apart(row), row.customer_id))
+    return sorted(rows, key=lambda row: row.customer_id)
 
 
-def _is_apart(row: Row) -> bool:
-    return row.reason is None and len(row.email or "") > 50
+HIDDEN = "\u200b\u200c\u200d\u2060\ufeff"
+TAIL = {
+    0x200C,
+    0x0E33,
+    0x0EB3,
+    *range(0x1160, 0x1200),
+    *range(0x1F3FB, 0x1F400),
+    *range(0xE0020, 0xE0080),
+}
+FLAGS = range(0x1F1E6, 0x1F200)
 
 
+def clean_address(value: str | None) -> str | None:
+    """Trimmed of white space and of letters without a width, however they are mixed."""
+    text = clean(value) or ""
+    while text != (text := text.strip().strip(HIDDEN)):
+        pass
+    return text or None
+
+
+@cache
+def letters(text: str) -> tuple[str, ...]:
+    """The text in pieces that a reader sees as one."""
+    found: list[str] = []
+    for char in text:
+        last = found[-1] if found else ""
+        belongs = (
+            unicodedata.category(char).startswith("M") or ord(char) in TAIL or char == "\u200d"
+        )
+        is_second = ord(char) in FLAGS and len(last) == 1 and ord(last) in FLAGS
+        if found and (belongs or is_second or last.endswith("\u200d")):
+            found[-1] += char
+        else:
+            found.append(char)
+    return tuple(found)
+
+
+def cut(text: str, limit: int) -> str:
+    kept = ""
+    for letter in letters(text):
+        if len(kept + letter) > limit:
+            break
+        kept += letter
+    return kept.strip()
+
+
+@cache
 def clean(value: str | None) -> str | None:
     blanked = "".join("\n" if unicodedata.category(c) == "Cc" else c for c in value or "")
     return re.sub(r"\n+", " ", blanked).strip() or None
@@ -63,20 +107,21 @@ def _row(
     profile: Mapping[str, str | None], fields: Mapping[str, str], types: Mapping[str, str]
 ) -> Row:
     cleaned = {name: clean(profile[attribute]) for name, attribute in fields.items()}
-    email = cleaned.pop("email")
-    row = Row(str(profile["CustomerId"]), {}, email.lower() if email else None)
-    problems = set()
+    cleaned.pop("email")
+    email = clean_address(profile[fields["email"]])
+    row = Row(str(profile["CustomerId"]), {}, email.lower() if email and is_email(email) else email)
+    problems: dict[str, str] = {}  # reason → the first field it is about
     for name, value in cleaned.items():
         sent, problem = _check(name, types.get(name.removeprefix("cf:"), "string"), value)
         row.values[name] = sent
         if problem == "cut":
             row.truncated = True
         elif problem:
-            problems.add(problem)
-    if "birthday_month" in cleaned and not _is_birthday(
-        cleaned["birthday_month"], cleaned["birthday_day"]
-    ):
-        problems.add("invalid_value")
+            problems.setdefault(problem, name)
+        if name == "birthday_day":
+            part = _wrong_part(cleaned["birthday_month"], cleaned["birthday_day"])
+            if part:
+                problems.setdefault("invalid_value", part)
     if email is None:
         row.reason = "missing_email"
     elif len(email) > 80:
@@ -84,7 +129,10 @@ def _row(
     elif not is_email(email):
         row.reason = "invalid_email"
     else:
-        row.reason = next((p for p in ("value_too_long", "invalid_value") if p in problems), None)
+        row.reason = next(
+            (f"{p}: {problems[p]}" for p in ("value_too_long", "invalid_value") if p in problems),
+            None,
+        )
     return row
 
 
@@ -100,12 +148,13 @@ def is_email(email: str) -> bool:
     )
 
 
+@cache
 def _check(name: str, kind: str, value: str | None) -> tuple[str | None, str | None]:
     if value is None:
         return None, None
     if name in CUT or (name.startswith("cf:") and kind in ("string", "text_area")):
         limit = CUT.get(name, 255)
-        return (value, None) if len(value) <= limit else (value[:limit].strip(), "cut")
+        return (value, None) if len(value) <= limit else (cut(value, limit), "cut")
     if name in TOO_LONG:
         return value, "value_too_long" if len(value) > TOO_LONG[name] else None
     if name == "anniversary" or kind == "date":
@@ -141,12 +190,11 @@ def read_date(value: str) -> str | None:
     return None
 
 
-def _is_birthday(month: str | None, day: str | None) -> bool:
+def _wrong_part(month: str | None, day: str | None) -> str | None:
     if month is None and day is None:
-        return True
-    if not re.fullmatch(r"\d{1,2}", month or "", re.ASCII):
-        return False
-    if not re.fullmatch(r"\d{1,2}", day or "", re.ASCII):
-        return False
-    months, days = int(month or 0), int(day or 0)
-    return 1 <= months <= 12 and 1 <= days <= calendar.monthrange(2024, months)[1]
+        return None
+    months = int(month) if re.fullmatch(r"\d{1,2}", month or "", re.ASCII) else 0  # type: ignore[arg-type]
+    days = int(day) if re.fullmatch(r"\d{1,2}", day or "", re.ASCII) else 0  # type: ignore[arg-type]
+    if not 1 <= months <= 12:
+        return "birthday_month"
+    return None if 1 <= days <= calendar.monthrange(2024, months)[1] else "birthday_day"

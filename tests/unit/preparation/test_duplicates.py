@@ -1,77 +1,77 @@
-"""Duplicates are found exactly, in a part and across parts."""
+"""Duplicates and order are found exactly, whatever the hashes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccexport.preparation.columns import Pieces
-from ccexport.preparation.duplicates import HASH, Addresses, DuplicateFinder, text_hashes
+from ccexport.preparation.columns import common_prefix, first_words
+from ccexport.preparation.duplicates import Column, is_among, order_by_key, sent_instead
+from ccexport.preparation.hashes import text_hashes
 
+KEYS = [f"{number:03}" for number in range(40)]
 EMAILS = st.lists(st.text("aé@", max_size=3), max_size=40)
 
 
-Hashes = Callable[[pa.Array], np.ndarray]
+def looked_up(texts: Sequence[str]) -> Column:
+    return lambda rows: pa.array([texts[row] for row in rows.tolist()], pa.string())
 
 
-def found(emails: list[str], rows_per_part: int, hashes: Hashes = text_hashes) -> dict[str, str]:
-    """The key of each duplicate, and of what is sent instead."""
-    keys = [f"{number:03}" for number in range(len(emails))]
-    finder, late = DuplicateFinder(), {}
-    for start in range(0, len(emails), rows_per_part):
-        part = slice(start, start + rows_per_part)
-        addresses = in_two_pieces(keys[part], emails[part], hashes)
-        rows, winners = finder.find(addresses, is_last=start + rows_per_part >= len(emails))
-        late |= dict(zip([keys[part][row] for row in rows], winners, strict=True))
-    return late
-
-
-def in_two_pieces(keys: list[str], emails: list[str], hashes: Hashes) -> Addresses:
-    """The rows backwards, cut in two, and their order."""
-    backwards = pa.array(emails[::-1], pa.string())
-    rows = pa.table({"customer_id": keys[::-1], "email": backwards, HASH: hashes(backwards)})
-    cut = len(keys) // 2
-    pieces = Pieces(pa.concat_tables([rows.slice(0, cut), rows.slice(cut)]))
-    return Addresses(pieces, np.arange(len(keys))[::-1])
-
-
-def expected(emails: list[str]) -> dict[str, str]:
-    first = {email: f"{n:03}" for n, email in reversed(list(enumerate(emails)))}
-    return {f"{n:03}": first[e] for n, e in enumerate(emails) if first[e] != f"{n:03}"}
+def hashes_of(texts: Sequence[str], *, one_for_all: bool) -> np.ndarray:
+    return (
+        np.zeros(len(texts), np.uint64)
+        if one_for_all
+        else text_hashes(pa.array(texts, pa.string()))
+    )
 
 
 @settings(deadline=None)
-@given(EMAILS, st.integers(1, 50))
-def test_the_smallest_key_of_an_address_wins_whatever_the_parts(
-    emails: list[str], rows_per_part: int
+@given(EMAILS, st.randoms(), st.booleans())
+def test_the_smallest_key_of_an_address_is_sent(
+    emails: list[str], random: Random, one_hash_for_all: bool
 ) -> None:
-    assert found(emails, rows_per_part) == expected(emails)
+    keys = random.sample(KEYS, len(emails))
+    smallest = {
+        email: min(k for k, e in zip(keys, emails, strict=True) if e == email) for email in emails
+    }
+    found = sent_instead(
+        hashes_of(emails, one_for_all=one_hash_for_all), looked_up(keys), looked_up(emails)
+    )
+    assert found == {
+        row: smallest[email]
+        for row, (key, email) in enumerate(zip(keys, emails, strict=True))
+        if key != smallest[email]
+    }
 
 
-def test_a_part_in_which_nobody_can_be_sent_changes_nothing() -> None:
-    finder = DuplicateFinder()
-    first, second = (in_two_pieces([key], ["a"], text_hashes) for key in ("1", "2"))
-    nobody = Addresses(second.rows, np.empty(0, dtype=np.int64))
-    for part in (first, nobody, second):
-        late, instead = finder.find(part, is_last=False)
-    assert (late.tolist(), instead) == ([0], ["1"])
+@settings(deadline=None)
+@given(st.lists(st.text("a\x00bé👩", max_size=11), unique=True), st.integers(0, 3), st.randoms())
+def test_rows_are_ordered_by_key_by_code_point(
+    keys: list[str], prefix: int, random: Random
+) -> None:
+    keys = [prefix * "é" + key for key in random.sample(keys, len(keys))]
+    column = pa.array(keys, pa.string())
+    words = first_words(column, common_prefix([column.slice(0, 3), column.slice(3)]))
+    order, repeated = order_by_key(words, looked_up(keys))
+    assert [keys[row] for row in order] == sorted(keys)
+    assert repeated is None
 
 
-def test_addresses_of_one_hash_are_not_taken_for_the_same() -> None:
-    def same(column: pa.Array) -> np.ndarray:
-        return np.zeros(len(column), dtype=np.uint64)
+@pytest.mark.parametrize("rest", ["", "a long rest that is the same"])
+def test_a_key_that_is_there_twice_is_named(rest: str) -> None:
+    keys = [letter + rest for letter in "abcb"] + ["b" + rest + "x"]
+    column = pa.array(keys, pa.string())
+    _, repeated = order_by_key(first_words(column, common_prefix([column])), looked_up(keys))
+    assert repeated == "b" + rest
 
-    emails = ["a", "b", "a", "c", "b"]
-    for rows_per_part in (5, 2):
-        assert found(emails, rows_per_part, same) == {"002": "000", "004": "001"}
 
-
-def test_a_hash_is_of_the_text_alone_not_of_where_it_stands() -> None:
-    emails = [f"person{number % 5_000}@example.com" for number in range(40_000)]
-    hashes = text_hashes(pa.array(["", *emails]).slice(1))
-    assert len(np.unique(hashes)) == 5_000
-    assert (hashes[:5_000] == hashes[35_000:]).all()
+def test_values_are_found_among_sorted_ones() -> None:
+    ascending = np.array([3, 5, 9], dtype=np.uint64)
+    assert is_among(np.array([1, 3, 9, 10], dtype=np.uint64), ascending).tolist() == [0, 1, 1, 0]
+    assert is_among(np.array([1], dtype=np.uint64), ascending[:0]).tolist() == [False]

@@ -1,13 +1,13 @@
-"""CSV files within both limits, and the plan that says which rows make which."""
+"""Lines cut into CSV files within both limits, and files made of lines."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -17,86 +17,68 @@ from ccexport.preparation.files import (
     MAX_BODY_BYTES,
     MAX_CONTACTS_PER_FILE,
     MAX_FILE_BYTES,
-    PlannedBatch,
-    plan_batches,
-    render_file,
+    cut_files,
+    file_of,
+    header,
+    line_of,
+    values_of,
 )
 
 FIELDS = ("email", "first_name", "city", 'cf:a "b", c')
-value = st.one_of(
-    st.none(),
-    st.just(""),
-    st.text(st.sampled_from("ab ,\"'é👩\r\n;"), max_size=9),
-)
-contact = st.fixed_dictionaries(
-    {
-        "email": st.one_of(
-            st.text("abc@.", min_size=1, max_size=50), st.text("é", min_size=49, max_size=80)
-        ),
-        "first_name": value,
-        "city": st.one_of(st.none(), st.none(), value),
-        FIELDS[3]: st.one_of(st.none(), st.none(), st.none(), value),
-    }
+value = st.one_of(st.none(), st.just(""), st.text(st.sampled_from("ab ,\"'é👩;"), max_size=9))
+contact = st.tuples(
+    st.text("abc@.", min_size=1, max_size=50),
+    value,
+    st.one_of(st.none(), st.none(), value),
+    st.one_of(st.none(), st.none(), st.none(), value),
 )
 
 
-def table(contacts: Sequence[dict[str, str | None]], fields: Sequence[str] = FIELDS) -> pa.Table:
-    return pa.table({f: pa.array([c.get(f) for c in contacts], pa.string()) for f in fields})
-
-
-@given(st.lists(contact, min_size=1, max_size=20))
-def test_a_file_read_back_is_its_contacts(contacts: list[dict[str, str | None]]) -> None:
-    data = render_file(table(contacts), FIELDS)
-    header, *rows = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
-    assert header[0] == "email"
-    assert header == [f for f in FIELDS if f == "email" or any(c[f] for c in contacts)]
-    assert rows == [[c[f] or "" for f in header] for c in contacts]
+def column(contacts: Sequence[Sequence[str | None]]) -> pa.Array:
+    return pa.array([line_of(contact) for contact in contacts], pa.string())
 
 
 @settings(deadline=None)
-@given(st.lists(contact, max_size=30), st.integers(1, 7), st.integers(1, 9), st.integers(400, 900))
-def test_a_plan_covers_all_rows_in_order_within_both_limits_and_tells_each_file_exactly(
-    contacts: list[dict[str, str | None]], rows_a_time: int, max_rows: int, max_bytes: int
+@given(st.lists(contact, min_size=1, max_size=20))
+def test_a_file_read_back_is_its_contacts_without_the_columns_that_nobody_fills(
+    contacts: list[tuple[str | None, ...]],
 ) -> None:
-    whole = table(contacts)
-    batches = whole.to_batches(max_chunksize=rows_a_time)
-    planned = list(plan_batches(batches, FIELDS, max_rows=max_rows, max_bytes=max_bytes))
-    assert [batch.number for batch in planned] == list(range(1, len(planned) + 1))
-    assert [batch.first_row for batch in planned] == _starts(planned)
-    assert sum(batch.rows for batch in planned) == len(contacts)
-    for batch in planned:
-        data = render_file(whole.slice(batch.first_row, batch.rows), FIELDS)
-        assert (batch.bytes, batch.digest) == (len(data), hashlib.sha256(data).hexdigest())
-        assert batch.rows <= max_rows
-        assert batch.bytes <= max_bytes
-        rows = contacts[batch.first_row : batch.first_row + batch.rows]
-        assert len({len(row["email"] or "") > 50 for row in rows}) == 1
-    for batch, following in pairwise(planned):
-        _assert_full(contacts, batch, following, max_rows, max_bytes)
+    data = file_of(column(contacts), FIELDS)
+    first, *rows = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
+    kept = [n for n in range(len(FIELDS)) if n == 0 or any(contact[n] for contact in contacts)]
+    assert first == [FIELDS[n] for n in kept]
+    assert rows == [[contact[n] or "" for n in kept] for contact in contacts]
 
 
-def _starts(planned: Sequence[PlannedBatch]) -> list[int]:
-    return [sum(b.rows for b in planned[:index]) for index in range(len(planned))]
+@settings(deadline=None)
+@given(contact)
+def test_a_line_read_back_is_its_values(values: tuple[str | None, ...]) -> None:
+    assert values_of(line_of(values)) == [value or "" for value in values]
 
 
-def _assert_full(
-    contacts: list[dict[str, str | None]],
-    batch: PlannedBatch,
-    following: PlannedBatch,
-    max_rows: int,
-    max_bytes: int,
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(8, 60), max_size=40),
+    st.integers(0, 40),
+    st.integers(1, 9),
+    st.integers(100, 400),
+)
+def test_files_cover_all_lines_in_order_each_as_full_as_both_limits_allow(
+    sizes: list[int], plain: int, max_rows: int, max_bytes: int
 ) -> None:
-    """The next row would have broken a limit, or is of the other kind."""
-    rows = contacts[batch.first_row : following.first_row + 1]
-    is_other_kind = (len(rows[0]["email"] or "") > 50) != (len(rows[-1]["email"] or "") > 50)
-    too_large = len(render_file(table(rows), FIELDS)) > max_bytes
-    assert len(rows) > max_rows or too_large or is_other_kind
-
-
-def numbered(count: int, padding: str = "") -> pa.Table:
-    return table(
-        [{"email": f"{n:06}@example.com", "city": padding} for n in range(count)], ("email", "city")
-    )
+    plain = min(plain, len(sizes))
+    fields = ("email", "city")
+    cuts = list(cut_files(np.array(sizes), plain, fields, max_rows=max_rows, max_bytes=max_bytes))
+    assert [first for first, _ in cuts] == [sum(n for _, n in cuts[:i]) for i in range(len(cuts))]
+    assert sum(rows for _, rows in cuts) == len(sizes)
+    used = [len(header(fields)) + sum(sizes[first : first + rows]) for first, rows in cuts]
+    for (first, rows), taken in zip(cuts, used, strict=True):
+        assert rows <= max_rows
+        assert taken <= max_bytes
+        assert first + rows <= plain or first >= plain, "plain and long addresses in one file"
+    for (first, rows), (after, _), taken in zip(cuts, cuts[1:], used, strict=False):
+        assert rows == max_rows or after == plain or taken + sizes[first + rows] > max_bytes
+    assert all(a < b for a, b in pairwise(first for first, _ in cuts))
 
 
 @pytest.mark.parametrize(
@@ -104,39 +86,38 @@ def numbered(count: int, padding: str = "") -> pa.Table:
     [(39_998, [39_998]), (39_999, [39_999]), (40_000, [39_999, 1]), (79_999, [39_999, 39_999, 1])],
 )
 def test_a_file_has_39999_contacts_at_most(contacts: int, rows: list[int]) -> None:
-    planned = plan_batches(numbered(contacts).to_batches(max_chunksize=16_384), ("email", "city"))
-    assert [batch.rows for batch in planned] == rows
+    cuts = cut_files(np.full(contacts, 30), contacts, ("email", "city"))
+    assert [count for _, count in cuts] == rows
     assert MAX_CONTACTS_PER_FILE == 39_999
 
 
-def test_a_row_that_would_pass_the_byte_limit_starts_the_next_file() -> None:
+def test_a_line_that_would_pass_the_byte_limit_starts_the_next_file() -> None:
     fields = ("email", "city")
-    header, row = len("email,city\r\n"), len("000000@example.com,\r\n") + 380
-    fitting = (MAX_FILE_BYTES - header) // row
-    spare = MAX_FILE_BYTES - header - fitting * row
-    exact = [{"email": f"{n:06}@example.com", "city": "x" * 380} for n in range(fitting + 1)]
-    exact[0]["city"] = "x" * (380 + spare)  # fills the first file to the last byte
-    first, second = plan_batches(table(exact, fields).to_batches(), fields)
-    assert (first.rows, first.bytes, second.rows) == (fitting, MAX_FILE_BYTES, 1)
-    exact[0]["city"] += "x"
-    first, second = plan_batches(table(exact, fields).to_batches(), fields)
-    assert (first.rows, second.rows) == (fitting - 1, 2)
+    fitting, spare = divmod(MAX_FILE_BYTES - len("email,city\r\n"), 400)
+    sizes = np.full(fitting + 1, 400)
+    sizes[0] += spare  # fills the first file to the last byte
+    assert list(cut_files(sizes, len(sizes), fields)) == [(0, fitting), (fitting, 1)]
+    sizes[0] += 1
+    assert list(cut_files(sizes, len(sizes), fields)) == [(0, fitting - 1), (fitting - 1, 2)]
     assert MAX_FILE_BYTES < MAX_BODY_BYTES == 3_900_000
 
 
-def test_addresses_of_51_characters_start_a_file_of_their_own() -> None:
-    emails = ["a" * 44 + "@b.com", "é" * 44 + "@b.com", "a" * 45 + "@b.com", "b" * 74 + "@b.com"]
-    planned = plan_batches(
-        table([{"email": e} for e in emails], ("email",)).to_batches(), ("email",)
-    )
-    assert [(batch.first_row, batch.rows) for batch in planned] == [(0, 2), (2, 2)]
+def test_a_line_that_is_larger_than_a_file_is_a_bug_that_is_seen() -> None:
+    with pytest.raises(ValueError, match="larger than a file"):
+        list(cut_files(np.array([10, MAX_FILE_BYTES]), 2, ("email",)))
 
 
 def test_a_file_begins_without_a_byte_order_mark_and_quotes_only_where_needed() -> None:
     contacts = [
-        {"email": "a@b.de", "first_name": "O'Brien", "city": 'Say "hi", Ana'},
-        {"email": "c@d.de", "first_name": "王", "city": None},
+        ("a@b.de", "O'Brien", 'Say "hi", Ana', None),
+        ("c@d.de", "王", None, None),
     ]
-    assert render_file(table(contacts), FIELDS) == (
+    assert file_of(column(contacts), FIELDS) == (
         'email,first_name,city\r\na@b.de,O\'Brien,"Say ""hi"", Ana"\r\nc@d.de,王,\r\n'.encode()
+    )
+
+
+def test_a_file_of_addresses_alone() -> None:
+    assert (
+        file_of(column([("a@b.de",), ("c@d.de",)]), ("email",)) == b"email\r\na@b.de\r\nc@d.de\r\n"
     )

@@ -8,9 +8,13 @@ from ccexport.errors import MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import (
     CONTACT_FIELDS,
     check_mapping,
+    direct_attribute,
+    mapped_attribute,
     mapping_from_dict,
     parse_mapping,
+    settled_mapping,
     suggest_mapping,
+    template_parts,
 )
 
 
@@ -39,7 +43,9 @@ def test_a_mapping_is_in_file_order_whatever_the_order_of_the_arguments() -> Non
         (["email=A", "birthday_day=B"], MappingError, "go together"),
         (["email=A", "cf:x={B"], MappingError, "is no template"),
         (["email=A", "cf:x={}"], MappingError, "is no template"),
-        (["email=A", "cf:x={B:>5}"], MappingError, "is no template"),
+        (["email=A", "cf:x={}}"], MappingError, "is no template"),
+        (["email=A", "cf:x={ }"], MappingError, "is no template"),
+        (["email={{no attribute}}"], MappingError, "cannot be a constant"),
         (["email=A", *(f"cf:{n}=B" for n in range(26))], MappingError, "26 custom fields"),
     ],
 )
@@ -74,3 +80,45 @@ def test_an_attribute_that_is_not_there_is_named_with_what_comes_near() -> None:
 def test_a_mapping_is_suggested_by_name(names: list[str], suggested: dict[str, str]) -> None:
     assert suggest_mapping(names) == suggested
     assert list(suggest_mapping(names)) == [f for f in CONTACT_FIELDS if f in suggested]
+
+
+ODD_NAMES = [
+    "a!r",
+    "{",
+    "}",
+    "{}",
+    "a:b",
+    " lead",
+    "trail ",
+    "=x",
+    'say "x"',
+    '{"',
+    '"',
+    "{{x}}",
+    "a b",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_any_name_of_an_attribute_can_be_mapped_alone_and_within_a_template(name: str) -> None:
+    value = mapped_attribute(name)
+    assert direct_attribute(value) == name
+    quoted = name.replace('"', '""')
+    assert template_parts('x {"' + quoted + '"}!') == (("x ", name), ("!", None))
+    mapping = parse_mapping(["email=EMail", f"cf:x={value}"])
+    assert mapping_from_dict(mapping.as_dict()) == mapping
+    assert settled_mapping(mapping, ["EMail", name]) == mapping
+
+
+@pytest.mark.parametrize("name", ["a!r", "a:b", "a.b[0]", " lead"])
+def test_a_name_without_braces_needs_no_marks_in_a_template(name: str) -> None:
+    assert template_parts("{" + name + "}") == (("", name),)
+
+
+def test_a_name_is_found_with_or_without_blanks_around_it() -> None:
+    mapping = parse_mapping(["email=EMail", "first_name= lead", "city=City "])
+    settled = settled_mapping(mapping, ["EMail", " lead", "City"])
+    assert settled.attributes_used == ("EMail", " lead", "City")
+    assert settled_mapping(mapping, ["EMail", "lead", " lead", "City"]).attributes_used[1] == "lead"
+    with pytest.raises(MappingError, match='no attribute "lead"'):
+        settled_mapping(mapping, ["EMail", "City"])

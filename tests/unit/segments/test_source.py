@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import random
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -180,12 +179,10 @@ def read_all(source: Source) -> None:
         ("CustomerId,EMail,City\n" + PROFILE + "2,a\n", "line 3: not as many values"),
         ("CustomerId,EMail,City\n" + PROFILE + "2,a,b,c\n", "line 3: not as many values"),
         ("CustomerId,EMail,City\n1,a,b\n,c,d\n", "Customer.csv has a profile without a CustomerId"),
-        ("CustomerId,EMail,City\n1,a,b\n1,c,d\n", 'more than one profile with the CustomerId "1"'),
         (
             pa.table({"CustomerId": ["1", None]}),
             "Customer.parquet has a profile without a CustomerId",
         ),
-        (pa.table({"CustomerId": ["7", "1", "8", "7"]}), 'profile with the CustomerId "7"'),
     ],
 )
 def test_a_bad_line_is_told_by_its_number_and_never_quoted(
@@ -204,18 +201,6 @@ def test_a_damaged_parquet_file_is_named(folder: Folder, tmp_path: Path) -> None
         open_source(url)
 
 
-def test_a_repeated_key_is_found_in_whatever_order_and_however_far_apart(folder: Folder) -> None:
-    keys = [f"{n:06}" for n in range(100_000)] + ["077777"]
-    for shuffled in (False, True):
-        if shuffled:
-            random.Random(7).shuffle(keys)
-        with (
-            pytest.raises(SourceError, match='CustomerId "077777"'),
-            open_source(folder(pa.table({"CustomerId": keys}))) as source,
-        ):
-            read_all(source)
-
-
 def test_a_folder_that_does_not_exist_is_named() -> None:
     with pytest.raises(SourceError, match='folder "/no/such/folder" does not exist'):
         open_source("file:/no/such/folder")
@@ -231,13 +216,3 @@ def test_nothing_is_ever_spilled_to_a_file(folder: Folder) -> None:
     with open_source(folder()) as source:
         [setting] = source._backend.raw_sql("SELECT current_setting('temp_directory')").fetchall()
     assert setting == ("",)
-
-
-def test_key_bounds_cut_the_keys_into_parts_of_about_equal_size(folder: Folder) -> None:
-    keys = [f"{n:05}" for n in range(60_000)]
-    random.Random(7).shuffle(keys)
-    with open_source(folder(pa.table({"CustomerId": keys}))) as source:
-        kept = source.keep(source.customers.select("CustomerId"))
-        assert source.key_bounds(kept, 60_000) == []
-        bounds = source.key_bounds(kept, 20_000)
-    assert [round(int(bound), -4) for bound in bounds] == [20_000, 40_000]

@@ -1,0 +1,128 @@
+"""What preparing gives: contacts in the order of the files, each a key and a line; and the profiles left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ccexport.preparation.columns import Pieces, text_data, text_edges
+from ccexport.preparation.duplicates import is_among
+from ccexport.preparation.emails import MAX_PLAIN_EMAIL
+from ccexport.preparation.files import line_of
+from ccexport.preparation.hashes import text_hashes
+
+CONTACTS_SCHEMA = pa.schema([("customer_id", pa.string()), ("line", pa.string())])
+REJECTIONS_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("customer_id", "email", "reason", "sent_instead")]
+)
+NOBODY = np.empty(0, dtype=np.uint64)
+_COMMA, _END = ord(","), ord("\r")
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Lines in the order of the files: `order` has their places in `rows`, whose columns are those of the schema.
+
+    Of each contact in that order: the hash of its address, its size in bytes. The first `plain` have plain addresses.
+    """
+
+    rows: Pieces
+    order: np.ndarray
+    addresses: np.ndarray
+    line_bytes: np.ndarray
+    plain: int
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def take(self, first: int, count: int) -> pa.RecordBatch:
+        """Some of them, by `CONTACTS_SCHEMA`."""
+        return self.rows.take(self.order[first : first + count], CONTACTS_SCHEMA.names)
+
+    def without(self, addresses: np.ndarray) -> Contacts:
+        """Those whose address has none of these hashes, which are sorted."""
+        stays = ~is_among(self.addresses, addresses)
+        return replace(
+            self,
+            order=self.order[stays],
+            addresses=self.addresses[stays],
+            line_bytes=self.line_bytes[stays],
+            plain=int(np.count_nonzero(stays[: self.plain])),
+        )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All of a run; `read = contacts + rejections`. `rejections` are by key (by code point), by their schema."""
+
+    contacts: Contacts
+    rejections: pa.Table
+    read: int
+    truncated: int  # contacts with a value cut
+
+    def reasons(self) -> Mapping[str, int]:
+        """How many were left out, by reason, without the field."""
+        return counted_reasons(self.rejections.column("reason"))
+
+
+def in_file_order(
+    rows: Pieces, order: np.ndarray, sizes: np.ndarray, hashes: np.ndarray
+) -> Contacts:
+    """The rows of `order`; of them those with a long address last. `sizes` and `hashes` of every row's address."""
+    is_long = sizes[order] > MAX_PLAIN_EMAIL
+    order = np.concatenate([order[~is_long], order[is_long]])
+    line_bytes = rows.each(lambda piece: np.diff(text_edges(piece.column("line"))), np.int32)
+    plain = len(order) - int(np.count_nonzero(is_long))
+    return Contacts(rows, order, hashes[order], line_bytes[order], plain)
+
+
+def as_they_stand(batches: Iterable[pa.RecordBatch]) -> Contacts:
+    """Contacts that were written before, in their order."""
+    rows = Pieces(list(batches))
+    sizes = rows.each(lambda piece: address_bytes(piece.column("line")), np.int64)
+    hashes = rows.each(lambda piece: address_hashes(piece.column("line")), np.uint64)
+    return in_file_order(rows, np.arange(rows.rows), sizes, hashes)
+
+
+def address_bytes(lines: pa.Array) -> np.ndarray:
+    """How long the address is that each line begins with: up to the first comma, or to the end of the line."""
+    data = np.frombuffer(text_data(lines), dtype=np.uint8)
+    edges = text_edges(lines).astype(np.int64)
+    ends = np.append(np.flatnonzero((data == _COMMA) | (data == _END)), len(data))
+    starts = edges[:-1] - edges[0]
+    stops = np.minimum(ends[np.searchsorted(ends, starts)], edges[1:] - edges[0])
+    return np.asarray(stops - starts)
+
+
+def address_hashes(lines: pa.Array) -> np.ndarray:
+    """The hash of the address that each line begins with."""
+    return text_hashes(lines, address_bytes(lines))
+
+
+def with_lines(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Contacts of a run's file, by `CONTACTS_SCHEMA`. Version 0.1 wrote a column a field, the address first."""
+    if batch.schema.names == CONTACTS_SCHEMA.names:
+        return batch
+    _, *columns = (column.to_pylist() for column in batch.columns)
+    lines = [None if row[0] is None else line_of(row) for row in zip(*columns, strict=True)]
+    return pa.RecordBatch.from_arrays(
+        [batch.column("customer_id"), pa.array(lines, pa.string())], schema=CONTACTS_SCHEMA
+    )
+
+
+def counted_reasons(reasons: pa.Array | pa.ChunkedArray) -> Mapping[str, int]:
+    """How many there are of each, without the field."""
+    counts: Counter[str] = Counter()
+    for each in pc.value_counts(reasons).to_pylist():
+        counts[plain_reason(each["values"])] += each["counts"]
+    return counts
+
+
+def plain_reason(reason: str) -> str:
+    """A reason without the field that it is about."""
+    return reason.partition(": ")[0]
