@@ -12,14 +12,14 @@ import streamlit as st
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
-from ccexport.services.connections.connections import Connections, what_waits
-from ccexport.services.exports.exports import ExportDraft, Exports
-from ccexport.services.exports.schedules import (
+from ccexport.schedules import (
     daily_recurrence,
     describe_schedule,
     next_times,
     zone_names,
 )
+from ccexport.services.connections.connections import Connections, what_waits
+from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
