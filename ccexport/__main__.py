@@ -1,6 +1,6 @@
 """`python -m ccexport`."""
 
-from ccexport.cli import main
+from ccexport.commands.main import main
 
 if __name__ == "__main__":
     main()

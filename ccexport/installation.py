@@ -1,6 +1,6 @@
 """Puts the rooms together from the settings; the one place that knows how each is built.
 
-What brings Ibis or Arrow along is imported where it is built: a command that needs neither starts at once.
+What brings Ibis, Arrow or requests along is imported where it is built: a command that needs none starts at once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from ccexport.clock import Now, utc_now
-from ccexport.constantcontact.auth import AppCredentials
-from ccexport.constantcontact.client import TIMEOUT_SECONDS, Client
-from ccexport.constantcontact.keeper import TokenKeeper
 from ccexport.constantcontact.pacing import Pacer, Throttling
 from ccexport.errors import SettingError
 from ccexport.settings import Settings
@@ -36,6 +33,9 @@ from ccexport.store.vault.keys import Keys, load_keys
 from ccexport.store.workers import WorkerStore
 
 if TYPE_CHECKING:
+    from ccexport.constantcontact.auth import AppCredentials
+    from ccexport.constantcontact.client import Client
+    from ccexport.constantcontact.keeper import TokenKeeper
     from ccexport.runs.tools import Tools
     from ccexport.segments.source import Source
     from ccexport.store.vault.run_files import RunFiles
@@ -49,7 +49,7 @@ class Installation:
     now: Now = utc_now
     elapsed: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep  # before something is asked, or asked again
-    timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS  # of the API: to connect, between bytes
+    timeout_seconds: tuple[float, float] | None = None  # of the API; None: the client's own
 
     @cached_property
     def engine(self) -> Engine:
@@ -118,6 +118,8 @@ class Installation:
 
     @cached_property
     def tokens(self) -> TokenKeeper:
+        from ccexport.constantcontact.keeper import TokenKeeper
+
         store = TokenStore(self.engine, self.keys, self.now)
         return TokenKeeper(
             store,
@@ -139,6 +141,8 @@ class Installation:
     @property
     def app(self) -> AppCredentials:
         """The Constant Contact application. Raises `SettingError` when none is set."""
+        from ccexport.constantcontact.auth import AppCredentials
+
         if not self.settings.cc_client_id:
             raise SettingError(
                 "CCEXPORT_CC_CLIENT_ID is not set; it should hold the API key of your application in "
@@ -199,8 +203,10 @@ class Installation:
         refresh_token: Callable[[str], str] | None,
         get_scope: Callable[[], str],
         pace: Callable[[], None],
-        timeout_seconds: tuple[float, float],
+        timeout_seconds: tuple[float, float] | None,
     ) -> Client:
+        from ccexport.constantcontact.client import TIMEOUT_SECONDS, Client
+
         return Client(
             self.settings.cc_api_url,
             get_token=get_token,
@@ -208,7 +214,7 @@ class Installation:
             pace=lambda _operation: pace(),
             get_scope=get_scope,
             heard=self.throttling.heard,
-            timeout_seconds=timeout_seconds,
+            timeout_seconds=timeout_seconds or TIMEOUT_SECONDS,
             sleep=self.sleep,
             now=self.now,
         )

@@ -46,8 +46,7 @@ ROOMS: dict[str, set[str]] = {
         "services",
         "worker",
     },
-    "cli": {"installation", "commands", "sandbox", "services", "worker"},
-    "__main__": {"cli"},
+    "__main__": {"commands"},
     "ui": {"installation", "preparation", "services", "store"},
     "web": {"installation", "constantcontact", "services"},
     "pages": {"services", "ui"},
@@ -63,7 +62,7 @@ LIBRARIES: dict[str, set[str]] = {
     "requests_oauthlib": {"constantcontact"},
     "schedule": {"worker"},
     "duckdb": {"segments"},
-    "typer": {"cli", "commands"},
+    "typer": {"commands"},
     "starlette": {"web", "sandbox", "app"},
     "uvicorn": {"sandbox"},
 }

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from ccexport import __version__
-from ccexport.cli import app
+from ccexport.commands.main import app
 from ccexport.settings import PREFIX, Settings
 from ccexport.states import BatchState, Rejection, RunState, WaitingFor
 

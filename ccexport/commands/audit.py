@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from ccexport.commands.console import print_file
+from ccexport.commands.session import open_installation
 from ccexport.errors import UsageError
-from ccexport.services.people.access import local_administrator
-from ccexport.services.people.audit import Audit
 
-app = typer.Typer(help="Who did what to what, when and from where.")
+app = typer.Typer(help="Who did what to what, when and from where.", rich_markup_mode=None)
 
 
 @app.callback()
@@ -30,8 +29,11 @@ def export(
     ] = None,
 ) -> None:
     """Every row as a line of JSON on standard output, the oldest first."""
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.people.audit import Audit
+
     start = None if since is None else _moment(since)
-    for document in Audit(ctx.obj).documents(start, by=local_administrator()):
+    for document in Audit(open_installation(ctx)).documents(start, by=local_administrator()):
         print_file(json.dumps(document, ensure_ascii=False) + "\n")
 
 

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ccexport.clock import iso
 from ccexport.commands.console import say, shown_time
+from ccexport.commands.session import open_installation
 from ccexport.errors import UsageError
-from ccexport.installation import Installation
-from ccexport.services.operations.backups import Backups
-from ccexport.services.people.access import local_administrator
-from ccexport.settings import LEAST_PASSPHRASE
 from ccexport.words import counted
+
+if TYPE_CHECKING:
+    from ccexport.installation import Installation
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 
 
 def backup(ctx: typer.Context, file: File) -> None:
-    """Write store and keys to FILE, encrypted, while everything runs. Run files are not in it.
+    """Write store and keys to a file, encrypted, while everything runs.
+
+    Run files are not in it.
 
     The passphrase is CCEXPORT_BACKUP_PASSPHRASE, else it is asked for.
     """
-    done = Backups(ctx.obj).make(file, _passphrase(ctx.obj, confirm=True), by=local_administrator())
+    from ccexport.services.operations.backups import Backups
+    from ccexport.services.people.access import local_administrator
+
+    done = Backups(open_installation(ctx)).make(
+        file, _passphrase(open_installation(ctx), confirm=True), by=local_administrator()
+    )
     say(
         f"Backup written to {file}: {counted(done.rows, 'row')}, {counted(done.bytes, 'byte')}. It holds the keys too: "
         "keep its passphrase elsewhere."
@@ -39,9 +46,14 @@ def restore(
         bool, typer.Option("--replace", help="Although the store holds something: it is lost.")
     ] = False,
 ) -> None:
-    """Put the backup FILE in place of the store; refuses while workers are alive."""
-    passphrase = _passphrase(ctx.obj, confirm=False)
-    done = Backups(ctx.obj).restore(file, passphrase, replace=replace, by=local_administrator())
+    """Put a backup in place of the store; refuses while workers are alive."""
+    from ccexport.services.operations.backups import Backups
+    from ccexport.services.people.access import local_administrator
+
+    passphrase = _passphrase(open_installation(ctx), confirm=False)
+    done = Backups(open_installation(ctx)).restore(
+        file, passphrase, replace=replace, by=local_administrator()
+    )
     say(
         f"The store is as it was at {shown_time(iso(done.made_at))}: {counted(done.rows, 'row')}. Run files are not "
         "in a backup: runs that go on prepare them again."
@@ -59,6 +71,8 @@ def restore(
 
 def _passphrase(installation: Installation, *, confirm: bool) -> str:
     """From the setting, or asked for without an echo; never from the command line, where others could read it."""
+    from ccexport.settings import LEAST_PASSPHRASE
+
     if installation.settings.backup_passphrase is not None:
         return installation.settings.backup_passphrase.get_secret_value()
     if not sys.stdin.isatty():

@@ -7,22 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ccexport.commands.callback import CallbackServer
 from ccexport.commands.console import Json, print_json, print_table, print_text, say, shown_time
+from ccexport.commands.session import open_installation
 from ccexport.consent import CONSENT_TEXT
-from ccexport.constantcontact.auth import read_callback
 from ccexport.errors import UsageError
-from ccexport.services.connections.connections import (
-    GRANT_REMAINS,
-    Connections,
-    check_name,
-    connection_document,
-    shares_account,
-)
-from ccexport.services.people.access import local_administrator
 from ccexport.words import counted
 
-app = typer.Typer(help="Constant Contact accounts that exports may use.")
+app = typer.Typer(help="Constant Contact accounts that exports may use.", rich_markup_mode=None)
 Agree = Annotated[
     bool,
     typer.Option(
@@ -53,8 +44,14 @@ def add(
 
     Register http://localhost:PORT/callback as a redirect address of the application at Constant Contact first.
     """
+    from ccexport.commands.callback import CallbackServer
+    from ccexport.constantcontact.auth import read_callback
+    from ccexport.services.connections.connections import Connections, shares_account
+    from ccexport.services.names import check_name
+    from ccexport.services.people.access import local_administrator
+
     _check_agreed(agree)
-    connections = Connections(ctx.obj)
+    connections = Connections(open_installation(ctx))
     name = check_name(name, "connection")
     with CallbackServer(callback_port) as server:
         sign_in = connections.begin(server.redirect_uri)
@@ -79,7 +76,9 @@ def add(
 @app.command("list")
 def list_connections(ctx: typer.Context, as_json: Json = False) -> None:
     """All connections, by name."""
-    documents = [connection_document(view) for view in Connections(ctx.obj).views()]
+    from ccexport.services.connections.connections import Connections, connection_document
+
+    documents = [connection_document(view) for view in Connections(open_installation(ctx)).views()]
     if as_json:
         print_json(documents)
         return
@@ -114,7 +113,10 @@ def list_connections(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def lists(ctx: typer.Context, name: ConnectionName, as_json: Json = False) -> None:
     """The account's lists with their ids, by name."""
-    found = Connections(ctx.obj).lists(name, by=local_administrator())
+    from ccexport.services.connections.connections import Connections
+    from ccexport.services.people.access import local_administrator
+
+    found = Connections(open_installation(ctx)).lists(name, by=local_administrator())
     if as_json:
         print_json([{"list_id": each.list_id, "name": each.name} for each in found])
         return
@@ -128,7 +130,10 @@ def lists(ctx: typer.Context, name: ConnectionName, as_json: Json = False) -> No
 @app.command()
 def check(ctx: typer.Context, name: ConnectionName) -> None:
     """Ask Constant Contact whether the sign-in works and its privileges are enough."""
-    found = Connections(ctx.obj).check(name, by=local_administrator())
+    from ccexport.services.connections.connections import Connections
+    from ccexport.services.people.access import local_administrator
+
+    found = Connections(open_installation(ctx)).check(name, by=local_administrator())
     if found.missing_privileges:
         missing = ", ".join(found.missing_privileges)
         say(
@@ -149,7 +154,12 @@ def share(
     ] = False,
 ) -> None:
     """Let contributors set up and run exports over it; nobody is shown its sign-in."""
-    Connections(ctx.obj).share(name, contributors=not administrators, by=local_administrator())
+    from ccexport.services.connections.connections import Connections
+    from ccexport.services.people.access import local_administrator
+
+    Connections(open_installation(ctx)).share(
+        name, contributors=not administrators, by=local_administrator()
+    )
     who = "Administrators alone" if administrators else "Contributors and administrators"
     say(f'{who} may use "{name}" from now on.')
 
@@ -157,16 +167,22 @@ def share(
 @app.command()
 def agree(ctx: typer.Context, name: ConnectionName, agree: Agree = False) -> None:
     """Agree again after the text has changed; runs that waited for it go on. Nobody has to sign in for it."""
+    from ccexport.services.connections.connections import Connections
+    from ccexport.services.people.access import local_administrator
+
     _check_agreed(agree)
-    Connections(ctx.obj).agree(name, by=local_administrator())
+    Connections(open_installation(ctx)).agree(name, by=local_administrator())
     say(f'You agreed for "{name}". Runs that waited for it go on.')
 
 
 @app.command("export-user")
 def export_user(ctx: typer.Context, name: ConnectionName) -> None:
     """Have its runs read the source by your right from now on; those that waited for that go on."""
+    from ccexport.services.connections.connections import Connections
+    from ccexport.services.people.access import local_administrator
+
     by = local_administrator()
-    Connections(ctx.obj).become_export_user(name, by=by)
+    Connections(open_installation(ctx)).become_export_user(name, by=by)
     say(f'{by.name} is the export user of "{name}" now. Runs that waited for one go on.')
 
 
@@ -182,7 +198,12 @@ def remove(
     ] = False,
 ) -> None:
     """Remove it with its sign-in, at any time: live runs are stopped. Its exports stay, detached."""
-    removed = Connections(ctx.obj).remove(name, by=local_administrator(), exports_too=exports_too)
+    from ccexport.services.connections.connections import GRANT_REMAINS, Connections
+    from ccexport.services.people.access import local_administrator
+
+    removed = Connections(open_installation(ctx)).remove(
+        name, by=local_administrator(), exports_too=exports_too
+    )
     words = (f'"{name}" is removed and its sign-in destroyed.', removed.in_words(), GRANT_REMAINS)
     say(" ".join(filter(None, words)))
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ccexport.commands.console import Json, print_file, print_json, print_text, say
+from ccexport.commands.session import open_installation
 from ccexport.errors import UsageError
-from ccexport.services.exports.export_files import ExportDifference, ExportFiles
-from ccexport.services.people.access import local_administrator
+
+if TYPE_CHECKING:
+    from ccexport.services.exports.export_files import ExportDifference
 
 _SIGNS = {"new": "+", "changed": "~", "unchanged": "="}
 _MAX_BYTES = 20_000_000  # thousands of exports; more is another kind of file
@@ -25,7 +27,9 @@ def dump(
     ] = None,
 ) -> None:
     """Exports as YAML on standard output, to be kept and put back with `exports apply`."""
-    print_file(ExportFiles(ctx.obj).dump(name))
+    from ccexport.services.exports.export_files import ExportFiles
+
+    print_file(ExportFiles(open_installation(ctx)).dump(name))
 
 
 def apply(
@@ -37,8 +41,13 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Make and change exports as a file says, all or none. It removes none and runs none."""
+    from ccexport.services.exports.export_files import ExportFiles
+    from ccexport.services.people.access import local_administrator
+
     text = _read(file)
-    found = ExportFiles(ctx.obj).apply(text, str(file), by=local_administrator(), dry_run=dry_run)
+    found = ExportFiles(open_installation(ctx)).apply(
+        text, str(file), by=local_administrator(), dry_run=dry_run
+    )
     if as_json:
         print_json({"stored": not dry_run, "exports": [asdict(each) for each in found]})
     else:

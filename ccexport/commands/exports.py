@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,20 +17,17 @@ from ccexport.commands.console import (
     run_progress,
     say,
 )
+from ccexport.commands.session import open_installation
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
-from ccexport.installation import Installation
-from ccexport.preparation.mapping import parse_mapping
-from ccexport.services.exports.exports import ExportDraft, Exports, export_document
-from ccexport.services.people.access import local_administrator
-from ccexport.services.runs.runs import run_document
+from ccexport.redaction import redact
 from ccexport.words import counted
 
 if TYPE_CHECKING:
     from ccexport.services.preview.preview_values import ProfileSample
     from ccexport.services.preview.previews import ExportPreview
 
-app = typer.Typer(help="Which segments go to which list.")
+app = typer.Typer(help="Which segments go to which list.", rich_markup_mode=None)
 app.command()(export_files.dump)
 app.command()(export_files.apply)
 
@@ -54,6 +52,10 @@ def add(
     ] = "refresh",
 ) -> None:
     """Set up an export. Everything is checked before it is stored; saving runs nothing."""
+    from ccexport.preparation.mapping import parse_mapping
+    from ccexport.services.exports.exports import ExportDraft, Exports
+    from ccexport.services.people.access import local_administrator
+
     draft = ExportDraft(
         name=name,
         connection=connection,
@@ -63,7 +65,7 @@ def add(
         mode=mode,
         schedule=schedule,
     )
-    view = Exports(ctx.obj).add(draft, by=local_administrator())
+    view = Exports(open_installation(ctx)).add(draft, by=local_administrator())
     say(
         f'"{view.export.name}" is saved, to the list "{view.export.list_name}". '
         f'Nothing was sent. See what it would send: exports preview "{view.export.name}"'
@@ -73,7 +75,10 @@ def add(
 @app.command("list")
 def list_exports(ctx: typer.Context, as_json: Json = False) -> None:
     """All exports, by name."""
-    exports = Exports(ctx.obj)
+    from ccexport.services.exports.exports import Exports, export_document
+    from ccexport.services.runs.runs import run_document
+
+    exports = Exports(open_installation(ctx))
     last = {export_id: run_document(run) for export_id, run in exports.last_runs().items()}
     documents = [export_document(view, last.get(view.export.id)) for view in exports.views()]
     if as_json:
@@ -114,7 +119,10 @@ def preview(
     as_json: Json = False,
 ) -> None:
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
-    installation: Installation = ctx.obj
+    from ccexport.services.exports.exports import Exports
+    from ccexport.services.people.access import local_administrator
+
+    installation = open_installation(ctx)
     from ccexport.services.preview.previews import preview_document
 
     found = Exports(installation).preview(name, samples, by=local_administrator())
@@ -136,7 +144,10 @@ def preview(
 @app.command()
 def remove(ctx: typer.Context, name: ExportName) -> None:
     """Remove an export; the history of its runs stays."""
-    Exports(ctx.obj).remove(name, by=local_administrator())
+    from ccexport.services.exports.exports import Exports
+    from ccexport.services.people.access import local_administrator
+
+    Exports(open_installation(ctx)).remove(name, by=local_administrator())
     say(
         f'"{name}" is removed. What it sent stays at Constant Contact; the history of its runs stays here.'
     )
@@ -150,7 +161,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Queue a run; a worker performs it. With --wait the exit code tells how it ended."""
-    installation: Installation = ctx.obj
+    from ccexport.services.exports.exports import Exports
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.runs import run_document
+
+    installation = open_installation(ctx)
     queued = Exports(installation).queue(name, by=local_administrator())
     if not wait:
         if as_json:
@@ -170,7 +185,17 @@ def run(
         print_json(document)
     else:
         print_run(document)
-    raise typer.Exit(EXIT_CODES.get(document["state"], 1))
+    code = EXIT_CODES.get(document["state"], 1)
+    if code == 1:
+        say(_why_it_ended(document))
+    raise typer.Exit(code)
+
+
+def _why_it_ended(document: Mapping[str, Any]) -> str:
+    """The last line of a run that did not succeed: the reason and what to do."""
+    run = f'Run {document["id"]} of "{document["export"]}"'
+    why = document["error"] or "it was asked to end. Run the export again to send the rest."
+    return redact(f"{run} ended as {document['state']}: {why}")
 
 
 def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:

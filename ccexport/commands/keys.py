@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ccexport.commands.console import print_table, say
-from ccexport.services.operations.keys import KeyRotation
-from ccexport.services.people.access import local_administrator
+from ccexport.commands.session import open_installation
 from ccexport.words import counted
 
-app = typer.Typer(help="The keys that encrypt sign-ins and run files.")
+if TYPE_CHECKING:
+    from ccexport.services.operations.keys import KeyRotation
+
+app = typer.Typer(help="The keys that encrypt sign-ins and run files.", rich_markup_mode=None)
 
 
 @app.command("list")
 def list_keys(ctx: typer.Context) -> None:
     """Each key by its name, the newest first, and how much it encrypts."""
+    from ccexport.services.operations.keys import KeyRotation
+
     rows = [
         [
             use.name or "(none of these)",
@@ -28,7 +32,7 @@ def list_keys(ctx: typer.Context) -> None:
             use.secrets,
             use.run_files,
         ]
-        for use in KeyRotation(ctx.obj).uses()
+        for use in KeyRotation(open_installation(ctx)).uses()
     ]
     print_table(["key", "use", "secrets of the store", "run files"], rows, empty="There is no key.")
 
@@ -44,7 +48,10 @@ def rotate(
     ] = False,
 ) -> None:
     """Make a new key; the old ones still decrypt until `--drop-old`. Nothing has to be stopped."""
-    rotation, by = KeyRotation(ctx.obj), local_administrator()
+    from ccexport.services.operations.keys import KeyRotation
+    from ccexport.services.people.access import local_administrator
+
+    rotation, by = KeyRotation(open_installation(ctx)), local_administrator()
     done = rotation.drop_old(by=by) if drop_old else rotation.rotate(by=by)
     say(
         f"{counted(done.secrets, 'secret')} and {counted(done.run_files, 'run file')} encrypted anew."

@@ -7,19 +7,20 @@ from typing import Annotated
 import typer
 
 from ccexport.commands.console import Json, print_json, print_table, say, shown_time
-from ccexport.services.people.access import local_administrator
-from ccexport.services.runs.forgetting import Forgetting
-from ccexport.services.runs.people import People
+from ccexport.commands.session import open_installation
 from ccexport.words import counted
 
-app = typer.Typer(help="What became of a person in every export and run.")
+app = typer.Typer(help="What became of a person in every export and run.", rich_markup_mode=None)
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
 
 
 @app.command()
 def find(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
     """Every export and run that an address was in, and what became of it, the newest first."""
-    found = People(ctx.obj).find(email, by=local_administrator())
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.people import People
+
+    found = People(open_installation(ctx)).find(email, by=local_administrator())
     for remark in found.remarks:
         say(remark)
     document = found.document
@@ -46,7 +47,10 @@ def find(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
 @app.command()
 def forget(ctx: typer.Context, email: Email) -> None:
     """Take a person out of the files of ended runs; history keeps its counts. Refuses while he is in a live run."""
-    done = Forgetting(ctx.obj).forget(email, by=local_administrator())
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.forgetting import Forgetting
+
+    done = Forgetting(open_installation(ctx)).forget(email, by=local_administrator())
     say(f"{counted(done.rows, 'row')} of {counted(done.runs, 'run')} are blank now.")
     if done.unreadable_runs:
         say(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
 from ccexport.clock import iso
 from ccexport.commands.console import Json, print_json, print_table, print_text, say
+from ccexport.commands.session import open_installation
 from ccexport.errors import SourceError, UsageError
-from ccexport.services.exports.schedules import DAY_NAMES, EVERY_DAY, describe_recurrence
-from ccexport.services.operations.refreshes import Refreshes, RefreshResult, refresh_document
-from ccexport.services.people.access import local_administrator
 from ccexport.words import counted
+
+if TYPE_CHECKING:
+    from ccexport.services.operations.refreshes import Refreshes, RefreshResult
 
 
 def refresh(
@@ -33,8 +34,14 @@ def refresh(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read the segments again and queue every export due on a refresh. With --at or --off: set when by itself."""
-    refreshes, by = Refreshes(ctx.obj), local_administrator()
+    """Read the segments again and queue every export due on a refresh.
+
+    With --at or --off: set when that happens by itself.
+    """
+    from ccexport.services.operations.refreshes import Refreshes
+    from ccexport.services.people.access import local_administrator
+
+    refreshes, by = Refreshes(open_installation(ctx)), local_administrator()
     if sum((bool(at), off, schedule)) > 1:
         raise UsageError("--at, --off and --schedule exclude each other. Give one of them.")
     if at:
@@ -48,6 +55,8 @@ def refresh(
 
 
 def _print_result(result: RefreshResult, as_json: bool) -> None:
+    from ccexport.services.operations.refreshes import refresh_document
+
     error = result.refresh.error
     if as_json:
         print_json(refresh_document(result))
@@ -66,6 +75,8 @@ def _print_result(result: RefreshResult, as_json: bool) -> None:
 
 
 def _print_schedule(refreshes: Refreshes, as_json: bool) -> None:
+    from ccexport.services.exports.schedules import describe_recurrence
+
     recurrence, times = refreshes.recurrence(), refreshes.next_five()
     is_on = bool(times) and recurrence is not None
     if as_json:
@@ -92,6 +103,8 @@ def _local(moment: datetime, zone: str) -> str:
 
 def _weekdays(text: str) -> list[int]:
     """`daily`, or names of days of at least three letters, with commas. Raises `UsageError`."""
+    from ccexport.services.exports.schedules import DAY_NAMES, EVERY_DAY
+
     if text.strip().casefold() == "daily":
         return list(EVERY_DAY)
     found = []

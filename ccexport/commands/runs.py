@@ -12,15 +12,12 @@ from typing import Annotated, TextIO
 import typer
 
 from ccexport.commands.console import Json, print_json, print_table, say, shown_time
+from ccexport.commands.session import open_installation
 from ccexport.commands.summary import print_run
 from ccexport.errors import SetupError
-from ccexport.services.people.access import local_administrator
-from ccexport.services.runs.retries import Retries
-from ccexport.services.runs.runs import REJECTED_HEADER, Runs, run_document
-from ccexport.services.runs.spreadsheets import disarmed
 from ccexport.words import counted
 
-app = typer.Typer(help="What was sent, and what became of it.")
+app = typer.Typer(help="What was sent, and what became of it.", rich_markup_mode=None)
 MAX_ID = 2**31 - 1  # what the store's column holds
 RunId = Annotated[int, typer.Argument(metavar="ID", help="The run's number.", max=MAX_ID)]
 
@@ -33,7 +30,9 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """The history, the newest first."""
-    documents = Runs(ctx.obj).latest(export_name=export, limit=limit)
+    from ccexport.services.runs.runs import Runs
+
+    documents = Runs(open_installation(ctx)).latest(export_name=export, limit=limit)
     if as_json:
         print_json(documents)
         return
@@ -57,7 +56,9 @@ def list_runs(
 @app.command()
 def show(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     """One run: counts, reasons, files."""
-    runs = Runs(ctx.obj)
+    from ccexport.services.runs.runs import Runs
+
+    runs = Runs(open_installation(ctx))
     document = runs.document(run_id)
     if as_json:
         print_json(document)
@@ -68,7 +69,10 @@ def show(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
 @app.command()
 def cancel(ctx: typer.Context, run_id: RunId) -> None:
     """End a run at the next safe point; what was sent is followed to its end."""
-    Runs(ctx.obj).request_cancel(run_id, by=local_administrator())
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.runs import Runs
+
+    Runs(open_installation(ctx)).request_cancel(run_id, by=local_administrator())
     say(
         f"Run {run_id} will end at its next safe point. What was sent already stays at Constant Contact."
     )
@@ -77,7 +81,11 @@ def cancel(ctx: typer.Context, run_id: RunId) -> None:
 @app.command()
 def retry(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     """Queue a run of what failed in another, and only that; a worker performs it."""
-    queued = Retries(ctx.obj).retry(run_id, by=local_administrator())
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.retries import Retries
+    from ccexport.services.runs.runs import run_document
+
+    queued = Retries(open_installation(ctx)).retry(run_id, by=local_administrator())
     if as_json:
         print_json(run_document(queued.run))
     unnamed = (
@@ -104,7 +112,11 @@ def rejected(
     ] = None,
 ) -> None:
     """The profiles left out, each with its reason, as CSV."""
-    rows = Runs(ctx.obj).rejected(run_id, by=local_administrator())
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.runs import Runs
+    from ccexport.services.runs.spreadsheets import disarmed
+
+    rows = Runs(open_installation(ctx)).rejected(run_id, by=local_administrator())
     if output is None:
         _write(sys.stdout, rows)
         return
@@ -122,6 +134,8 @@ def rejected(
 
 
 def _write(file: TextIO, rows: Iterable[Sequence[str]]) -> int:
+    from ccexport.services.runs.runs import REJECTED_HEADER
+
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(REJECTED_HEADER)
     count = 0

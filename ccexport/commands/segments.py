@@ -7,16 +7,18 @@ from typing import Annotated
 import typer
 
 from ccexport.commands.console import Json, print_json, print_table, print_text
-from ccexport.services.operations.segments import Segments
+from ccexport.commands.session import open_installation
 from ccexport.words import counted
 
-app = typer.Typer(help="The segments of the source.")
+app = typer.Typer(help="The segments of the source.", rich_markup_mode=None)
 
 
 @app.command("list")
 def list_segments(ctx: typer.Context, as_json: Json = False) -> None:
     """All segments with how many profiles are in them."""
-    found = Segments(ctx.obj).all()
+    from ccexport.services.operations.segments import Segments
+
+    found = Segments(open_installation(ctx)).all()
     if as_json:
         print_json([{"name": segment.name, "members": segment.members} for segment in found])
         return
@@ -34,7 +36,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """One segment, and the attributes its profiles have; examples are masked."""
-    segment, attributes = Segments(ctx.obj).one(name)
+    from ccexport.services.operations.segments import Segments
+
+    segment, attributes = Segments(open_installation(ctx)).one(name)
     if as_json:
         print_json(
             {

@@ -8,11 +8,12 @@ import typer
 
 from ccexport.clock import iso
 from ccexport.commands.console import Json, print_json, print_table, say, shown_time
-from ccexport.services.connections.connections import Connections
+from ccexport.commands.session import open_installation
 from ccexport.services.people.access import Role, local_administrator
-from ccexport.services.people.users import Users
 
-app = typer.Typer(help="People who may sign in to the dashboard, and their roles.")
+app = typer.Typer(
+    help="People who may sign in to the dashboard, and their roles.", rich_markup_mode=None
+)
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
 RoleOption = Annotated[Role, typer.Option("--role", help="What the person may do.")]
 
@@ -20,6 +21,8 @@ RoleOption = Annotated[Role, typer.Option("--role", help="What the person may do
 @app.command("list")
 def list_users(ctx: typer.Context, as_json: Json = False) -> None:
     """Everybody, by address."""
+    from ccexport.services.people.users import Users
+
     documents: list[dict[str, Any]] = [
         {
             "email": view.user.email,
@@ -29,7 +32,7 @@ def list_users(ctx: typer.Context, as_json: Json = False) -> None:
             "added_by": view.user.added_by,
             "last_seen_at": iso(view.user.seen_at),
         }
-        for view in Users(ctx.obj).views(by=local_administrator())
+        for view in Users(open_installation(ctx)).views(by=local_administrator())
     ]
     if as_json:
         print_json(documents)
@@ -54,14 +57,18 @@ def list_users(ctx: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def add(ctx: typer.Context, email: Email, role: RoleOption = Role.VIEWER) -> None:
     """Let somebody sign in, or again after being removed."""
-    view = Users(ctx.obj).add(email, role, by=local_administrator())
+    from ccexport.services.people.users import Users
+
+    view = Users(open_installation(ctx)).add(email, role, by=local_administrator())
     say(f"{view.user.email} may sign in as {role.value}.")
 
 
 @app.command("set")
 def set_role(ctx: typer.Context, email: Email, role: RoleOption) -> None:
     """Give somebody another role; it counts from the next click on."""
-    view = Users(ctx.obj).change(email, role, by=local_administrator())
+    from ccexport.services.people.users import Users
+
+    view = Users(open_installation(ctx)).change(email, role, by=local_administrator())
     say(f"{view.user.email} is {role.value} now.")
     _say_what_waits(ctx, view.user.email)
 
@@ -69,14 +76,18 @@ def set_role(ctx: typer.Context, email: Email, role: RoleOption) -> None:
 @app.command()
 def remove(ctx: typer.Context, email: Email) -> None:
     """Take somebody's access away, in open sessions too."""
-    Users(ctx.obj).remove(email, by=local_administrator())
+    from ccexport.services.people.users import Users
+
+    Users(open_installation(ctx)).remove(email, by=local_administrator())
     say(f"{email} has no access any more.")
     _say_what_waits(ctx, email)
 
 
 def _say_what_waits(ctx: typer.Context, email: str) -> None:
     """Exports that ran by the right of one who has just lost it."""
-    for name in Connections(ctx.obj).without_export_user(email):
+    from ccexport.services.connections.connections import Connections
+
+    for name in Connections(open_installation(ctx)).without_export_user(email):
         say(
             f'The exports over "{name}" wait until another administrator steps in: '
             f'connections export-user "{name}"'

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ccexport.constantcontact.client import Client
 from ccexport.errors import MappingError, NotFoundThere, SetupError
 from ccexport.preparation.mapping import FieldMapping, check_mapping
 from ccexport.store.database.tables import Connection, Run
+
+if TYPE_CHECKING:
+    from ccexport.constantcontact.client import Client
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Source

@@ -28,14 +28,28 @@ class Measured:
     peak_mb: float
 
 
-def run_program(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Measured:
-    """Run a program to its end and measure it. Raises `RuntimeError` where it fails."""
+def run_program(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+    ends_with: int = 0,
+    quiet: bool = False,
+) -> Measured:
+    """Run a program to its end and measure it. Raises `RuntimeError` where it ends otherwise."""
+    output = subprocess.DEVNULL if quiet else None
     started = time.perf_counter()
-    process = subprocess.Popen(command, env=dict(os.environ) | dict(environment or {}))
+    process = subprocess.Popen(
+        command,
+        env=dict(os.environ) | dict(environment or {}),
+        cwd=folder,
+        stdout=output,
+        stderr=output,
+    )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode != ends_with:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     return Measured(
         wall_seconds=seconds,

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ccexport.cli import main
+from ccexport.commands.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESS_SECONDS = 60

@@ -40,8 +40,12 @@ def test_the_exit_code_tells_how_the_run_ended(
     assert "Traceback" not in outcome.err
     assert "@example.com" not in outcome.err
     assert outcome.err.startswith('Run 1 of "Newsletter": ')
+    last = outcome.err.splitlines()[-1]
     if code == 1:
-        assert outcome.document["error"]
+        assert last == f'Run 1 of "Newsletter" ended as {state}: {outcome.document["error"]}'
+        assert last.endswith("."), "a sentence that says what to do"
+    else:
+        assert "ended as" not in last
 
 
 def test_a_wait_says_its_reason_on_standard_error_and_goes_on(here: Here, house: House) -> None:
@@ -94,9 +98,10 @@ def test_a_run_canceled_while_waited_for_ends_with_1(here: Here, house: House) -
     with start_process(*WAIT_JSON, environment=house.environment()) as process:
         read_until(process, lambda line: "waiting for service" in line)
         assert here("runs", "cancel", "1", environment=house.environment()).code == 0
-        out, _ = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert '"state": "canceled"' in out
+    assert err.splitlines()[-1].startswith('Run 1 of "Newsletter" ended as canceled: ')
 
 
 def test_an_interrupted_wait_leaves_the_run_to_a_worker(house: House) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from ccexport.cli import app
+from ccexport.commands.main import app
 from tests.cli.running import ROOT, Here, assert_one_line, run_process
 from tests.house import House
 
@@ -98,7 +98,7 @@ def test_the_version_is_printed(here: Here) -> None:
 def test_a_command_that_reads_no_profiles_loads_nothing_heavy(quiet_house: House) -> None:
     commands = ["--help", "runs list --json", "connections list --json", "exports list --json"]
     look = (
-        "import sys\nfrom ccexport.cli import main\n"
+        "import sys\nfrom ccexport.commands.main import main\n"
         f"for words in {commands!r}:\n"
         "    sys.argv = ['ccexport', *words.split()]\n"
         "    try:\n        main()\n    except SystemExit as end:\n"

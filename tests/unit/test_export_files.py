@@ -462,7 +462,7 @@ def test_a_refresh_asked_for_wrongly_ends_with_2_and_one_line(
 
 def command(arguments: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run a command in this process, over the installation in `folder`; its exit code."""
-    from ccexport.cli import main
+    from ccexport.commands.main import main
 
     monkeypatch.chdir(folder)  # no .env of anybody's
     monkeypatch.setattr(sys, "argv", ["ccexport", *arguments])

@@ -6,18 +6,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ccexport.clock import iso
 from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.access import missing_privileges
-from ccexport.constantcontact.auth import SignIn, TokenPair, begin_sign_in, finish_sign_in
-from ccexport.constantcontact.keeper import patiently
 from ccexport.constantcontact.model import ContactList
-from ccexport.errors import Conflict, RetryableError, UsageError
+from ccexport.errors import Conflict, RetryableError
 from ccexport.installation import Installation
 from ccexport.runs.clearance import missing_consent, missing_export_user
 from ccexport.runs.preflight import check_account
+from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import acting, audited, may, require
 from ccexport.services.people.roles import Action
@@ -25,7 +24,9 @@ from ccexport.store.connections import ConnectionView
 from ccexport.store.database.tables import Connection
 from ccexport.words import counted
 
-MAX_NAME_CHARACTERS = 200
+if TYPE_CHECKING:
+    from ccexport.constantcontact.auth import SignIn, TokenPair
+
 GRANT_REMAINS = (
     "Also remove the application's access in your Constant Contact account: "
     "only that ends the grant itself."
@@ -80,6 +81,8 @@ class Connections:
 
     def begin(self, redirect_uri: str) -> SignIn:
         """Where to send the browser, and what to remember until it comes back."""
+        from ccexport.constantcontact.auth import begin_sign_in
+
         return begin_sign_in(
             self._installation.settings.cc_auth_url, self._installation.app, redirect_uri
         )
@@ -98,6 +101,9 @@ class Connections:
 
         Raises `Conflict` when the name belongs to another account; nothing changes then.
         """
+        from ccexport.constantcontact.auth import finish_sign_in
+        from ccexport.constantcontact.keeper import patiently
+
         name = check_name(name, "connection")
         existing = self._installation.connections.find(name)
         action = Action.ADD_CONNECTION if existing is None else Action.SIGN_IN_AGAIN
@@ -315,18 +321,6 @@ def _with_words(error: RetryableError, more: str) -> RetryableError:
     told = type(error)(f"{error} {more}", retry_after_seconds=error.retry_after_seconds)
     told.detail = error.detail
     return told
-
-
-def check_name(name: str, kind: str) -> str:
-    """The trimmed name. Raises `UsageError` when it is blank or too long."""
-    name = name.strip()
-    if not name:
-        raise UsageError(f"The {kind}'s name is blank. Give it one that people will recognize.")
-    if len(name) > MAX_NAME_CHARACTERS:
-        raise UsageError(
-            f"The {kind}'s name has {len(name)} characters; {MAX_NAME_CHARACTERS} are allowed."
-        )
-    return name
 
 
 def shares_account(view: ConnectionView, views: Iterable[ConnectionView]) -> str | None:

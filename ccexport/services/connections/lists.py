@@ -123,13 +123,9 @@ class Lists:
             self._installation.client_for(
                 connection_id,
                 patience_seconds=PATIENCE_SECONDS,
-                timeout_seconds=_shorter(TIMEOUT_SECONDS, self._installation.timeout_seconds),
+                timeout_seconds=self._installation.timeout_seconds or TIMEOUT_SECONDS,
             )
         )
-
-
-def _shorter(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    return min(one[0], other[0]), min(one[1], other[1])
 
 
 def _by_name(lists: Sequence[ContactList]) -> list[KnownList]:

@@ -15,7 +15,8 @@ from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, read_callback
 from ccexport.errors import Conflict, UsageError
 from ccexport.installation import Installation
-from ccexport.services.connections.connections import Connections, check_name
+from ccexport.services.connections.connections import Connections
+from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action

@@ -17,7 +17,6 @@ import yaml
 from ccexport.errors import Conflict, NotFound, SetupError, StoreError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
-from ccexport.services.connections.connections import check_name
 from ccexport.services.exports.exports import (
     CheckedDraft,
     DraftChecks,
@@ -27,6 +26,7 @@ from ccexport.services.exports.exports import (
     check_mode,
 )
 from ccexport.services.exports.schedules import check_schedule
+from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action

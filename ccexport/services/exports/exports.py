@@ -10,14 +10,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ccexport.clock import iso
-from ccexport.constantcontact.client import Client
 from ccexport.constantcontact.protocol import find_list_id
 from ccexport.errors import Conflict, MappingError, SetupError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping, settled_mapping
 from ccexport.runs.due import ExportCopy, queued_run
 from ccexport.runs.preflight import check_account, check_custom_fields, check_list
-from ccexport.services.connections.connections import check_name
 from ccexport.services.exports.export_values import (
     CheckedDraft,
     ExportDraft,
@@ -26,12 +24,16 @@ from ccexport.services.exports.export_values import (
     view_values,
 )
 from ccexport.services.exports.schedules import check_schedule, next_times
+from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import Mode, Trigger
 from ccexport.store.database.tables import Connection, Export, Run
 from ccexport.store.exports import ExportChange, ExportView, NewExport
+
+if TYPE_CHECKING:
+    from ccexport.constantcontact.client import Client
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Source

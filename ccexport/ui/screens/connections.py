@@ -10,13 +10,13 @@ import streamlit as st
 from ccexport.consent import CONSENT_TEXT
 from ccexport.services.connections.connections import (
     GRANT_REMAINS,
-    MAX_NAME_CHARACTERS,
     Connections,
     shares_account,
     waits_for,
     what_waits,
 )
 from ccexport.services.connections.sign_ins import SignIns
+from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.people.access import Person
 from ccexport.settings import Settings
 from ccexport.store.connections import ConnectionView

@@ -12,7 +12,7 @@ import streamlit as st
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
-from ccexport.services.connections.connections import MAX_NAME_CHARACTERS, Connections, what_waits
+from ccexport.services.connections.connections import Connections, what_waits
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.exports.schedules import (
     daily_recurrence,
@@ -20,6 +20,7 @@ from ccexport.services.exports.schedules import (
     next_times,
     zone_names,
 )
+from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action

@@ -13,9 +13,10 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.errors import CcexportError
-from ccexport.services.connections.connections import MAX_NAME_CHARACTERS, Connections, what_waits
+from ccexport.services.connections.connections import Connections, what_waits
 from ccexport.services.exports.exports import Exports
 from ccexport.services.exports.schedules import describe_schedule, zone_names
+from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action
