@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ccexport.preparation.columns import Pieces, text_data, text_edges
+from ccexport.preparation.columns import AT_ONCE, Pieces, text_data, text_edges
 from ccexport.preparation.duplicates import is_among
 from ccexport.preparation.emails import MAX_PLAIN_EMAIL
-from ccexport.preparation.files import line_of
+from ccexport.preparation.files import PlannedBatch, cut_files, file_of, line_of
 from ccexport.preparation.hashes import text_hashes
 
 CONTACTS_SCHEMA = pa.schema([("customer_id", pa.string()), ("line", pa.string())])
@@ -87,6 +89,28 @@ def as_they_stand(batches: Iterable[pa.RecordBatch]) -> Contacts:
     sizes = rows.each(lambda piece: address_bytes(piece.column("line")), np.int64)
     hashes = rows.each(lambda piece: address_hashes(piece.column("line")), np.uint64)
     return in_file_order(rows, np.arange(rows.rows), sizes, hashes)
+
+
+def plan_files(
+    contacts: Contacts, fields: Sequence[str], **limits: int
+) -> Iterator[tuple[pa.RecordBatch, PlannedBatch]]:
+    """(the contacts, the plan) of each file, in order; those that come next are made meanwhile."""
+
+    def make(number: int, first_row: int, rows: int) -> tuple[pa.RecordBatch, PlannedBatch]:
+        batch = contacts.take(first_row, rows)
+        content = file_of(batch.column("line"), fields)
+        digest = hashlib.sha256(content).hexdigest()
+        return batch, PlannedBatch(number, first_row, rows, len(content), digest)
+
+    cuts = enumerate(cut_files(contacts.line_bytes, contacts.plain, fields, **limits), start=1)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="prepare") as threads:
+        under_way: deque[Future[tuple[pa.RecordBatch, PlannedBatch]]] = deque()
+        for number, (first_row, rows) in cuts:
+            under_way.append(threads.submit(make, number, first_row, rows))
+            if len(under_way) > AT_ONCE:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
 def address_bytes(lines: pa.Array) -> np.ndarray:

@@ -106,8 +106,8 @@ def _put_together(
 ) -> Prepared:
     rows = Pieces([*fast, *careful])
     first_careful = sum(batch.num_rows for batch in fast)
-    sizes = rows.each(lambda piece: numbers(piece.column("address_bytes"), np.uint8), np.uint8)
-    hashes = _address_hashes(rows, sizes)
+    sizes = rows.each(_address_bytes, np.uint8)
+    hashes = rows.each(_address_hashes, np.uint64)
     is_read = sizes > 0
     is_read[first_careful:] = True  # rows of the fast way without a line are here once more
     found = rows.column("line")
@@ -134,14 +134,12 @@ def _put_together(
     )
 
 
-def _address_hashes(rows: Pieces, sizes: np.ndarray) -> np.ndarray:
-    found = np.empty(rows.rows, dtype=np.uint64)
-    start = 0
-    for piece in rows.batches:
-        stop = start + piece.num_rows
-        found[start:stop] = text_hashes(piece.column("line"), sizes[start:stop])
-        start = stop
-    return found
+def _address_hashes(piece: pa.RecordBatch) -> np.ndarray:
+    return text_hashes(piece.column("line"), _address_bytes(piece))
+
+
+def _address_bytes(piece: pa.RecordBatch) -> np.ndarray:
+    return numbers(piece.column("address_bytes"), np.uint8)
 
 
 def settled(

@@ -20,9 +20,10 @@ from ccexport.preparation.contacts import (
     Contacts,
     Prepared,
     as_they_stand,
+    plan_files,
     with_lines,
 )
-from ccexport.preparation.files import PlannedBatch, cut_files
+from ccexport.preparation.files import PlannedBatch
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.prepare import prepare
 from ccexport.runs.clearance import check_clearance, check_export_user
@@ -128,16 +129,13 @@ def _write(run: Run, prepared: Prepared, without: np.ndarray, tools: Tools) -> F
 
 
 def _write_contacts(run: Run, contacts: Contacts, tools: Tools) -> list[PlannedBatch]:
-    """File by file; what the next one is made of is worked out while the one before is sealed."""
+    """File by file, while those that come next are made in threads and the one before is sealed in another."""
     fields = mapping_of(run).fields
-    plan: list[PlannedBatch] = []
     with tools.run_files.writer(run.id, CONTACTS, CONTACTS_SCHEMA) as file:
-        for first_row, rows in cut_files(contacts.line_bytes, contacts.plain, fields):
-            batch = contacts.take(first_row, rows)
+        plan: list[PlannedBatch] = []
+        for batch, planned in plan_files(contacts, fields):
             file.write(batch)
-            content = files.file_of(batch.column("line"), fields)
-            digest = hashlib.sha256(content).hexdigest()
-            plan.append(PlannedBatch(len(plan) + 1, first_row, rows, len(content), digest))
+            plan.append(planned)
     return plan
 
 

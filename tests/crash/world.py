@@ -35,8 +35,8 @@ from ccexport.errors import (
     ServiceTrouble,
 )
 from ccexport.installation import Installation
+from ccexport.preparation import contacts
 from ccexport.preparation.files import cut_files
-from ccexport.runs import preparing
 from ccexport.runs.pipeline import execute_run
 from ccexport.services.runs.runs import Runs
 from ccexport.settings import Settings
@@ -191,13 +191,13 @@ class World:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """The service answers the renewals; files are small."""
-        before = tokens_module.refresh, preparing.cut_files
+        before = tokens_module.refresh, contacts.cut_files
         tokens_module.refresh = self.service.refresh  # type: ignore[assignment]
-        preparing.cut_files = functools.partial(cut_files, max_rows=ROWS_PER_FILE)  # type: ignore[assignment]
+        contacts.cut_files = functools.partial(cut_files, max_rows=ROWS_PER_FILE)  # type: ignore[assignment]
         try:
             yield
         finally:
-            tokens_module.refresh, preparing.cut_files = before
+            tokens_module.refresh, contacts.cut_files = before
             self.office.close()
 
     def queue(self) -> Run:

@@ -101,7 +101,7 @@ def test_a_sign_in_between_the_refusal_and_the_waiting_lets_the_run_go_on(
 def test_a_sign_in_revoked_in_mid_run_is_waited_for_and_the_run_goes_on(
     signed_in: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=4))
+    monkeypatch.setattr("ccexport.preparation.contacts.cut_files", partial(cut_files, max_rows=4))
     run_id = signed_in.queue()
     original = uploading.send_batch
 

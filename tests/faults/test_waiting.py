@@ -82,7 +82,7 @@ def end_faults(house: House) -> None:
 def test_the_days_quota_reached_in_mid_run_is_waited_for_and_the_run_adds_up(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=2))
+    monkeypatch.setattr("ccexport.preparation.contacts.cut_files", partial(cut_files, max_rows=2))
     house = turns.house
     run_id = house.queue()
     used = sum(each["path"].startswith("/v3/") for each in house.requests())
@@ -223,7 +223,7 @@ def test_no_waiting_counts_as_a_failure_or_as_work(turns: Turns) -> None:
 def test_a_right_that_is_lost_in_mid_run_is_waited_for_and_what_was_sent_adds_up(
     turns: Turns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=2))
+    monkeypatch.setattr("ccexport.preparation.contacts.cut_files", partial(cut_files, max_rows=2))
     house = turns.house
     run_id = house.queue()
     fault(house, "contactsCSVImport", "access_denied", after=2)

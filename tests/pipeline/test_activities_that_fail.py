@@ -52,7 +52,7 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
 
     def cut(rows: int, in_flight: int) -> None:
         planned = partial(cut_files, max_rows=rows)
-        monkeypatch.setattr("ccexport.runs.preparing.cut_files", planned)
+        monkeypatch.setattr("ccexport.preparation.contacts.cut_files", planned)
         monkeypatch.setattr("ccexport.runs.uploading.MAX_IN_FLIGHT", in_flight)
 
     return cut

@@ -175,7 +175,7 @@ def test_one_of_two_things_is_not_enough(house: House) -> None:
 def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_and_no_more_is_sent(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=3))
+    monkeypatch.setattr("ccexport.preparation.contacts.cut_files", partial(cut_files, max_rows=3))
     run_id = house.queue()
     at(house, run_id, "outcome committed", lambda: Users(house.installation).remove(OLD, by=ANA))
     assert_waits(house, run_id, OLD)

@@ -31,7 +31,7 @@ def test_a_person_is_found_in_every_run_with_what_became_of_them(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = partial(cut_files, max_rows=5)
-    monkeypatch.setattr("ccexport.runs.preparing.cut_files", cut)
+    monkeypatch.setattr("ccexport.preparation.contacts.cut_files", cut)
     fault(house, "reject_rows", lines=[3], messages=["no"])
     house.run()
     fault(house, "activity_failed", after=1, messages=["Too many."])

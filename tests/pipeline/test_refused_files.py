@@ -24,7 +24,9 @@ def files_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make files of so many rows."""
 
     def cut(rows: int) -> None:
-        monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=rows))
+        monkeypatch.setattr(
+            "ccexport.preparation.contacts.cut_files", partial(cut_files, max_rows=rows)
+        )
 
     return cut
 

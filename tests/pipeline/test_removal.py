@@ -35,7 +35,7 @@ def house(
     tmp_path: Path, database_url: str, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[House]:
     """An export in four files, on each database."""
-    monkeypatch.setattr("ccexport.runs.preparing.cut_files", partial(cut_files, max_rows=3))
+    monkeypatch.setattr("ccexport.preparation.contacts.cut_files", partial(cut_files, max_rows=3))
     house = House(tmp_path, sandbox, database_url=database_url)
     write_source(house.source, people(10))
     house.connect()

@@ -39,7 +39,7 @@ def retried(house: House, run_id: int) -> dict[str, object]:
 def three_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten people in files of four, four and two."""
     cut = partial(cut_files, max_rows=4)
-    monkeypatch.setattr("ccexport.runs.preparing.cut_files", cut)
+    monkeypatch.setattr("ccexport.preparation.contacts.cut_files", cut)
 
 
 @pytest.mark.usefixtures("three_files")

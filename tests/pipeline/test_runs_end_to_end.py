@@ -16,6 +16,8 @@ from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import Exports
+from ccexport.services.runs.people import People
+from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.runs import Runs
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
@@ -296,6 +298,30 @@ def test_the_preview_says_what_the_run_then_does(house: House) -> None:
     assert dict(preview.counts.rejections) == document["rejections"]
     assert preview.counts.files == len(document["batches"])
     assert preview.counts.bytes == sum(batch["bytes"] for batch in document["batches"])
+
+
+def test_a_rejection_of_a_value_names_its_field_and_is_counted_by_its_reason(house: House) -> None:
+    profiles = [each | {"Month": "2", "Day": "29"} for each in people(4)]
+    profiles[1]["Day"] = "30"
+    profiles[2]["Month"] = "Jul"
+    profiles[3]["FirstName"] = "NULL"
+    write_source(house.source, profiles)
+    mapping = ["email=EMail", "first_name=FirstName", "birthday_month=Month", "birthday_day=Day"]
+    house.add_export("Birthdays", mapping=mapping)
+    preview = Exports(house.installation).preview("Birthdays", by=ANA)
+    assert preview.counts.warnings == [{"field": "first_name", "value": "NULL", "count": 1}]
+    assert preview.counts.warning_lines() == ["1 first name is 'NULL', sent as it is there."]
+    document = house.run("Birthdays")
+    assert document["rejections"] == {"invalid_value": 2}
+    rejected = list(Runs(house.installation).rejected(document["id"], by=ANA))
+    assert [(row[0][-1], row[2]) for row in rejected] == [
+        ("2", "invalid_value: birthday_day"),
+        ("3", "invalid_value: birthday_month"),
+    ]
+    shown = RunProgress(house.installation).rejected(document["id"], by=ANA, reason="invalid_value")
+    assert (shown.matching, len(shown.rows)) == (2, 2)
+    [entry] = People(house.installation).find("person2@example.com", by=ANA).document["runs"]
+    assert (entry["outcome"], entry["detail"]) == ("invalid_value", "left out for its birthday_day")
 
 
 def test_rejections_can_be_read_as_csv_with_awkward_values(house: House, tmp_path: Path) -> None:

@@ -9,13 +9,11 @@ import gc
 
 gc.disable()  # as the commands do while they import
 
-import hashlib  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from ccexport.preparation.contacts import CONTACTS_SCHEMA, REJECTIONS_SCHEMA  # noqa: E402
-from ccexport.preparation.files import cut_files, file_of  # noqa: E402
+from ccexport.preparation.contacts import CONTACTS_SCHEMA, REJECTIONS_SCHEMA, plan_files  # noqa: E402
 from ccexport.preparation.mapping import mapping_from_dict, suggest_mapping  # noqa: E402
 from ccexport.preparation.prepare import prepare  # noqa: E402
 from ccexport.segments.source import open_source  # noqa: E402
@@ -36,10 +34,8 @@ def main(source_folder: Path, output: Path) -> None:
         for batch in prepared.rejections.to_batches():
             rejections.write(batch)
     with files.writer(1, "contacts", CONTACTS_SCHEMA) as writer:
-        for first, rows in cut_files(contacts.line_bytes, contacts.plain, mapping.fields):
-            batch = contacts.take(first, rows)
+        for batch, _ in plan_files(contacts, mapping.fields):
             writer.write(batch)
-            hashlib.sha256(file_of(batch.column("line"), mapping.fields)).hexdigest()
     contacts.addresses.tobytes()
     (output / "summary.txt").write_text(f"{prepared.read} {len(contacts)} {prepared.truncated}")
 
