@@ -21,6 +21,7 @@ from ccexport.services.connections.connections import SIGN_IN_DAYS, is_idle
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 from ccexport.states import RunState
 from ccexport.store.connections import ConnectionView
+from ccexport.store.database.engine import shown_address
 from ccexport.store.database.holding import holder_of_write_lock, say_stopped
 from ccexport.store.database.tables import Run
 from ccexport.store.vault.backups import BackupStore
@@ -91,7 +92,7 @@ def _store(installation: Installation) -> str:
     if holder is not None and holder.is_stopped:
         raise _NotWell(f"nobody can write to it: {say_stopped(holder)}")
     ended = "1 run" if unfinished == 1 else f"{unfinished:,} runs"
-    return f"{installation.engine.url.render_as_string(hide_password=True)}, {ended} not ended"
+    return f"{shown_address(installation.engine)}, {ended} not ended"
 
 
 def _source(installation: Installation) -> str:
