@@ -12,7 +12,7 @@ from ccexport.constantcontact.access import explain_denied
 from ccexport.errors import AccessDenied, NotConnected
 from tests.http.test_auth import GRANTED, PAIR, TOKEN, finish, renew
 
-NOT_SAID = object()
+NOT_SAID = "the answer has no such field"
 ENOUGH: tuple[object, ...] = (
     "account_read contact_data",
     "contact_data account_read offline_access",

@@ -31,6 +31,7 @@ from ccexport.services.people.roles import Action
 from ccexport.states import Mode, Trigger
 from ccexport.store.database.tables import Connection, Export, Run
 from ccexport.store.exports import ExportChange, ExportView, NewExport
+from ccexport.words import moment
 
 if TYPE_CHECKING:
     from ccexport.constantcontact.client import Client
@@ -289,17 +290,25 @@ class Exports:
     def queue_due(self, view: ExportView, *, by: Person) -> Run | None:
         """Queue the run whose time has come and move on to the first time from now: missed times are run once.
 
-        None when another worker did, or when a run of the export is live: then this time is left out.
+        None when another worker did, or when a run of the export is live: then the history has it as skipped.
         """
         export = view.export
         then = next(iter(next_times(export.schedule, self._installation.now(), 1)), None)
         run = self._new_run(view, by, Trigger.SCHEDULE, export.next_run_at)
         try:
             return run if self._installation.exports.take_due(export, then, run) else None
-        except Conflict as conflict:
-            if self._installation.exports.take_due(export, then, None):
-                log.warning("%s Its time %s is left out.", conflict, iso(export.next_run_at))
+        except Conflict:
+            self._skip_due(view, then, by)
             return None
+
+    def _skip_due(self, view: ExportView, then: datetime | None, by: Person) -> None:
+        """A time at which a run of before is still live is left out, and the next one comes as usual."""
+        export, live = view.export, self._installation.runs.live_of(view.export.id)
+        before = f"Run {live.id}" if live else "A run of before"
+        why = f"{before} was still live at {moment(export.next_run_at)}, so this time is left out."
+        run = self._new_run(view, by, Trigger.SCHEDULE, export.next_run_at)
+        if self._installation.exports.take_due(export, then, run, skipped=why):
+            log.warning('"%s": %s', export.name, why)
 
     def _new_run(
         self, view: ExportView, by: Person, trigger: Trigger, due_at: datetime | None

@@ -18,6 +18,7 @@ from ccexport.errors import CcexportError
 from ccexport.installation import Installation
 from ccexport.processes import is_dead
 from ccexport.services.connections.connections import SIGN_IN_DAYS, is_idle
+from ccexport.services.operations.attendance import attendance
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 from ccexport.states import RunState
 from ccexport.store.connections import ConnectionView
@@ -34,6 +35,12 @@ NOBODY_TAKES_IT = timedelta(
 NOTHING_HAPPENS = timedelta(hours=6)  # an activity may take hours; a file is given up after 24
 BACKUP_TAKES = timedelta(hours=1)
 BACKUP_IS_OLD = timedelta(days=8)  # once backups are made at all, a week without one is a failure
+
+
+_HOW_TO_GO_ON = {  # by whether a worker is alive
+    False: "Start one: python -m ccexport worker",
+    True: "Look at the log of the worker, and compare the clocks of the machines.",
+}
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,8 @@ def _workers(installation: Installation) -> str:
         raise _NotWell(
             "runs are queued and no worker is alive. Start one: python -m ccexport worker"
         )
+    if (found := attendance(installation)).is_overdue:
+        raise _NotWell(f"{found.in_words}. {_HOW_TO_GO_ON[bool(alive)]}")
     return f"{len(alive)} alive"
 
 

@@ -17,6 +17,7 @@ from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.installation import Installation
 from ccexport.services.exports.exports import Exports
 from ccexport.services.exports.schedules import Recurrence, check_recurrence
+from ccexport.services.operations.attendance import is_late
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.permission import acting
 from ccexport.services.people.roles import Action
@@ -28,9 +29,6 @@ from ccexport.store.refreshes import RefreshView, SizeAt
 log = logging.getLogger(__name__)
 
 SCHEDULER = Person("schedule", Role.ADMINISTRATOR)
-LATE_AFTER = timedelta(
-    minutes=5
-)  # a worker looks every few seconds; more is a worker that was down
 INTERRUPTED_AFTER = timedelta(minutes=30)  # a reading of segments takes seconds to minutes
 INTERRUPTED = "It was interrupted and has been begun again."
 _SCHEDULE, _SEGMENTS = "schedule", "segments"  # what the audit calls them
@@ -264,11 +262,6 @@ class Refreshes:
         return RefreshResult(
             store.get(begun.refresh.id), result.sizes, result.runs, result.left_out
         )
-
-
-def is_late(due_at: datetime | None, queued_at: datetime) -> bool:
-    """Whether a schedule's time was missed: no worker was there when it was due."""
-    return due_at is not None and queued_at - due_at > LATE_AFTER
 
 
 def refresh_document(result: RefreshResult) -> dict[str, Any]:

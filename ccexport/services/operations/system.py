@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ccexport import __version__
 from ccexport.installation import Installation
+from ccexport.services.operations.attendance import Attendance, attendance
 from ccexport.services.operations.health import shown_settings
 from ccexport.settings import mask_password
 from ccexport.store.budget import DayBudget
@@ -38,6 +39,10 @@ class System:
     def workers(self) -> list[Worker]:
         """Those alive, the newest first."""
         return self._installation.workers.alive()
+
+    def attendance(self) -> Attendance:
+        """Who works, and what is overdue."""
+        return attendance(self._installation)
 
     def budget(self) -> DayBudget:
         return self._installation.budget.today()

@@ -17,7 +17,8 @@ from ccexport.services.exports.schedules import (
     describe_recurrence,
     zone_names,
 )
-from ccexport.services.operations.refreshes import Refreshes, is_late
+from ccexport.services.operations.attendance import is_late
+from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person
 from ccexport.store.refreshes import RefreshView
 from ccexport.ui import page

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ccexport.clock import utc_now
-from ccexport.services.operations.refreshes import is_late
+from ccexport.services.operations.attendance import is_late
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import may, may_somewhere
 from ccexport.services.people.roles import Action
