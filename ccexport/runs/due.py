@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from ccexport.clock import Now, iso
+from ccexport.clock import Now
 from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.schedules import Recurrence, is_late, next_times
 from ccexport.states import RunState, Trigger
@@ -21,6 +21,7 @@ from ccexport.store.database.tables import Connection, Refresh, Run
 from ccexport.store.exports import ExportStore, ExportView
 from ccexport.store.refreshes import RefreshStore
 from ccexport.store.runs import RunStore
+from ccexport.words import moment
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Source
@@ -149,17 +150,25 @@ class Due:
     def queue_due(self, view: ExportView) -> Run | None:
         """Queue the run whose time has come and move on to the first time from now: missed times are run once.
 
-        None when another worker did, or when a run of the export is live: then this time is left out.
+        None when another worker did, or when a run of the export is live: then the history has it as skipped.
         """
         export = view.export
         then = next(iter(next_times(export.schedule, self._now(), 1)), None)
         run = self._new_run(view, Trigger.SCHEDULE, SCHEDULER, export.next_run_at)
         try:
             return run if self._exports.take_due(export, then, run) else None
-        except Conflict as conflict:
-            if self._exports.take_due(export, then, None):
-                log.warning("%s Its time %s is left out.", conflict, iso(export.next_run_at))
+        except Conflict:
+            self._skip_due(view, then)
             return None
+
+    def _skip_due(self, view: ExportView, then: datetime | None) -> None:
+        """A time at which an earlier run is still live is left out, and the next one comes as usual."""
+        export, live = view.export, self._runs.live_of(view.export.id)
+        before = f"Run {live.id}" if live else "An earlier run"
+        why = f"{before} was still live at {moment(export.next_run_at)}, so this time is left out."
+        run = self._new_run(view, Trigger.SCHEDULE, SCHEDULER, export.next_run_at)
+        if self._exports.take_due(export, then, run, skipped=why):
+            log.warning('"%s": %s', export.name, why)
 
     def _new_run(
         self, view: ExportView, trigger: Trigger, requested_by: str, due_at: datetime | None

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Exports:
-    """What people do with exports."""
+    """What people do with exports, each by its name or, where a page showed it, by its id: names move on."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
@@ -72,7 +72,7 @@ class Exports:
         return self._installation.exports.by_name(new.export.name)
 
     def update(
-        self, name: str, draft: ExportDraft, *, by: Person, revision: int | None = None
+        self, name: str | int, draft: ExportDraft, *, by: Person, revision: int | None = None
     ) -> ExportView:
         """Check everything as `add` does, then change it. Saving runs nothing.
 
@@ -98,7 +98,7 @@ class Exports:
             self._installation.exports.update(change)
         return self._installation.exports.get(view.export.id)
 
-    def duplicate(self, name: str, new_name: str, *, by: Person) -> ExportView:
+    def duplicate(self, name: str | int, new_name: str, *, by: Person) -> ExportView:
         """A copy under another name. It is off until somebody turns it on: two alike would send twice."""
         view, by = self.for_change(name, Action.DUPLICATE_EXPORT, by=by)
         new_name = self._check_free(new_name)
@@ -123,7 +123,7 @@ class Exports:
         return self._installation.exports.by_name(new_name)
 
     def set_schedule(
-        self, name: str, schedule: str, *, by: Person, revision: int | None = None
+        self, name: str | int, schedule: str, *, by: Person, revision: int | None = None
     ) -> ExportView:
         """Change only when it runs by itself. Raises `UsageError`, `Conflict`."""
         schedule = check_schedule(schedule)
@@ -143,11 +143,11 @@ class Exports:
             self._installation.exports.update(change)
         return self._installation.exports.get(view.export.id)
 
-    def turn_off(self, name: str, *, by: Person) -> ExportView:
+    def turn_off(self, name: str | int, *, by: Person) -> ExportView:
         """It runs only when asked to."""
         return self.set_schedule(name, "off", by=by)
 
-    def turn_on(self, name: str, schedule: str, *, by: Person) -> ExportView:
+    def turn_on(self, name: str | int, schedule: str, *, by: Person) -> ExportView:
         """It runs by itself again: `refresh`, or `daily HH:MM ZONE`."""
         return self.set_schedule(name, schedule, by=by)
 
@@ -172,9 +172,12 @@ class Exports:
             checked.mapping.pairs,
         )
 
-    def for_change(self, name: str, action: Action, *, by: Person) -> tuple[ExportView, Person]:
+    def for_change(
+        self, name: str | int, action: Action, *, by: Person
+    ) -> tuple[ExportView, Person]:
         """The export, once it is known that the person may do this with it. Raises `NotFound`, `NotAllowed`."""
-        view = self._installation.exports.by_name(name)
+        exports = self._installation.exports
+        view = exports.get(name) if isinstance(name, int) else exports.by_name(name)
         connection = self._connection_of(view)
         by = require(
             self._installation, by, action, "export", view.export.name, connection=connection
@@ -253,7 +256,7 @@ class Exports:
             found = preview_mapping(source, question, samples)
         return replace(found, samples=as_seen(found.samples, masked=masked))
 
-    def remove(self, name: str, *, by: Person) -> None:
+    def remove(self, name: str | int, *, by: Person) -> None:
         """Remove it; the history of its runs stays."""
         view, by = self.for_change(name, Action.REMOVE_EXPORT, by=by)
         name, before = view.export.name, view_values(view)
@@ -262,7 +265,7 @@ class Exports:
 
     def queue(
         self,
-        name: str,
+        name: str | int,
         *,
         by: Person,
         trigger: Trigger = Trigger.MANUAL,

@@ -328,7 +328,7 @@ def _save(view: ExportView | None, filled: Filled, by: Person) -> None:
                 saved = exports.add(draft, by=by)
             else:
                 revision = st.session_state["export_revision"]
-                saved = exports.update(view.export.name, draft, by=by, revision=revision)
+                saved = exports.update(view.export.id, draft, by=by, revision=revision)
     except CcexportError as error:
         st.error(plain(str(error)))
         _offer_theirs(view)
@@ -364,7 +364,7 @@ def _offer_theirs(view: ExportView | None) -> None:
 
 def _run(view: ExportView, by: Person) -> None:
     with page.errors_shown():
-        run = Exports(page.installation()).queue(view.export.name, by=by)
+        run = Exports(page.installation()).queue(view.export.id, by=by)
         go_to_run(run.id)
 
 
