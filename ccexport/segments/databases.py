@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import ibis
@@ -10,6 +9,7 @@ import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from ccexport.errors import SourceError
+from ccexport.settings import mask_password
 
 Opened = tuple[BaseBackend, ir.Table, ir.Table, dict[str, str]]
 
@@ -37,8 +37,3 @@ def open_database(url: str) -> Opened:
                     f"The table {table.get_name()} of the source has no column {column}."
                 )
     return backend, customers, memberships, names
-
-
-def mask_password(url: str) -> str:
-    """The URL with its password, if it has one, as stars; its shape stays."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", url)
