@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from ccexport.clock import Now, utc_now
 from ccexport.constantcontact.pacing import Pacer, Throttling
 from ccexport.errors import SettingError
+from ccexport.runs.due import Due
 from ccexport.settings import Settings
 from ccexport.store.audit import AuditStore
 from ccexport.store.batches import BatchStore
@@ -87,6 +88,12 @@ class Installation:
     @cached_property
     def refreshes(self) -> RefreshStore:
         return RefreshStore(self.engine, self.now)
+
+    @cached_property
+    def due(self) -> Due:
+        return Due(
+            self.runs, self.exports, self.connections, self.refreshes, self.open_source, self.now
+        )
 
     @cached_property
     def workers(self) -> WorkerStore:

@@ -27,7 +27,8 @@ ROLES = ("viewer", "contributor", "administrator")
 # What each variable should hold, in the words of an error; the README's table says the same at length.
 SHOULD_HOLD: dict[str, str] = {
     "data_dir": "a folder that can be written",
-    "database_url": "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE",
+    "database_url": "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE, where the signs @ : / ? # % of a "
+    "password are written %40 %3A %2F %3F %23 %25",
     "source_url": "file:DIR, or a database URL such as postgres://HOST/DATABASE",
     "cc_client_id": "the API key of the application in Constant Contact's developer portal",
     "cc_client_secret": "the application's secret, or nothing at all",
@@ -55,6 +56,11 @@ SHOULD_HOLD: dict[str, str] = {
     "contributors_see_values": "true or false",
     "trusted_proxies": "network addresses separated by commas, such as 10.0.0.5 or 10.0.0.0/24",
 }
+_SECRET_OPTION = re.compile(
+    r"([?&;][\w.-]*(?:password|passwd|pwd|passphrase|secret|token|(?:api|access|private|account)_?key|sas|sig)=)"
+    r"[^&;#\s]*",
+    re.IGNORECASE,
+)
 OIDC = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")  # all of them or none
 
 
@@ -131,10 +137,13 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_a_known_database(cls, value: str) -> str:
+        value = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", value)  # as hosts hand it out
         if value and not re.match(r"(sqlite:///.+|postgresql\+psycopg://.+)", value):
             raise ValueError("unknown database")
-        if value:
+        if value.startswith("postgresql"):
             _ = urlsplit(value).port  # raises ValueError
+            if value.partition("?")[0].count("@") > 1:  # what follows the first would be the host
+                raise ValueError("a password that is not encoded")
         return value
 
     @field_validator("data_dir", mode="before")
@@ -183,7 +192,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _database_beside_the_data(self) -> Settings:
         if not self.database_url:
-            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'ccexport.db'}")
+            # SQLAlchemy decodes what is written so
+            path = re.sub("[%?#]", lambda sign: f"%{ord(sign[0]):02X}", f"{self.data_dir}")
+            object.__setattr__(self, "database_url", f"sqlite:///{path}/ccexport.db")
         return self
 
     @property
@@ -281,5 +292,6 @@ def check_address(value: str) -> str:
 
 
 def mask_password(url: str) -> str:
-    """The URL with its password, if it has one, as stars; its shape stays."""
-    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", url)
+    """The URL with its passwords as stars, before the host and among the options; its shape stays."""
+    masked = re.sub(r"(://[^:/@\s]*):.*@", r"\1:***@", url)
+    return _SECRET_OPTION.sub(r"\1***", masked)

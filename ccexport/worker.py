@@ -23,7 +23,6 @@ from ccexport.installation import Installation
 from ccexport.processes import host_name, is_dead, new_worker_name
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools
-from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.tables import Run
 from ccexport.store.moves import Held
@@ -146,14 +145,14 @@ class Worker:
         """Queue exports whose time has come; refresh the segments, beside the ticks, when that is due."""
         if self._only_run is not None:
             return
-        refreshes = Refreshes(self._installation)
-        refreshes.queue_due_exports()
+        due = self._installation.due
+        due.queue_due_exports()
         if self._is_refreshing() or self.stop.is_set():
             return
-        begun = refreshes.begin_due()
+        begun = due.begin_due()
         if begun is not None:
             self._refreshing = threading.Thread(
-                target=self._guarded, args=(lambda: refreshes.perform(begun),), name="refresh"
+                target=self._guarded, args=(lambda: due.perform(begun),), name="refresh"
             )
             self._refreshing.start()
 

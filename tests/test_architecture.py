@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = {"clock", "consent", "errors", "processes", "redaction", "settings", "states", "words"}
+SHARED = {
+    "clock",
+    "consent",
+    "errors",
+    "processes",
+    "redaction",
+    "schedules",
+    "settings",
+    "states",
+    "words",
+}
 
 # room → what of ours it may import, besides the shared words and itself
 ROOMS: dict[str, set[str]] = {
@@ -18,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "states": set(),
     "words": set(),
     "redaction": set(),
+    "schedules": set(),
     "processes": set(),
     "settings": set(),
     "segments": set(),
@@ -26,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "store": set(),
     "sandbox": set(),
     "sample": set(),
-    "runs": {"segments", "preparation", "constantcontact", "store", "services"},
+    "runs": {"segments", "preparation", "constantcontact", "store"},
     "installation": {"segments", "constantcontact", "runs", "store"},
     "services": {
         "installation",
@@ -36,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
         "runs",
         "store",
     },
-    "worker": {"installation", "runs", "services", "store"},
+    "worker": {"installation", "runs", "store"},
     "commands": {
         "installation",
         "constantcontact",

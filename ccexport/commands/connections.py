@@ -66,7 +66,7 @@ def add(
             by=local_administrator(),
             contributors=contributors,
         )
-    say(f'"{connection.name}" is connected to {connection.organization}.')
+        say(f'"{connection.name}" is connected to {connection.organization}.')
     views = connections.views()
     view = next(each for each in views if each.connection.id == connection.id)
     if words := shares_account(view, views):

@@ -75,7 +75,7 @@ def _print_result(result: RefreshResult, as_json: bool) -> None:
 
 
 def _print_schedule(refreshes: Refreshes, as_json: bool) -> None:
-    from ccexport.services.exports.schedules import describe_recurrence
+    from ccexport.schedules import describe_recurrence
 
     recurrence, times = refreshes.recurrence(), refreshes.next_five()
     is_on = bool(times) and recurrence is not None
@@ -103,7 +103,7 @@ def _local(moment: datetime, zone: str) -> str:
 
 def _weekdays(text: str) -> list[int]:
     """`daily`, or names of days of at least three letters, with commas. Raises `UsageError`."""
-    from ccexport.services.exports.schedules import DAY_NAMES, EVERY_DAY
+    from ccexport.schedules import DAY_NAMES, EVERY_DAY
 
     if text.strip().casefold() == "daily":
         return list(EVERY_DAY)

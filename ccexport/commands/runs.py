@@ -106,23 +106,26 @@ def rejected(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Write this CSV file (mode 0600) instead of standard output; formulas are disarmed, as spreadsheets "
-            "would run them."
+            help="Write this CSV file (mode 0600) instead of standard output, for a spreadsheet: a cell that would be "
+            "run as a formula gets one apostrophe in front; with a letter beyond ASCII in it, the file begins with a "
+            "byte-order mark."
         ),
     ] = None,
 ) -> None:
-    """The profiles left out, each with its reason, as CSV."""
+    """The profiles left out, each with its reason, as CSV; standard output has each cell as it is."""
     from ccexport.services.people.access import local_administrator
     from ccexport.services.runs.runs import Runs
-    from ccexport.services.runs.spreadsheets import disarmed
+    from ccexport.services.runs.spreadsheets import disarmed, encoding_for_spreadsheets
 
-    rows = Runs(open_installation(ctx)).rejected(run_id, by=local_administrator())
+    runs, by = Runs(open_installation(ctx)), local_administrator()
+    rows = runs.rejected(run_id, by=by)
     if output is None:
         _write(sys.stdout, rows)
         return
+    encoding = encoding_for_spreadsheets(runs.rejected(run_id, by=by))
     try:
         handle = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-        with open(handle, "w", encoding="utf-8", newline="") as file:
+        with open(handle, "w", encoding=encoding, newline="") as file:
             os.fchmod(handle, 0o600)  # it may have been there before, open to others
             count = _write(file, map(disarmed, rows))
     except OSError as error:

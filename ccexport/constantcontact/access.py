@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set
 
 NEEDED_PRIVILEGES = frozenset(
@@ -9,6 +10,16 @@ NEEDED_PRIVILEGES = frozenset(
 )
 LIST_CREATOR_PRIVILEGE = "contacts:lists:write"
 NEEDED_SCOPES = frozenset({"contact_data", "account_read"})
+
+
+def missing_scopes(scope: str) -> frozenset[str]:
+    """What the sign-in was asked for and did not grant; nothing where the answer did not say.
+
+    Order, letter case, commas and further scopes are no difference, and `offline_access` need not be named: the
+    refresh token tells.
+    """
+    granted = {each.casefold() for each in re.split(r"[\s,]+", scope) if each}
+    return NEEDED_SCOPES - granted if granted else frozenset()
 
 
 def missing_privileges(granted: Set[str], *, may_create_lists: bool = False) -> frozenset[str]:
@@ -22,8 +33,7 @@ def explain_denied(granted: Set[str], scope: str, *, may_create_lists: bool = Fa
 
     A deactivated application does not get this far: asking for the privileges is denied then too.
     """
-    scopes = set(scope.split())
-    if scopes and (lacking := NEEDED_SCOPES - scopes):
+    if lacking := missing_scopes(scope):
         return (
             f"The sign-in did not grant {_and(lacking)}. Open Settings > Connections, choose the connection, select "
             "Authenticate and allow everything asked for."

@@ -15,13 +15,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 from oauthlib.oauth2 import WebApplicationClient
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
+from ccexport.constantcontact.access import missing_scopes
 from ccexport.constantcontact.answers import (
     NOT_CONNECTED,
     Answer,
@@ -110,6 +111,20 @@ def begin_sign_in(
         **extra,
     )
     return SignIn(address + url.removeprefix(_said_secure(address)), state, verifier)
+
+
+class Headers(Protocol):
+    """Those of a request, found by name in any letter case."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+
+def is_prefetch(headers: Headers) -> bool:
+    """Whether a browser asks ahead, in case somebody comes: nobody has, so nothing may be spent."""
+    said = (headers.get(name) or "" for name in ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose"))
+    return any(
+        word in each.lower() for each in said for word in ("prefetch", "prerender", "preview")
+    )
 
 
 def read_callback(params: Mapping[str, str], expected_state: str) -> str:
@@ -265,8 +280,11 @@ def _token_document(body: bytes) -> dict[str, Any] | None:
     token["expires_in"] = _lifetime_seconds(data.get("expires_in"))
     if _is_token(data.get("refresh_token")):
         token["refresh_token"] = data["refresh_token"]
-    if isinstance(data.get("scope"), str) and data["scope"].strip():
-        token["scope"] = data["scope"]
+    scope = data.get("scope")
+    if isinstance(scope, list):  # as some services say it
+        scope = " ".join(each for each in scope if isinstance(each, str))
+    if isinstance(scope, str) and scope.strip():
+        token["scope"] = scope
     return token
 
 
@@ -390,11 +408,9 @@ def _check_app(app: AppCredentials) -> None:
 def _check_granted(token: Mapping[str, Any]) -> None:
     if not token.get("refresh_token"):
         raise _without_refresh_token()
-    granted = set(_scope(token).split())
-    missing = [scope for scope in SCOPES[:2] if granted and scope not in granted]
-    if missing:
+    if missing := missing_scopes(_scope(token)):
         raise AccessDenied(
-            f"The sign-in did not grant {' and '.join(missing)}. Start it again and allow everything asked for."
+            f"The sign-in did not grant {' and '.join(sorted(missing))}. Start it again and allow everything asked for."
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import ibis
@@ -10,6 +9,7 @@ import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from ccexport.errors import SourceError
+from ccexport.settings import mask_password
 
 Opened = tuple[BaseBackend, ir.Table, ir.Table, dict[str, str]]
 
@@ -24,7 +24,7 @@ def open_database(url: str) -> Opened:
     }
     try:
         backend = ibis.connect(urlunsplit(parts._replace(query=urlencode(query))))
-        customers, memberships = (backend.table(name) for name in names.values())
+        customers, memberships = (_table(backend, name) for name in names.values())
     except Exception as error:  # each engine has errors of its own, and no base in common
         raise SourceError(
             f"The source {mask_password(url)} cannot be opened ({type(error).__name__}). Check "
@@ -39,6 +39,9 @@ def open_database(url: str) -> Opened:
     return backend, customers, memberships, names
 
 
-def mask_password(url: str) -> str:
-    """The URL with its password, if it has one, as stars; its shape stays."""
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", url)
+def _table(backend: BaseBackend, name: str) -> ir.Table:
+    """A table by its name, or by schema and name with a point between."""
+    schema, point, table = name.rpartition(".")
+    if not point or name in backend.list_tables():  # a point may be part of a name
+        return backend.table(name)
+    return backend.table(table, database=schema)

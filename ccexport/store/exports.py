@@ -22,7 +22,7 @@ from ccexport.store.database.tables import (
     FieldMapping,
     Run,
 )
-from ccexport.store.moves import queue_run
+from ccexport.store.moves import queue_run, skip_run
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -150,8 +150,12 @@ class ExportStore:
         )
         return sorted(found, key=lambda view: view.export.next_run_at or self._now())[:limit]
 
-    def take_due(self, export: Export, then: datetime | None, run: Run | None) -> bool:
+    def take_due(
+        self, export: Export, then: datetime | None, run: Run | None, *, skipped: str | None = None
+    ) -> bool:
         """Move `next_run_at` on to `then` and queue `run`, in one; None queues nothing.
+
+        `skipped`: the run does not take place, and this is why.
 
         False when another worker, or an edit, has moved it already. Raises `Conflict`, and changes nothing, while a
         run of the export is live.
@@ -166,7 +170,10 @@ class ExportStore:
                     .values(next_run_at=then)
                 )
                 if moved.rowcount and run is not None:
-                    queue_run(session, run)
+                    if skipped is None:
+                        queue_run(session, run)
+                    else:
+                        skip_run(session, run, skipped)
                 return bool(moved.rowcount)
         except IntegrityError:
             raise Conflict(f'A run of "{export.name}" is still live.') from None

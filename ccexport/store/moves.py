@@ -59,6 +59,14 @@ def queue_run(session: Session, run: Run) -> None:
     add_event(session, run.id, run.queued_at, run.requested_by, EventKind.QUEUED, run.trigger.value)
 
 
+def skip_run(session: Session, run: Run, why: str) -> None:
+    """Store a run that did not take place: it has ended as it begins, and says why."""
+    run.state, run.finished_at, run.error = RunState.SKIPPED, run.queued_at, why
+    session.add(run)
+    session.flush()
+    add_event(session, run.id, run.queued_at, run.requested_by, RunState.SKIPPED, why)
+
+
 def move_run(
     session: Session,
     run: Run,

@@ -196,14 +196,15 @@ class RunStore:
             return list(session.exec(query))
 
     def last_of_each_export(self) -> dict[int, Run]:
-        """The newest run of every export, by the export's id."""
+        """The newest run of every export, or the one that is live, by the export's id."""
         newest = (
             select(col(Run.export_id), func.max(Run.id).label("run_id"))
             .group_by(col(Run.export_id))
             .subquery()
         )
         with reading(self._engine) as session:
-            rows = session.exec(select(Run).where(col(Run.id).in_(select(newest.c.run_id))))
+            wanted = col(Run.id).in_(select(newest.c.run_id)) | col(Run.finished_at).is_(None)
+            rows = session.exec(select(Run).where(wanted).order_by(col(Run.finished_at).is_(None)))
             return {run.export_id: run for run in rows if run.export_id is not None}
 
     def unfinished(self) -> list[Run]:

@@ -39,6 +39,15 @@ class Return:
     code_verifier: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """A sign-in that came back to this browser before: how it ended, once it has."""
+
+    wish: Wish
+    has_ended: bool
+    refusal: str | None
+
+
 class SignInStore:
     """Questions and changes about sign-ins under way."""
 
@@ -95,6 +104,31 @@ class SignInStore:
             return None
         wish = Wish(row.connection_name, row.contributors, row.asked_by)
         return Return(wish, self._keys.decrypt(row.verifier).decode())
+
+    def end(self, state: str, refusal: str | None) -> None:
+        """How the sign-in of this state ended: well, or with the sentence that the person was shown."""
+        with writing(self._engine) as session:
+            session.exec(
+                update(OAuthSignIn)
+                .where(col(OAuthSignIn.state) == _digest(state))
+                .values(ended_at=self._now(), refusal=refusal)
+            )
+
+    def earlier(self, state: str, browser: str) -> Earlier | None:
+        """What became of a sign-in that was used already. None for one that is unknown, old, or of another browser."""
+        with reading(self._engine) as session:
+            row = session.exec(
+                select(OAuthSignIn).where(
+                    OAuthSignIn.state == _digest(state),
+                    OAuthSignIn.browser == _digest(browser),
+                    col(OAuthSignIn.used_at).is_not(None),
+                    col(OAuthSignIn.created_at) > self._now() - GOOD_FOR,
+                )
+            ).first()
+        if row is None:
+            return None
+        wish = Wish(row.connection_name, row.contributors, row.asked_by)
+        return Earlier(wish, row.ended_at is not None, row.refusal)
 
     def _use(self, ticket_digest: str) -> bool:
         """Mark it used, unless somebody did before; the verifier is forgotten at once."""

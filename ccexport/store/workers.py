@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 from sqlmodel import col, select
@@ -54,6 +54,13 @@ class WorkerStore:
                     .order_by(col(Worker.started_at).desc())
                 )
             )
+
+    def last_seen_at(self) -> datetime | None:
+        """The newest sign of life of any worker, also of those that have stopped."""
+        with reading(self._engine) as session:
+            newest = select(Worker).order_by(col(Worker.heartbeat_at).desc()).limit(1)
+            row = session.exec(newest).first()
+            return row.heartbeat_at if row else None
 
     def _touch(self, worker_id: str, *, stopped: bool) -> None:
         with writing(self._engine) as session:

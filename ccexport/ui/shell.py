@@ -20,10 +20,12 @@ ROOT = Path(__file__).resolve().parents[2]
 LOOKS = Path(__file__).resolve().parent / "looks"
 
 
+# a table's own download writes cells as they are, formulas of customers too: ours are marked;
 # what is selected of pills and segments is written in the primary colour, too dark on dark ground;
 # Streamlit's wide layout leaves 5rem at each side, which tables need
 STYLE = """<style>
 [data-testid="stButtonGroup"][class] [data-selected="true"][class] {color: inherit}
+[data-testid="stElementToolbar"] :has(> [aria-label="Download as CSV"]) {display: none}
 @media (min-width: 800px) { [data-testid="stMainBlockContainer"] {padding-inline: 2.5rem} }
 </style>"""
 

@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ccexport.constantcontact.auth import is_prefetch
 from ccexport.errors import CcexportError, NotAllowed, RetryableError
 from ccexport.installation import Installation
 from ccexport.redaction import with_their_words
-from ccexport.services.connections.sign_ins import COOKIE_SECONDS, SignIns, cookie_name
+from ccexport.services.connections.sign_ins import COOKIE_SECONDS, SignIns
 from ccexport.services.people.access import Person
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.plain_page import plain_page
@@ -73,9 +74,7 @@ def oauth_routes(
             log.info("connection %d signed in", connection.id)
             target = f"{base_path}/connections?{urlencode({'connected': connection.name})}"
             answer = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
-        if (cookie := cookie_name(params.get("state", ""))) in request.cookies:
-            answer.delete_cookie(cookie, path=cookie_path)
-        return answer
+        return answer  # the cookie stays its ten minutes: a second fetch of the same return is known by it
 
     return [
         Route(f"{base_path}/oauth/start/{{ticket}}", start, methods=["GET"]),
@@ -93,6 +92,8 @@ def _held_back(failures: FailedAttempts, base_path: str) -> Callable[[Handler], 
         def held_back(request: Request) -> Response:
             if request.method == "HEAD":  # a look, not a visit: the ticket is for the visit
                 return Response(status_code=405)
+            if is_prefetch(request.headers):  # whoever comes will ask again
+                return Response(status_code=503, headers={"Cache-Control": "no-store"})
             address = request.client.host if request.client else ""
             if seconds := ceil(failures.seconds_to_wait(address)):
                 answer: Response = plain_page(

@@ -24,7 +24,7 @@ BAD: dict[str, tuple[str, ...]] = {
         "nonsense",
         "mysql://db/x",
         "sqlite://",
-        "postgresql://db/x",
+        "postgresql+asyncpg://db/x",
         "postgresql+psycopg://ana:opensesame@db:port/x",
     ),
     "source_url": ("nonsense", "file:", "/data"),

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from ccexport.commands import connections
+from ccexport.commands import callback, connections
 from ccexport.commands.console import say
 from ccexport.sandbox.visitor import sign_in_at_once
 from tests.cli.running import Here, Outcome, assert_one_line, start_process
@@ -79,6 +79,7 @@ class Adding:
             browsers[0].start()
 
         self._monkeypatch.setattr(connections, "say", hear)
+        self._monkeypatch.setattr(callback, "LINGER_SECONDS", 0.01)
         words = ("connections", "add", name, "--agree", "--callback-port", str(free_port()), *more)
         outcome = self._here(*words, environment=house.environment())
         for browser in browsers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ccexport.installation import Installation
 from ccexport.services.connections.connections import Connections
 from ccexport.services.people.access import local_administrator
+from ccexport.store.audit import AuditFilter
 from ccexport.store.database.tables import Connection
 from tests.pages.conftest import OpenPage, texts
 
@@ -19,7 +20,8 @@ def test_audit_shows_the_newest_first_and_what_changed(
     [frame] = test.dataframe
     assert list(frame.value["What"]) == ["Rename connections", "Add connections"]
     assert set(frame.value["Who"]) == {BY.name}
-    test.session_state["audit_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    newest = installation.audit.page(AuditFilter())[0]
+    test.session_state["audit_table_ticked"] = [newest.id]
     test.run()
     assert [
         '"name": "Marketing"' in test.code[0].value,

@@ -33,7 +33,7 @@ def names(test: AppTest) -> list[str]:
 
 
 def select(test: AppTest, *views: ExportView) -> AppTest:
-    test.session_state["exports_chosen"] = [view.export.id for view in views]
+    test.session_state["exports_table_ticked"] = [view.export.id for view in views]
     return test.run()
 
 

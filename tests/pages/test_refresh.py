@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ccexport.installation import Installation
+from ccexport.runs.due import Due
 from ccexport.services.exports.exports import Exports
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role, local_administrator
@@ -16,6 +17,11 @@ from ccexport.store.refreshes import RefreshStore
 from tests.pages.conftest import OpenPage, texts
 
 ANA = Person("ana <b>*x*</b>", Role.ADMINISTRATOR)
+
+
+@pytest.fixture
+def due(installation: Installation) -> Due:
+    return installation.due
 
 
 @pytest.fixture
@@ -95,7 +101,11 @@ def test_turned_off_it_says_so_and_keeps_what_was_chosen(
 
 
 def test_refresh_now_is_an_intent_that_a_worker_carries_out(
-    open_page: OpenPage, refreshes: Refreshes, installation: Installation, export: ExportView
+    open_page: OpenPage,
+    refreshes: Refreshes,
+    installation: Installation,
+    export: ExportView,
+    due: Due,
 ) -> None:
     test = open_page("refresh")
     test.button(key="refresh_now").click().run()
@@ -103,9 +113,9 @@ def test_refresh_now_is_an_intent_that_a_worker_carries_out(
     assert refreshes.latest()[0].state == "asked"
     assert installation.runs.latest() == []  # the page itself did nothing
     assert "waits for a worker" in texts(test)
-    begun = refreshes.begin_due()
+    begun = due.begin_due()
     assert begun is not None
-    refreshes.perform(begun)
+    due.perform(begun)
     test.run()
     assert "waits for a worker" not in texts(test)
     assert frame(test, "Began").iloc[0]["State"] == "done"

@@ -116,7 +116,7 @@ def test_roles_buttons_of_an_export_go_by_whether_its_connection_is_shared(
     ended = add_ended_run(installation)
     sign_in(role)
     exports = open_page("exports")
-    exports.session_state["exports_chosen"] = [1]
+    exports.session_state["exports_table_ticked"] = [1]
     found = buttons_of(exports.run()) | buttons_of(open_page("run", run=1))
     found |= buttons_of(open_page("run", run=ended.id)) | buttons_of(open_page("home"))
     if role is Role.VIEWER:
@@ -145,9 +145,9 @@ def test_roles_bar_of_exports_is_off_when_one_of_the_selected_is_not_shared(
     )
     sign_in(Role.CONTRIBUTOR)
     test = open_page("exports")
-    test.session_state["exports_chosen"] = [1]
+    test.session_state["exports_table_ticked"] = [1]
     assert not test.run().button(key="exports_run").disabled
-    test.session_state["exports_chosen"] = [1, other.export.id]
+    test.session_state["exports_table_ticked"] = [1, other.export.id]
     run = test.run().button(key="exports_run")
     assert (run.disabled, run.label) == (True, "Run 2")
     assert "\\*Board\\*" in run.help

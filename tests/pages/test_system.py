@@ -15,7 +15,7 @@ from tests.pages.conftest import OpenPage, texts
 def test_system_without_a_worker_says_how_to_start_one(open_page: OpenPage) -> None:
     test = open_page("system")
     assert not test.exception
-    assert "No worker is alive" in test.error[0].value
+    assert "No worker has run yet" in test.error[0].value
     assert test.code[0].value == "python -m ccexport worker"
 
 
@@ -35,7 +35,7 @@ def test_system_does_not_count_a_worker_that_stopped(
 ) -> None:
     installation.workers.started("w1", host="host-7", pid=4711, version="1.2.3")
     installation.workers.stopped("w1")
-    assert "No worker is alive" in open_page("system").error[0].value
+    assert "No worker since" in open_page("system").error[0].value
 
 
 def test_system_shows_the_budget_of_today(open_page: OpenPage, installation: Installation) -> None:

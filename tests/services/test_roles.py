@@ -35,8 +35,8 @@ from tests.services.performing import (
 ROOT = Path(__file__).resolve().parents[2]
 WRITES = [action for action in Action if RULES[action].writes]
 ASKING = {"acting", "_acting", "require", "for_change", "_require", "audited", "may", "why_not"}
-# a worker queues what is due or part of a refresh that was asked for; what becomes of a checked draft is no action
-BY_THE_MACHINE = {"exports.as_new", "exports.queue_due", "exports.queue_view"}
+# what becomes of a checked draft is not an action of its own
+BY_THE_MACHINE = {"exports.as_new"}
 ELSEWHERE = {Action.CREATE_LIST}  # the change is at Constant Contact, not in the store
 
 

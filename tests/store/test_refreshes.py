@@ -13,14 +13,9 @@ from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 from ccexport.errors import UsageError
+from ccexport.runs.due import INTERRUPTED, INTERRUPTED_AFTER, Begun, Due
 from ccexport.services.exports.exports import Exports
-from ccexport.services.operations.refreshes import (
-    INTERRUPTED,
-    INTERRUPTED_AFTER,
-    Begun,
-    Refreshes,
-    refresh_document,
-)
+from ccexport.services.operations.refreshes import Refreshes, refresh_document
 from ccexport.states import Trigger
 from ccexport.store.database.engine import open_engine
 from ccexport.store.database.migrate import migrate
@@ -62,6 +57,11 @@ def _empty(url: str) -> None:
 
 
 @pytest.fixture
+def due(installation: OfflineParts) -> Due:
+    return installation.due
+
+
+@pytest.fixture
 def refreshes(installation: OfflineParts) -> Refreshes:
     return Refreshes(installation)
 
@@ -83,11 +83,11 @@ def utc(text: str) -> datetime:
 # --- the schedule --------------------------------------------------------------------------------
 
 
-def test_a_new_store_has_no_schedule_and_nothing_is_due(refreshes: Refreshes) -> None:
+def test_a_new_store_has_no_schedule_and_nothing_is_due(refreshes: Refreshes, due: Due) -> None:
     assert refreshes.schedule() is None
     assert refreshes.recurrence() is None
     assert refreshes.next_five() == []
-    assert refreshes.begin_due() is None
+    assert due.begin_due() is None
 
 
 def test_a_schedule_is_kept_sorted_with_its_next_five_times(
@@ -112,12 +112,12 @@ def test_a_schedule_set_again_replaces_the_first(refreshes: Refreshes) -> None:
 
 
 def test_turned_off_it_keeps_its_days_and_nothing_is_due(
-    refreshes: Refreshes, clock: Clock
+    refreshes: Refreshes, clock: Clock, due: Due
 ) -> None:
     refreshes.set_schedule([2], ["12:00"], "UTC", by=ANA)
     refreshes.turn_off(by=ANA)
     clock.move(days=30)
-    assert refreshes.begin_due() is None
+    assert due.begin_due() is None
     assert refreshes.next_five() == []
     recurrence = refreshes.recurrence()
     assert recurrence is not None
@@ -241,16 +241,16 @@ def test_a_segment_name_of_any_kind_has_its_sizes(refreshes: Refreshes, source: 
 
 
 def test_a_due_refresh_is_begun_once_and_its_runs_know_the_time(
-    refreshes: Refreshes, exports: Exports, installation: OfflineParts, clock: Clock
+    refreshes: Refreshes, exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(schedule="refresh"), by=ANA)
     refreshes.set_schedule(EVERY_DAY, ["12:00"], "UTC", by=ANA)
-    assert refreshes.begin_due() is None
+    assert due.begin_due() is None
     clock.at = utc("2026-01-05T12:00:02")
-    begun = refreshes.begin_due()
+    begun = due.begin_due()
     assert begun is not None
-    assert refreshes.begin_due() is None
-    refreshes.perform(begun)
+    assert due.begin_due() is None
+    due.perform(begun)
     (run,) = installation.runs.latest()
     assert (run.trigger, run.requested_by) == (Trigger.REFRESH, "schedule")
     assert run.due_at == utc("2026-01-05T12:00")
@@ -259,38 +259,40 @@ def test_a_due_refresh_is_begun_once_and_its_runs_know_the_time(
     assert refreshes.next_five()[0] == utc("2026-01-06T12:00")
 
 
-def test_missed_refreshes_are_done_once(refreshes: Refreshes, clock: Clock) -> None:
+def test_missed_refreshes_are_done_once(refreshes: Refreshes, clock: Clock, due: Due) -> None:
     refreshes.set_schedule(EVERY_DAY, ["06:00", "12:00"], "UTC", by=ANA)
     clock.at = utc("2026-01-09T13:00")
     assert refreshes.next_five()[0] == utc("2026-01-05T12:00")  # over, and due
-    begun = refreshes.begin_due()
+    begun = due.begin_due()
     assert begun is not None
     assert begun.refresh.due_at == utc("2026-01-05T12:00")
-    refreshes.perform(begun)
-    assert refreshes.begin_due() is None
+    due.perform(begun)
+    assert due.begin_due() is None
     assert refreshes.next_five()[0] == utc("2026-01-10T06:00")
 
 
-def test_of_many_workers_one_begins_a_due_refresh(refreshes: Refreshes, clock: Clock) -> None:
+def test_of_many_workers_one_begins_a_due_refresh(
+    refreshes: Refreshes, due: Due, clock: Clock
+) -> None:
     refreshes.set_schedule(EVERY_DAY, ["12:00"], "UTC", by=ANA)
     clock.move(days=1)
-    assert len(in_four_threads(refreshes)) == 1
+    assert len(in_four_threads(due)) == 1
     assert len(refreshes.latest()) == 1
 
 
-def test_of_many_workers_one_begins_what_was_asked_for(refreshes: Refreshes) -> None:
+def test_of_many_workers_one_begins_what_was_asked_for(refreshes: Refreshes, due: Due) -> None:
     refreshes.ask(by=ANA)
-    assert len(in_four_threads(refreshes)) == 1
+    assert len(in_four_threads(due)) == 1
 
 
-def in_four_threads(refreshes: Refreshes) -> list[Begun]:
+def in_four_threads(due: Due) -> list[Begun]:
     """What four workers begin that look at the same moment."""
     found: list[Begun | None] = []
     barrier = threading.Barrier(4)
 
     def look() -> None:
         barrier.wait()
-        found.append(refreshes.begin_due())
+        found.append(due.begin_due())
 
     threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
@@ -302,39 +304,39 @@ def in_four_threads(refreshes: Refreshes) -> list[Begun]:
 
 
 def test_asked_for_twice_before_a_worker_begins_it_is_one(
-    refreshes: Refreshes, clock: Clock
+    refreshes: Refreshes, clock: Clock, due: Due
 ) -> None:
     first = refreshes.ask(by=ANA)
     assert refreshes.latest()[0].state == "asked"
     assert refreshes.ask(by=ANA).id == first.id
     clock.move(minutes=2)
-    begun = refreshes.begin_due()
+    begun = due.begin_due()
     assert begun is not None
     assert begun.refresh.id == first.id
     assert begun.refresh.started_at == clock.at
     assert refreshes.latest()[0].state == "running"
-    refreshes.perform(begun)
+    due.perform(begun)
     assert refreshes.latest()[0].refresh.requested_by == "ana"
     assert refreshes.ask(by=ANA).id != first.id
 
 
 def test_a_refresh_whose_worker_died_is_begun_again_and_queues_nothing_twice(
-    refreshes: Refreshes, exports: Exports, installation: OfflineParts, clock: Clock
+    refreshes: Refreshes, exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     for name in ("One", "Two"):
         exports.add(draft(name, schedule="refresh"), by=ANA)
     refreshes.set_schedule(EVERY_DAY, ["12:00"], "UTC", by=ANA)
     clock.at = utc("2026-01-05T12:00")
-    assert refreshes.begin_due() is not None
+    assert due.begin_due() is not None
     clock.move(seconds=5)
     done = exports.queue("One", by=ANA, trigger=Trigger.REFRESH)  # as far as it came
     finish(installation, done)
     clock.at = utc("2026-01-05T12:00") + INTERRUPTED_AFTER
-    assert refreshes.begin_due() is None  # not yet long enough
+    assert due.begin_due() is None  # not yet long enough
     clock.move(seconds=1)
-    again = refreshes.begin_due()
+    again = due.begin_due()
     assert again is not None
-    result = refreshes.perform(again)
+    result = due.perform(again)
     assert [run.export_name for run in result.runs] == ["Two"]
     assert result.runs[0].due_at == utc("2026-01-05T12:00")
     newest, oldest = refreshes.latest()
@@ -343,18 +345,18 @@ def test_a_refresh_whose_worker_died_is_begun_again_and_queues_nothing_twice(
 
 
 def test_a_refresh_given_up_as_interrupted_does_not_overwrite_its_end(
-    refreshes: Refreshes, clock: Clock
+    refreshes: Refreshes, clock: Clock, due: Due
 ) -> None:
     refreshes.ask(by=ANA)
-    slow = refreshes.begin_due()
+    slow = due.begin_due()
     assert slow is not None
     clock.at += INTERRUPTED_AFTER
     clock.move(seconds=1)
-    again = refreshes.begin_due()
+    again = due.begin_due()
     assert again is not None
-    assert refreshes.perform(slow).refresh.error == INTERRUPTED
+    assert due.perform(slow).refresh.error == INTERRUPTED
     assert refreshes.sizes("A") == []
-    refreshes.perform(again)
+    due.perform(again)
     assert len(refreshes.sizes("A")) == 1
 
 

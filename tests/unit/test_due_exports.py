@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ccexport.runs.due import Due
+from ccexport.schedules import is_late
 from ccexport.services.exports.exports import Exports
-from ccexport.services.operations.refreshes import Refreshes, is_late
+from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportChange
 from ccexport.worker import Worker
@@ -41,6 +43,11 @@ def installation(
 @pytest.fixture
 def exports(installation: OfflineParts) -> Exports:
     return Exports(installation)
+
+
+@pytest.fixture
+def due(installation: OfflineParts) -> Due:
+    return installation.due
 
 
 @pytest.fixture
@@ -76,80 +83,80 @@ def test_an_export_without_a_time_of_its_own_has_no_next_time(
 
 
 def test_a_due_export_is_queued_with_its_due_time_by_the_schedule(
-    exports: Exports, refreshes: Refreshes, clock: Clock
+    exports: Exports, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(), by=ANA)
-    assert refreshes.queue_due_exports() == []
+    assert due.queue_due_exports() == []
     clock.at = utc("2026-01-06T05:30:03")
-    (run,) = refreshes.queue_due_exports()
+    (run,) = due.queue_due_exports()
     assert (run.trigger, run.requested_by) == (Trigger.SCHEDULE, "schedule")
     assert run.due_at == utc("2026-01-06T05:30")
     assert run.queued_at == clock.at
     assert not is_late(run.due_at, run.queued_at)
     assert next_run_at(exports) == utc("2026-01-07T05:30")
-    assert refreshes.queue_due_exports() == []
+    assert due.queue_due_exports() == []
 
 
 def test_a_run_queued_by_the_schedule_has_its_event(
-    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.move(days=1)
-    (run,) = refreshes.queue_due_exports()
+    (run,) = due.queue_due_exports()
     (event,) = installation.runs.events(run.id)
     assert (event.who, event.what, event.detail) == ("schedule", "queued", "schedule")
 
 
 def test_missed_times_are_run_once_and_the_run_is_late(
-    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.at = utc("2026-01-10T12:00")
-    (run,) = refreshes.queue_due_exports()
+    (run,) = due.queue_due_exports()
     assert run.due_at == utc("2026-01-06T05:30")
     assert is_late(run.due_at, run.queued_at)
     finish(installation, run)
-    assert refreshes.queue_due_exports() == []
+    assert due.queue_due_exports() == []
     assert next_run_at(exports) == utc("2026-01-11T05:30")
 
 
 @on_both
 def test_a_time_at_which_a_run_is_live_is_left_out_and_the_next_one_comes(
     exports: Exports,
-    refreshes: Refreshes,
     installation: OfflineParts,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
+    due: Due,
 ) -> None:
     exports.add(draft(), by=ANA)
     live = exports.queue("Newsletter", by=ANA)
     clock.at = utc("2026-01-06T05:31")
-    assert refreshes.queue_due_exports() == []
-    assert "2026-01-06T05:30:00.000Z is left out" in caplog.text
+    assert due.queue_due_exports() == []
+    assert "still live at 2026-01-06 05:30 UTC, so this time is left out" in caplog.text
     assert next_run_at(exports) == utc("2026-01-07T05:30")
     finish(installation, live)
-    assert refreshes.queue_due_exports() == []
+    assert due.queue_due_exports() == []
     clock.move(days=1)
-    assert len(refreshes.queue_due_exports()) == 1
+    assert len(due.queue_due_exports()) == 1
 
 
 @on_both
 def test_of_several_workers_one_queues_a_due_export(
-    exports: Exports, installation: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.move(days=1)
     (seen,) = installation.exports.due()  # as another worker saw it, before either took it
-    first = exports.queue_due(seen, by=ANA)
+    first = due.queue_due(seen)
     assert first is not None
     finish(installation, first)  # no live run stands in the way any more
-    assert exports.queue_due(seen, by=ANA) is None
+    assert due.queue_due(seen) is None
     assert len(installation.runs.latest()) == 1
 
 
 @on_both
 def test_many_workers_at_once_queue_each_due_export_once(
-    exports: Exports, installation: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     for name in ("One", "Two", "Three"):
         exports.add(draft(name), by=ANA)
@@ -158,7 +165,7 @@ def test_many_workers_at_once_queue_each_due_export_once(
 
     def tick() -> None:
         barrier.wait()
-        Refreshes(installation).queue_due_exports()
+        installation.due.queue_due_exports()
 
     threads = [threading.Thread(target=tick) for _ in range(4)]
     for thread in threads:
@@ -169,69 +176,69 @@ def test_many_workers_at_once_queue_each_due_export_once(
 
 
 def test_a_detached_export_is_not_queued_and_starts_anew_with_another_connection(
-    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(), by=ANA)
     installation.connections.remove(installation.connections.by_name("Marketing").id, by="ana")
     clock.at = utc("2026-01-10T12:00")
-    assert refreshes.queue_due_exports() == []
+    assert due.queue_due_exports() == []
     connect(installation, "Sales")
     exports.update("Newsletter", draft(connection="Sales"), by=ANA)
-    assert refreshes.queue_due_exports() == []  # what was missed while detached is not made up
+    assert due.queue_due_exports() == []  # what was missed while detached is not made up
     assert next_run_at(exports) == utc("2026-01-11T05:30")
 
 
 def test_an_export_turned_off_is_not_queued_and_turned_on_it_is_again(
-    exports: Exports, refreshes: Refreshes, clock: Clock
+    exports: Exports, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(), by=ANA)
     exports.turn_off("Newsletter", by=ANA)
     clock.move(days=3)
-    assert refreshes.queue_due_exports() == []
+    assert due.queue_due_exports() == []
     exports.turn_on("Newsletter", DAILY, by=ANA)
-    assert refreshes.queue_due_exports() == []
+    assert due.queue_due_exports() == []
     clock.move(days=1)
-    assert len(refreshes.queue_due_exports()) == 1
+    assert len(due.queue_due_exports()) == 1
 
 
 def test_an_edit_that_leaves_the_schedule_alone_keeps_a_time_that_is_due(
-    exports: Exports, refreshes: Refreshes, clock: Clock
+    exports: Exports, clock: Clock, due: Due
 ) -> None:
     exports.add(draft(), by=ANA)
     clock.at = utc("2026-01-06T05:30:01")
     exports.update("Newsletter", draft(segments=["B"]), by=ANA)
-    (run,) = refreshes.queue_due_exports()
+    (run,) = due.queue_due_exports()
     assert run.segments == ["B"]
 
 
 def test_a_schedule_whose_zone_is_gone_is_noted_once_and_holds_up_no_other(
     exports: Exports,
-    refreshes: Refreshes,
     installation: OfflineParts,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
+    due: Due,
 ) -> None:
     broken = exports.add(draft("Broken"), by=ANA)
     exports.add(draft("Sound"), by=ANA)
     unknown = {"schedule": "daily 06:30 Europe/Atlantis"}
     installation.exports.update(ExportChange(broken.export.id, "Broken", None, unknown))
     clock.move(days=1)
-    assert [run.export_name for run in refreshes.queue_due_exports()] == ["Sound"]
+    assert [run.export_name for run in due.queue_due_exports()] == ["Sound"]
     assert '"Broken" is not run by its schedule' in caplog.text
     caplog.clear()
-    refreshes.queue_due_exports()
+    due.queue_due_exports()
     assert caplog.text == ""
 
 
 def test_the_time_of_a_clock_change_is_run_once(
-    exports: Exports, refreshes: Refreshes, installation: OfflineParts, clock: Clock
+    exports: Exports, installation: OfflineParts, clock: Clock, due: Due
 ) -> None:
     clock.at = utc("2026-10-24T12:00")
     exports.add(draft(schedule="daily 02:30 Europe/Berlin"), by=ANA)
     queued = []
     for _ in range(24 * 4):  # a day by the quarter of an hour: 02:30 comes twice
         clock.move(minutes=15)
-        for run in refreshes.queue_due_exports():
+        for run in due.queue_due_exports():
             queued.append(run.due_at)
             finish(installation, run)
     assert queued == [utc("2026-10-25T00:30")]
@@ -283,11 +290,11 @@ def test_while_a_refresh_reads_the_source_the_worker_ticks_on(
 ) -> None:
     reading, go_on = threading.Event(), threading.Event()
 
-    def slow(_self: Refreshes, _begun: object) -> None:
+    def slow(_self: Due, _begun: object) -> None:
         reading.set()
         assert go_on.wait(30)
 
-    monkeypatch.setattr(Refreshes, "perform", slow)
+    monkeypatch.setattr(Due, "perform", slow)
     Refreshes(installation).ask(by=ANA)
     worker = worker_of(installation)
     thread = threading.Thread(target=worker.work)

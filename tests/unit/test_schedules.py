@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ccexport.errors import UsageError
-from ccexport.services.exports.schedules import (
+from ccexport.schedules import (
     EVERY_DAY,
     check_recurrence,
     check_schedule,

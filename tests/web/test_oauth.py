@@ -169,25 +169,6 @@ def test_return_with_a_wrong_state_stores_nothing(
     assert installation.connections.views() == []
 
 
-def test_return_that_comes_twice_is_refused(
-    web: str, installation: Installation, browser: requests.Session, sandbox: RunningSandbox
-) -> None:
-    callback = _go(web, browser, _ticket(installation))
-    cookies = {cookie.name: cookie.value or "" for cookie in browser.cookies}
-    assert browser.get(callback, timeout=TIMEOUT, allow_redirects=False).status_code == 303
-    again = requests.get(callback, cookies=cookies, timeout=TIMEOUT, allow_redirects=False)
-    assert again.status_code == 400
-    assert sandbox.state.tokens.counters["spent_codes_used"] == 0  # it was not even asked
-    assert len(installation.connections.views()) == 1
-
-
-def test_cookie_is_gone_after_the_return(
-    web: str, installation: Installation, browser: requests.Session
-) -> None:
-    browser.get(_go(web, browser, _ticket(installation)), timeout=TIMEOUT, allow_redirects=False)
-    assert not list(browser.cookies)
-
-
 def test_two_sign_ins_in_one_browser_do_not_disturb_each_other(
     web: str, installation: Installation, browser: requests.Session
 ) -> None:

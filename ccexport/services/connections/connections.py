@@ -157,10 +157,10 @@ class Connections:
             if may(self._installation, by, Action.ADD_EXPORT, view.connection)
         ]
 
-    def check(self, name: str, *, by: Person) -> CheckedConnection:
+    def check(self, name: str | int, *, by: Person) -> CheckedConnection:
         """Ask Constant Contact: is the sign-in alive, the account the same, are the privileges enough?"""
-        require(self._installation, by, Action.CHECK_CONNECTION, "connection", name)
-        connection = self._installation.connections.by_name(name)
+        connection = self._named(name)
+        require(self._installation, by, Action.CHECK_CONNECTION, "connection", connection.name)
         with closing(self._installation.client_for(connection.id)) as client:
             privileges = client.privileges()
             check_account(connection, client)
@@ -170,7 +170,7 @@ class Connections:
 
     def lists(self, name: str, *, by: Person) -> list[ContactList]:
         """All lists of the account, by name; every page is read."""
-        connection = self._installation.connections.by_name(name)
+        connection = self._named(name)
         require(
             self._installation,
             by,
@@ -182,9 +182,9 @@ class Connections:
         with closing(self._installation.client_for(connection.id)) as client:
             return sorted(client.lists(), key=lambda found: found.name.casefold())
 
-    def rename(self, name: str, new_name: str, *, by: Person) -> Connection:
+    def rename(self, name: str | int, new_name: str, *, by: Person) -> Connection:
         """Raises `Conflict` when the name is taken. Runs of before keep the name of then."""
-        connection = self._installation.connections.by_name(name)
+        connection = self._named(name)
         new_name = check_name(new_name, "connection")
         before, after = {"name": connection.name}, {"name": new_name}
         with self._acting(
@@ -193,9 +193,9 @@ class Connections:
             self._installation.connections.rename(connection.id, new_name)
         return self._installation.connections.get(connection.id)
 
-    def share(self, name: str, *, contributors: bool, by: Person) -> None:
+    def share(self, name: str | int, *, contributors: bool, by: Person) -> None:
         """Whether contributors may use it, besides administrators."""
-        connection = self._installation.connections.by_name(name)
+        connection = self._named(name)
         before = {"contributors": connection.contributors}
         after = {"contributors": contributors}
         with self._acting(
@@ -203,9 +203,9 @@ class Connections:
         ) as by:
             self._installation.connections.share(connection.id, contributors=contributors)
 
-    def agree(self, name: str, *, by: Person) -> None:
+    def agree(self, name: str | int, *, by: Person) -> None:
         """Agree to the text of today for it; runs that waited for that go on."""
-        connection = self._installation.connections.by_name(name)
+        connection = self._named(name)
         before = {"agreed_to": self._installation.connections.view(connection.id).text_version}
         after = {"agreed_to": CONSENT_VERSION}
         with self._acting(by, Action.AGREE_AGAIN, connection, before=before, after=after) as by:
@@ -213,9 +213,9 @@ class Connections:
                 connection.id, agreed_by=by.name, text_version=CONSENT_VERSION
             )
 
-    def become_export_user(self, name: str, *, by: Person) -> None:
+    def become_export_user(self, name: str | int, *, by: Person) -> None:
         """Runs read the source by this person's right from now on; those that waited go on."""
-        connection = self._installation.connections.by_name(name)
+        connection = self._named(name)
         before, after = {"export_user": connection.export_user}, {"export_user": by.name}
         with self._acting(
             by, Action.BECOME_EXPORT_USER, connection, before=before, after=after
@@ -243,12 +243,12 @@ class Connections:
             if run.connection_id == connection_id
         ]
 
-    def remove(self, name: str, *, by: Person, exports_too: bool = False) -> Removed:
+    def remove(self, name: str | int, *, by: Person, exports_too: bool = False) -> Removed:
         """Remove it and destroy its tokens, whatever runs: live runs are stopped and send nothing more.
 
         Its exports stay, detached, or go with it.
         """
-        connection = self._installation.connections.by_name(name)
+        connection = self._named(name)
         exports = self._installation.connections.view(connection.id).exports
         stopped = self.live_runs(connection.id)
         before = _values(connection) | {
@@ -261,6 +261,11 @@ class Connections:
                 connection.id, by=by.name, exports_too=exports_too
             )
         return Removed(exports, exports_too, len(stopped))
+
+    def _named(self, name: str | int) -> Connection:
+        """By its name, or by its id where a page showed it: the name may be another's by now. Raises `NotFound`."""
+        connections = self._installation.connections
+        return connections.get(name) if isinstance(name, int) else connections.by_name(name)
 
     def _acting(
         self,

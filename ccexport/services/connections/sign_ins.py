@@ -1,20 +1,25 @@
 """Signing in at Constant Contact from a page: a ticket for its button, off to their page, back with a code.
 
 The browser that goes is the one that comes back: a cookie holds what only it knows. So nobody can have a stranger's
-browser finish a sign-in, and a return that is repeated, late or made up stores nothing.
+browser finish a sign-in, and a return that is late or made up stores nothing. Browsers fetch an address twice for
+reasons of their own (a prefetch, a second try, Back, Reload): the first return is used, and each further one of the
+same browser ends as that one did.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from ccexport.consent import CONSENT_VERSION
 from ccexport.constantcontact.auth import SignIn, read_callback
-from ccexport.errors import Conflict, UsageError
+from ccexport.errors import CcexportError, Conflict, StoreError, UsageError
 from ccexport.installation import Installation
+from ccexport.redaction import with_their_words
 from ccexport.services.connections.connections import Connections
 from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
@@ -25,7 +30,18 @@ from ccexport.store.sign_ins import GOOD_FOR, SignInStore, Wish
 
 COOKIE_SECONDS = int(GOOD_FOR.total_seconds())
 _COOKIE_PREFIX = "ccexport_sign_in_"
+ENDS_WITHIN_SECONDS = 90.0  # an exchange: the token's request, then the account's with its repeats
+LOOK_AGAIN_SECONDS = 0.1
 _START_AGAIN = "Open Settings > Connections and start the sign-in again."
+_NOT_OURS = (
+    "This is not the return of a sign-in that this browser began in the last ten minutes. Nothing was stored. "
+    f"{_START_AGAIN}"
+)
+_BROKE_OFF = f"The sign-in broke off. {_START_AGAIN}"
+_TAKES_LONG = (
+    "The sign-in takes longer than it should. Open Settings > Connections in a minute: where the connection is not "
+    "there or still asks for a sign-in, start it again."
+)
 
 
 @dataclass(frozen=True)
@@ -89,29 +105,59 @@ class SignIns:
     def finish(
         self, params: Mapping[str, str], cookies: Mapping[str, str], *, by: Person
     ) -> Connection:
-        """Exchange the code and store the connection. Whatever is raised, nothing was stored.
+        """Exchange the code and store the connection, or give the one that this return has led to before.
 
-        Raises `UsageError` for a return that is not of this browser's sign-in, `ConstantContactRefused` where
-        somebody declined, `Conflict` where the account is another than the connection's, `NotAllowed` where he is no
-        administrator any more, and what the exchange raises.
+        Whatever is raised, nothing was stored. Raises `UsageError` for a return that is not of this browser's sign-in,
+        `ConstantContactRefused` where somebody declined, `Conflict` where the account is another than the
+        connection's, `NotAllowed` where they are no administrator any more, and what the exchange raises.
         """
         require(self._installation, by, Action.ASK_FOR_CONNECTION, "connection")
         state = params.get("state", "")
-        found = self._store.take(state, cookies.get(cookie_name(state), ""))
-        if found is None or found.wish.asked_by != by.name:
-            raise UsageError(
-                "This is not the return of a sign-in that this browser began in the last ten minutes, or it came "
-                f"twice. Nothing was stored. {_START_AGAIN}"
+        browser = cookies.get(cookie_name(state), "")
+        found = self._store.take(state, browser)
+        if found is None:
+            return self._as_before(state, browser, by)
+        with self._end_noted(state):
+            if found.wish.asked_by != by.name:
+                raise UsageError(_NOT_OURS)
+            code = read_callback(params, state)
+            return self._connections.finish(
+                found.wish.connection_name,
+                code,
+                SignIn("", state, found.code_verifier),
+                self._installation.settings.redirect_uri,
+                by=by,
+                contributors=found.wish.contributors,
             )
-        code = read_callback(params, state)
-        return self._connections.finish(
-            found.wish.connection_name,
-            code,
-            SignIn("", state, found.code_verifier),
-            self._installation.settings.redirect_uri,
-            by=by,
-            contributors=found.wish.contributors,
-        )
+
+    @contextmanager
+    def _end_noted(self, state: str) -> Iterator[None]:
+        """Keep how it ends for a return that comes again."""
+        refusal: str | None = _BROKE_OFF
+        try:
+            yield
+            refusal = None
+        except CcexportError as error:
+            refusal = with_their_words(str(error), error.detail)
+            raise
+        finally:
+            with suppress(StoreError):  # what was done is done, whether or not it is noted
+                self._store.end(state, refusal)
+
+    def _as_before(self, state: str, browser: str, by: Person) -> Connection:
+        """What the first return of this sign-in led to; where that is still under way, it is waited for."""
+        give_up_at = time.monotonic() + ENDS_WITHIN_SECONDS
+        while True:
+            earlier = self._store.earlier(state, browser)
+            if earlier is None or earlier.wish.asked_by != by.name:
+                raise UsageError(_NOT_OURS)
+            if earlier.refusal is not None:
+                raise UsageError(earlier.refusal)
+            if earlier.has_ended:
+                return self._installation.connections.by_name(earlier.wish.connection_name)
+            if time.monotonic() > give_up_at:
+                raise UsageError(_TAKES_LONG)
+            time.sleep(LOOK_AGAIN_SECONDS)
 
     @property
     def _store(self) -> SignInStore:

@@ -17,6 +17,7 @@ import yaml
 from ccexport.errors import Conflict, NotFound, SetupError, StoreError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
+from ccexport.schedules import check_schedule
 from ccexport.services.exports.exports import (
     CheckedDraft,
     DraftChecks,
@@ -25,7 +26,6 @@ from ccexport.services.exports.exports import (
     check_list_id,
     check_mode,
 )
-from ccexport.services.exports.schedules import check_schedule
 from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require

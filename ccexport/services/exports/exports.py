@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ccexport.clock import iso
 from ccexport.constantcontact.protocol import find_list_id
-from ccexport.errors import Conflict, MappingError, SetupError, UsageError
+from ccexport.errors import Conflict, MappingError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping, settled_mapping
-from ccexport.runs.due import ExportCopy, queued_run
 from ccexport.runs.preflight import check_account, check_custom_fields, check_list
+from ccexport.schedules import check_schedule, next_times
 from ccexport.services.exports.export_values import (
     CheckedDraft,
     ExportDraft,
@@ -23,7 +23,6 @@ from ccexport.services.exports.export_values import (
     differences,
     view_values,
 )
-from ccexport.services.exports.schedules import check_schedule, next_times
 from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, may, require, why_not
@@ -50,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Exports:
-    """What people do with exports."""
+    """What people do with exports, each by its name or, where a page showed it, by its id: names move on."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
@@ -73,7 +72,7 @@ class Exports:
         return self._installation.exports.by_name(new.export.name)
 
     def update(
-        self, name: str, draft: ExportDraft, *, by: Person, revision: int | None = None
+        self, name: str | int, draft: ExportDraft, *, by: Person, revision: int | None = None
     ) -> ExportView:
         """Check everything as `add` does, then change it. Saving runs nothing.
 
@@ -99,7 +98,7 @@ class Exports:
             self._installation.exports.update(change)
         return self._installation.exports.get(view.export.id)
 
-    def duplicate(self, name: str, new_name: str, *, by: Person) -> ExportView:
+    def duplicate(self, name: str | int, new_name: str, *, by: Person) -> ExportView:
         """A copy under another name. It is off until somebody turns it on: two alike would send twice."""
         view, by = self.for_change(name, Action.DUPLICATE_EXPORT, by=by)
         new_name = self._check_free(new_name)
@@ -124,7 +123,7 @@ class Exports:
         return self._installation.exports.by_name(new_name)
 
     def set_schedule(
-        self, name: str, schedule: str, *, by: Person, revision: int | None = None
+        self, name: str | int, schedule: str, *, by: Person, revision: int | None = None
     ) -> ExportView:
         """Change only when it runs by itself. Raises `UsageError`, `Conflict`."""
         schedule = check_schedule(schedule)
@@ -144,11 +143,11 @@ class Exports:
             self._installation.exports.update(change)
         return self._installation.exports.get(view.export.id)
 
-    def turn_off(self, name: str, *, by: Person) -> ExportView:
+    def turn_off(self, name: str | int, *, by: Person) -> ExportView:
         """It runs only when asked to."""
         return self.set_schedule(name, "off", by=by)
 
-    def turn_on(self, name: str, schedule: str, *, by: Person) -> ExportView:
+    def turn_on(self, name: str | int, schedule: str, *, by: Person) -> ExportView:
         """It runs by itself again: `refresh`, or `daily HH:MM ZONE`."""
         return self.set_schedule(name, schedule, by=by)
 
@@ -173,9 +172,12 @@ class Exports:
             checked.mapping.pairs,
         )
 
-    def for_change(self, name: str, action: Action, *, by: Person) -> tuple[ExportView, Person]:
+    def for_change(
+        self, name: str | int, action: Action, *, by: Person
+    ) -> tuple[ExportView, Person]:
         """The export, once it is known that the person may do this with it. Raises `NotFound`, `NotAllowed`."""
-        view = self._installation.exports.by_name(name)
+        exports = self._installation.exports
+        view = exports.get(name) if isinstance(name, int) else exports.by_name(name)
         connection = self._connection_of(view)
         by = require(
             self._installation, by, action, "export", view.export.name, connection=connection
@@ -254,7 +256,7 @@ class Exports:
             found = preview_mapping(source, question, samples)
         return replace(found, samples=as_seen(found.samples, masked=masked))
 
-    def remove(self, name: str, *, by: Person) -> None:
+    def remove(self, name: str | int, *, by: Person) -> None:
         """Remove it; the history of its runs stays."""
         view, by = self.for_change(name, Action.REMOVE_EXPORT, by=by)
         name, before = view.export.name, view_values(view)
@@ -263,7 +265,7 @@ class Exports:
 
     def queue(
         self,
-        name: str,
+        name: str | int,
         *,
         by: Person,
         trigger: Trigger = Trigger.MANUAL,
@@ -275,51 +277,7 @@ class Exports:
         with audited(
             self._installation, by, Action.RUN_EXPORT, "export", view.export.name, after=after
         ):
-            return self.queue_view(view, by=by, trigger=trigger, due_at=due_at)
-
-    def queue_view(
-        self, view: ExportView, *, by: Person, trigger: Trigger, due_at: datetime | None
-    ) -> Run:
-        """The same, of an export that was read already, on behalf of a refresh: nobody is asked."""
-        return self._installation.runs.queue(self._new_run(view, by, trigger, due_at))
-
-    def queue_due(self, view: ExportView, *, by: Person) -> Run | None:
-        """Queue the run whose time has come and move on to the first time from now: missed times are run once.
-
-        None when another worker did, or when a run of the export is live: then this time is left out.
-        """
-        export = view.export
-        then = next(iter(next_times(export.schedule, self._installation.now(), 1)), None)
-        run = self._new_run(view, by, Trigger.SCHEDULE, export.next_run_at)
-        try:
-            return run if self._installation.exports.take_due(export, then, run) else None
-        except Conflict as conflict:
-            if self._installation.exports.take_due(export, then, None):
-                log.warning("%s Its time %s is left out.", conflict, iso(export.next_run_at))
-            return None
-
-    def _new_run(
-        self, view: ExportView, by: Person, trigger: Trigger, due_at: datetime | None
-    ) -> Run:
-        export = view.export
-        if export.connection_id is None:
-            raise SetupError(
-                f'"{export.name}" is detached: its connection was removed. Give it another connection first.'
-            )
-        connection = self._installation.connections.get(export.connection_id)
-        copy = ExportCopy(
-            export_id=export.id,
-            connection_id=connection.id,
-            export_name=export.name,
-            connection_name=connection.name,
-            account_id=connection.account_id,
-            list_id=export.list_id,
-            list_name=export.list_name,
-            segments=list(view.segments),
-            mapping=[list(pair) for pair in view.mapping],
-            mode=export.mode,
-        )
-        return queued_run(copy, trigger, by=by, at=self._installation.now(), due_at=due_at)
+            return self._installation.due.queue(view, trigger, requested_by=by.name, due_at=due_at)
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:
         if not mapping.custom_fields:

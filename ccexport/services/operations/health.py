@@ -18,9 +18,11 @@ from ccexport.errors import CcexportError
 from ccexport.installation import Installation
 from ccexport.processes import is_dead
 from ccexport.services.connections.connections import SIGN_IN_DAYS, is_idle
+from ccexport.services.operations.attendance import attendance
 from ccexport.settings import PREFIX, Settings, is_secret, mask_password
 from ccexport.states import RunState
 from ccexport.store.connections import ConnectionView
+from ccexport.store.database.engine import shown_address
 from ccexport.store.database.holding import holder_of_write_lock, say_stopped
 from ccexport.store.database.tables import Run
 from ccexport.store.vault.backups import BackupStore
@@ -33,6 +35,12 @@ NOBODY_TAKES_IT = timedelta(
 NOTHING_HAPPENS = timedelta(hours=6)  # an activity may take hours; a file is given up after 24
 BACKUP_TAKES = timedelta(hours=1)
 BACKUP_IS_OLD = timedelta(days=8)  # once backups are made at all, a week without one is a failure
+
+
+_HOW_TO_GO_ON = {  # by whether a worker is alive
+    False: "Start one: python -m ccexport worker",
+    True: "Look at the log of the worker, and compare the clocks of the machines.",
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ def _store(installation: Installation) -> str:
     if holder is not None and holder.is_stopped:
         raise _NotWell(f"nobody can write to it: {say_stopped(holder)}")
     ended = "1 run" if unfinished == 1 else f"{unfinished:,} runs"
-    return f"{installation.engine.url.render_as_string(hide_password=True)}, {ended} not ended"
+    return f"{shown_address(installation.engine)}, {ended} not ended"
 
 
 def _source(installation: Installation) -> str:
@@ -113,6 +121,8 @@ def _workers(installation: Installation) -> str:
         raise _NotWell(
             "runs are queued and no worker is alive. Start one: python -m ccexport worker"
         )
+    if (found := attendance(installation)).is_overdue:
+        raise _NotWell(f"{found.in_words}. {_HOW_TO_GO_ON[bool(alive)]}")
     return f"{len(alive)} alive"
 
 

@@ -9,9 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ccexport import __version__
 from ccexport.installation import Installation
+from ccexport.services.operations.attendance import Attendance, attendance
 from ccexport.services.operations.health import shown_settings
 from ccexport.settings import mask_password
 from ccexport.store.budget import DayBudget
+from ccexport.store.database.engine import shown_address
 from ccexport.store.database.tables import Worker
 
 _LIBRARIES = ("streamlit", "ibis-framework", "duckdb", "pyarrow", "SQLAlchemy", "requests")
@@ -38,6 +40,10 @@ class System:
         """Those alive, the newest first."""
         return self._installation.workers.alive()
 
+    def attendance(self) -> Attendance:
+        """Who works, and what is overdue."""
+        return attendance(self._installation)
+
     def budget(self) -> DayBudget:
         return self._installation.budget.today()
 
@@ -45,7 +51,7 @@ class System:
         """Where the store, the source and the files are, passwords masked."""
         settings = self._installation.settings
         return [
-            ("Store", self._installation.engine.url.render_as_string(hide_password=True)),
+            ("Store", shown_address(self._installation.engine)),
             ("Source of profiles", mask_password(settings.source_url)),
             ("Run files and key", str(settings.data_dir)),
             ("Redirect address to register at Constant Contact", settings.redirect_uri),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from ccexport.installation import Installation
 from ccexport.services.connections.connections import is_idle, what_waits
+from ccexport.services.operations.attendance import Attendance, attendance
 from ccexport.services.runs.described import Progress
 from ccexport.services.runs.progress import RunProgress
 from ccexport.states import RunState, WaitingFor
@@ -25,7 +26,12 @@ class Now:
 
     live: tuple[Progress, ...]  # the first of them
     live_total: int
-    workers: int  # alive
+    attendance: Attendance
+
+    @property
+    def workers(self) -> int:
+        """How many are alive."""
+        return self.attendance.alive
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,11 @@ class Overview:
         runs = self._installation.runs.unfinished()
         progress = RunProgress(self._installation)
         first = sorted(runs, key=_liveliest_first)[:SHOWN]
-        workers = len(self._installation.workers.alive())
+        present = attendance(self._installation)
         return Now(
-            live=tuple(progress.of_run(run, workers=workers) for run in first),
+            live=tuple(progress.of_run(run, workers=present.alive) for run in first),
             live_total=len(runs),
-            workers=workers,
+            attendance=present,
         )
 
     def to_do(self) -> ToDo:

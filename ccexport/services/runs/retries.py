@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 from ccexport.errors import Conflict, NotFound
 from ccexport.installation import Installation
-from ccexport.runs.due import ExportCopy, queued_run
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
 from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.runs import Runs
 from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
-from ccexport.states import Trigger
 from ccexport.store.database.tables import Run
 
 FAILED_HEADER = ("customer_id", "file", "line", "words")
@@ -48,7 +46,7 @@ class Retries:
         self._check_files(run)
         after = {"export": run.export_name, "rows": found.count}
         with audited(self._installation, by, Action.RETRY_RUN, "run", str(run_id), after=after):
-            new = self._installation.runs.queue(self._again(run, by))
+            new = self._installation.due.queue_again(run, requested_by=by.name)
         return Retry(new, found.count, found.unnamed)
 
     def failed_csv(self, run_id: int, *, by: Person) -> bytes:
@@ -67,10 +65,6 @@ class Retries:
         """Whether something of the run failed that a retry could send: for the page's button."""
         is_kept = run.files_deleted_at is None and run.export_id is not None
         return run.state.is_final and run.failed_count > 0 and is_kept
-
-    def _again(self, run: Run, by: Person) -> Run:
-        export, now = ExportCopy.of_run(run), self._installation.now()
-        return queued_run(export, Trigger.RETRY, by=by, at=now, retry_of=run.id)
 
     def _check_may_run(self, run: Run) -> None:
         if not run.state.is_final:

@@ -39,7 +39,7 @@ def headline(progress: Progress) -> str:
                 f"{counted(open_files, 'file')}."
             )
         case RunState.SKIPPED:
-            return f"There was nothing to send to {place}."
+            return run.error or f"There was nothing to send to {place}."
         case _:
             return _outcome(run, funnel, place)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -20,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlmodel import Session
 
 from ccexport.errors import StoreError
+from ccexport.settings import mask_password
 from ccexport.store.database.audited import take_along
 from ccexport.store.database.holding import Holder, holder_of_write_lock, say_stopped
 
@@ -28,6 +30,7 @@ STANDSTILL_SECONDS = (
     60  # as long as a lease: then the server ends a change whose process stands still
 )
 WAL_TRIES = 100
+_LEAST_MASKED = 4  # characters: a shorter password would be found in words
 _WRITE = "ccexport_write"
 _STANDSTILL = "idle_in_transaction_session_timeout"
 
@@ -44,6 +47,11 @@ def open_engine(url: str) -> Engine:
     if engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _set_up_postgresql)
     return engine
+
+
+def shown_address(engine: Engine) -> str:
+    """Where the store is, without its password."""
+    return mask_password(engine.url.render_as_string(hide_password=True))
 
 
 @contextmanager
@@ -147,6 +155,15 @@ def _errors_translated(engine: Engine) -> Iterator[None]:
         raise StoreError(_say(error, engine)) from error
 
 
+def _without_password(text: str, url: URL) -> str:
+    """What a driver quotes of an address, without the password in either spelling."""
+    password = str(url.password or "")
+    for spelling in (password, quote(password, safe="")):
+        if len(spelling) >= _LEAST_MASKED:
+            text = text.replace(spelling, "***")
+    return text
+
+
 def _say_locked(where: str, holder: Holder | None) -> str:
     if holder is None:
         return f"The store {where} stayed locked for {BUSY_TIMEOUT_SECONDS} s. Look for a process that holds it."
@@ -160,7 +177,7 @@ def _say_locked(where: str, holder: Holder | None) -> str:
 
 def _say(error: DBAPIError, engine: Engine) -> str:
     cause = str(error.orig).splitlines()[0] if error.orig and str(error.orig) else "no reason given"
-    where = engine.url.render_as_string(hide_password=True)
+    cause, where = _without_password(cause, engine.url), shown_address(engine)
     if "not a database" in cause or "malformed" in cause:
         return f"The store {where} is damaged ({cause}). Restore it from a backup, or move it away to begin anew."
     if "disk is full" in cause or "disk I/O" in cause or "No space left" in cause:

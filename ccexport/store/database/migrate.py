@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 
 from ccexport.errors import StoreError
-from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.engine import reading, shown_address, writing
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -82,7 +82,7 @@ def revision_of(connection: Connection) -> str | None:
 def _refuse_newer(connection: Connection, engine: Engine) -> None:
     revision = revision_of(connection)
     if revision is not None and revision not in known_revisions():
-        where = engine.url.render_as_string(hide_password=True)
+        where = shown_address(engine)
         raise StoreError(
             f'The store {where} was made by a newer ccexport (its revision "{revision}" is unknown here). '
             "Install that version or a newer one; nothing was changed."

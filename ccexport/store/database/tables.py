@@ -307,6 +307,8 @@ class OAuthSignIn(SQLModel, table=True):
     asked_by: str
     created_at: datetime = Field(sa_column=utc_column())
     used_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    refusal: str | None = Field(default=None, sa_column=Column(Text))  # where it ended badly
 
 
 class ListCache(SQLModel, table=True):

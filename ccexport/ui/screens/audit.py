@@ -13,6 +13,7 @@ from ccexport.services.people.audit import OUTCOMES, Audit, in_words
 from ccexport.services.people.roles import RULES, Action
 from ccexport.store.audit import AuditFilter
 from ccexport.store.database.tables import AuditEvent
+from ccexport.ui.ticked import Ticked
 
 PAGE_SIZE = 100
 DAYS_CHOICES = {"Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30, "Last year": 365}
@@ -56,11 +57,12 @@ def pager(total: int) -> int:
 
 def table(events: list[AuditEvent]) -> None:
     """The rows; of the selected one all that is known."""
-    picked = st.dataframe(
+    ticked = Ticked("audit_table", [event.id for event in events])
+    st.dataframe(
         pd.DataFrame([_row(event) for event in events]),
-        key="audit_table",
+        key=ticked.key,
         hide_index=True,
-        on_select="rerun",
+        on_select=ticked.select,
         selection_mode="single-row",
         alt="The audit",
         column_config={
@@ -69,9 +71,9 @@ def table(events: list[AuditEvent]) -> None:
             )
         },
     )
-    chosen = [number for number in picked.selection.rows if number < len(events)]
-    if chosen:
-        _details(events[chosen[0]])
+    chosen = next((event for event in events if event.id in ticked.ids), None)
+    if chosen is not None:
+        _details(chosen)
     else:
         st.caption("Select a row to see what was before and after.")
 

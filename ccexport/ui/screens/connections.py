@@ -20,6 +20,7 @@ from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.people.access import Person
 from ccexport.settings import Settings
 from ccexport.store.connections import ConnectionView
+from ccexport.store.database.tables import Connection
 from ccexport.ui import page
 from ccexport.ui.page import plain
 from ccexport.words import moment
@@ -113,14 +114,14 @@ def card(
                 value=connection.contributors,
                 key=key("share"),
                 on_change=_share,
-                args=(connection.name, key("share"), by),
+                args=(connection.id, key("share"), by),
                 width="content",
             )
         if tested:
-            _test(connection.name, by)
+            _test(connection.id, by)
     opened = st.session_state.get(_OPEN)
     if opened == key("rename"):
-        _rename(connection.name, by)
+        _rename(connection, by)
     elif opened == key("remove"):
         _remove(view, exports, by)
     elif opened == key("authenticate"):
@@ -161,14 +162,14 @@ def _what_waits(view: ConnectionView, by: Person) -> None:
                 key=f"connections_agree_{view.connection.id}",
                 type="primary",
                 on_click=_agree,
-                args=(view.connection.name, by),
+                args=(view.connection, by),
             )
 
 
-def _agree(name: str, by: Person) -> None:
+def _agree(connection: Connection, by: Person) -> None:
     with page.errors_shown():
-        Connections(page.installation()).agree(name, by=by)
-        _say(f"You agreed for “{plain(name)}”. Runs that waited for it go on.")
+        Connections(page.installation()).agree(connection.id, by=by)
+        _say(f"You agreed for “{plain(connection.name)}”. Runs that waited for it go on.")
 
 
 def _export_user(view: ConnectionView, by: Person) -> None:
@@ -179,14 +180,16 @@ def _export_user(view: ConnectionView, by: Person) -> None:
         type="primary" if "export_user" in waits_for(view) else "secondary",
         help="Its runs then read the source by your right.",
         on_click=_become_export_user,
-        args=(view.connection.name, by),
+        args=(view.connection, by),
     )
 
 
-def _become_export_user(name: str, by: Person) -> None:
+def _become_export_user(connection: Connection, by: Person) -> None:
     with page.errors_shown():
-        Connections(page.installation()).become_export_user(name, by=by)
-        _say(f"You are the export user of “{plain(name)}” now. Runs that waited for one go on.")
+        Connections(page.installation()).become_export_user(connection.id, by=by)
+        _say(
+            f"You are the export user of “{plain(connection.name)}” now. Runs that waited for one go on."
+        )
 
 
 def _badge(view: ConnectionView) -> None:
@@ -276,9 +279,9 @@ def _connect(name: str, contributors: bool | None, *, by: Person, key: str) -> N
             page.go_to(address)
 
 
-def _test(name: str, by: Person) -> None:
+def _test(connection_id: int, by: Person) -> None:
     with st.spinner("Asking Constant Contact …"), page.errors_shown():
-        found = Connections(page.installation()).check(name, by=by)
+        found = Connections(page.installation()).check(connection_id, by=by)
         organization = plain(found.organization)
         if found.missing_privileges:
             missing = plain(", ".join(found.missing_privileges))
@@ -290,21 +293,22 @@ def _test(name: str, by: Person) -> None:
             st.success(f"Signed in to {organization}; {found.lists:,} lists can be used.")
 
 
-def _share(name: str, key: str, by: Person) -> None:
+def _share(connection_id: int, key: str, by: Person) -> None:
     with page.errors_shown():
         contributors = bool(st.session_state[key])
-        Connections(page.installation()).share(name, contributors=contributors, by=by)
+        Connections(page.installation()).share(connection_id, contributors=contributors, by=by)
 
 
 @st.dialog("Rename connection", on_dismiss=_close)
-def _rename(name: str, by: Person) -> None:
+def _rename(connection: Connection, by: Person) -> None:
+    name = connection.name
     new_name = st.text_input(
         "Display name", value=name, key="connections_new_name", max_chars=MAX_NAME_CHARACTERS
     )
     st.caption("Exports keep using it. Runs of before show the name of then.")
     if st.button("Save", key="connections_rename_save", type="primary"):
         with page.errors_shown():
-            renamed = Connections(page.installation()).rename(name, new_name, by=by)
+            renamed = Connections(page.installation()).rename(connection.id, new_name, by=by)
             _close()
             _say(f"“{plain(name)}” is called “{plain(renamed.name)}” now.")
             st.rerun()
@@ -340,7 +344,9 @@ def _remove(view: ConnectionView, exports: Sequence[str], by: Person) -> None:
     label = "Remove connection and exports" if exports_too else "Remove connection"
     if st.button(label, key="connections_remove_confirm", type="primary"):
         with page.errors_shown():
-            removed = Connections(page.installation()).remove(name, by=by, exports_too=exports_too)
+            removed = Connections(page.installation()).remove(
+                view.connection.id, by=by, exports_too=exports_too
+            )
             _close()
             words = (f"“{plain(name)}” is removed.", removed.in_words(), GRANT_REMAINS)
             _say(" ".join(filter(None, words)))

@@ -12,14 +12,14 @@ import streamlit as st
 from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
-from ccexport.services.connections.connections import Connections, what_waits
-from ccexport.services.exports.exports import ExportDraft, Exports
-from ccexport.services.exports.schedules import (
+from ccexport.schedules import (
     daily_recurrence,
     describe_schedule,
     next_times,
     zone_names,
 )
+from ccexport.services.connections.connections import Connections, what_waits
+from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
@@ -328,7 +328,7 @@ def _save(view: ExportView | None, filled: Filled, by: Person) -> None:
                 saved = exports.add(draft, by=by)
             else:
                 revision = st.session_state["export_revision"]
-                saved = exports.update(view.export.name, draft, by=by, revision=revision)
+                saved = exports.update(view.export.id, draft, by=by, revision=revision)
     except CcexportError as error:
         st.error(plain(str(error)))
         _offer_theirs(view)
@@ -364,7 +364,7 @@ def _offer_theirs(view: ExportView | None) -> None:
 
 def _run(view: ExportView, by: Person) -> None:
     with page.errors_shown():
-        run = Exports(page.installation()).queue(view.export.name, by=by)
+        run = Exports(page.installation()).queue(view.export.id, by=by)
         go_to_run(run.id)
 
 

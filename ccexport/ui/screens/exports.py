@@ -13,9 +13,9 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.errors import CcexportError
+from ccexport.schedules import describe_schedule, zone_names
 from ccexport.services.connections.connections import Connections, what_waits
 from ccexport.services.exports.exports import Exports
-from ccexport.services.exports.schedules import describe_schedule, zone_names
 from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
@@ -26,6 +26,7 @@ from ccexport.ui import page
 from ccexport.ui.format import EXPORT_STATES, listed
 from ccexport.ui.page import plain
 from ccexport.ui.screens.runs import PAGES, STATE_WORDS, link
+from ccexport.ui.ticked import Ticked
 from ccexport.words import counted
 
 ANY = "Any"
@@ -146,31 +147,20 @@ def _sort_key(each: Listed, order: str) -> tuple[float | str, str]:
 
 
 def table(exports: Sequence[Listed]) -> list[Listed]:
-    """A row an export; gives the selected ones. A selection does not outlive a change of the rows."""
-    state = st.session_state
-    ids = [each.id for each in exports]
-    if state.get("exports_shown") != ids:
-        state["exports_turn"] = state.get("exports_turn", -1) + 1
-        state["exports_shown"], state["exports_chosen"] = ids, []
-    key = f"exports_table_{state['exports_turn']}"
-
-    def selected() -> None:
-        rows = state[key]["selection"]["rows"]
-        state["exports_chosen"] = [ids[row] for row in rows if row < len(ids)]
-
+    """A row an export; gives the ticked ones."""
+    ticked = Ticked("exports_table", [each.id for each in exports])
     st.dataframe(
         pd.DataFrame([_row(each) for each in exports]),
-        key=key,
+        key=ticked.key,
         hide_index=True,
         height="content" if len(exports) <= 12 else 460,
         column_config=_columns(),
-        on_select=selected,
+        on_select=ticked.select,
         selection_mode="multi-row",
         placeholder="",
         alt="Exports; select rows to act on them",
     )
-    chosen = set(state["exports_chosen"])
-    return [each for each in exports if each.id in chosen]
+    return [each for each in exports if each.id in set(ticked.ids)]
 
 
 def _row(each: Listed) -> dict[str, Any]:
@@ -252,6 +242,8 @@ def actions(chosen: Sequence[Listed], by: Person) -> None:
         _turn_on(off, by)
     elif asked == "remove" and chosen:
         _remove(chosen, by)
+    else:
+        _close()  # what was to be asked about is ticked no more
 
 
 @dataclass(frozen=True)
@@ -310,7 +302,7 @@ def _run(chosen: Sequence[Listed], by: Person) -> None:
     queued: dict[int, str] = {}
 
     def queue(each: Listed) -> None:
-        queued[exports.queue(each.name, by=by).id] = each.name
+        queued[exports.queue(each.id, by=by).id] = each.name
 
     failed = _each(chosen, queue)
     st.session_state["exports_queued"] = queued
@@ -318,7 +310,7 @@ def _run(chosen: Sequence[Listed], by: Person) -> None:
 
 
 def _turn_off(chosen: Sequence[Listed], by: Person) -> None:
-    failed = _each(chosen, lambda each: Exports(page.installation()).turn_off(each.name, by=by))
+    failed = _each(chosen, lambda each: Exports(page.installation()).turn_off(each.id, by=by))
     done = len(chosen) - len(failed)
     said = f"{counted(done, 'export')} turned off: run only when asked to."
     _finish(said if done else "", failed)
@@ -344,7 +336,7 @@ def _turn_on(chosen: Sequence[Listed], by: Person) -> None:
     if st.button("Turn on", key="exports_on_confirm", type="primary"):
         with page.errors_shown():
             for each in chosen:
-                Exports(page.installation()).turn_on(each.name, schedule, by=by)
+                Exports(page.installation()).turn_on(each.id, schedule, by=by)
             _finish(f"{names}: runs {plain(describe_schedule(schedule))}.", [])
 
 
@@ -359,7 +351,7 @@ def _duplicate(one: Listed, by: Person) -> None:
     st.caption("The copy is off: it runs only when asked to, until you turn it on.")
     if st.button("Duplicate", key="exports_duplicate_confirm", type="primary"):
         with page.errors_shown():
-            copy = Exports(page.installation()).duplicate(one.name, name, by=by)
+            copy = Exports(page.installation()).duplicate(one.id, name, by=by)
             _finish(f"“{plain(copy.export.name)}” is made. It is off.", [])
 
 
@@ -371,7 +363,7 @@ def _remove(chosen: Sequence[Listed], by: Person) -> None:
     )
     label = "Remove" if len(chosen) == 1 else f"Remove {len(chosen)} exports"
     if st.button(label, key="exports_remove_confirm", type="primary"):
-        failed = _each(chosen, lambda each: Exports(page.installation()).remove(each.name, by=by))
+        failed = _each(chosen, lambda each: Exports(page.installation()).remove(each.id, by=by))
         done = len(chosen) - len(failed)
         _finish(f"{counted(done, 'export')} removed." if done else "", failed)
 

@@ -12,8 +12,10 @@ from ccexport.services.people.permission import may
 from ccexport.services.people.roles import Action
 from ccexport.services.runs.progress import FailedRow, RunProgress
 from ccexport.services.runs.retries import Retries
+from ccexport.services.runs.spreadsheets import HOW_IT_IS_MARKED
 from ccexport.store.database.tables import Batch
 from ccexport.ui import page
+from ccexport.ui.page import plain
 from ccexport.words import counted
 
 FEW_FILES = 5  # more are chosen from a list
@@ -47,6 +49,7 @@ def errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+        st.caption(plain(HOW_IT_IS_MARKED))
 
 
 def _one_of(bad: Sequence[Batch]) -> Batch | None:

@@ -97,13 +97,13 @@ def present(overview: Overview, *, by: Person, is_new: bool) -> None:
 
 
 def _no_worker(now: Now) -> None:
-    if now.workers:
+    """Who is missing, and what is overdue: by a worker that is not there, or that does not get to it."""
+    words = now.attendance.in_words
+    if not words:
         return
-    runs = f" {_runs(now.live_total)} until then." if now.live_total else ""
-    st.warning(
-        f"No worker is running, so nothing is sent.{runs} Start one: `python -m ccexport worker`",
-        icon=":material/power_off:",
-    )
+    runs = f" {_runs(now.live_total)} until then." if now.live_total and not now.workers else ""
+    what = "" if now.workers else f" Nothing is sent.{runs} Start one: `python -m ccexport worker`"
+    st.warning(f"{plain(words[0].upper() + words[1:])}.{what}", icon=":material/power_off:")
 
 
 def _runs(count: int) -> str:

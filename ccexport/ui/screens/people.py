@@ -11,6 +11,7 @@ from ccexport.services.people.users import MAX_ADDRESS, Users, UserView
 from ccexport.settings import Settings
 from ccexport.ui import page
 from ccexport.ui.page import plain
+from ccexport.ui.ticked import Ticked
 from ccexport.words import moment
 
 ROLE_WORDS: dict[Role, str] = {
@@ -57,16 +58,16 @@ def table(views: list[UserView], by: Person) -> UserView | None:
         }
         for view in views
     ]
-    picked = st.dataframe(
+    ticked = Ticked("people_table", [view.user.email for view in views])
+    st.dataframe(
         pd.DataFrame(rows),
-        key="people_table",
+        key=ticked.key,
         hide_index=True,
-        on_select="rerun",
+        on_select=ticked.select,
         selection_mode="single-row",
         alt="People who may sign in, with their roles",
     )
-    chosen = [number for number in picked.selection.rows if number < len(views)]
-    return views[chosen[0]] if chosen else None
+    return next((view for view in views if view.user.email in ticked.ids), None)
 
 
 def actions(users: Users, view: UserView | None, *, by: Person) -> None:

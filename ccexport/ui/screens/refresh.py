@@ -9,15 +9,16 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from ccexport.services.exports.schedules import (
+from ccexport.schedules import (
     DAY_NAMES,
     EVERY_DAY,
     MAX_TIMES_A_DAY,
     Recurrence,
     describe_recurrence,
+    is_late,
     zone_names,
 )
-from ccexport.services.operations.refreshes import Refreshes, is_late
+from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person
 from ccexport.store.refreshes import RefreshView
 from ccexport.ui import page

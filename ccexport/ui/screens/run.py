@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ccexport.clock import utc_now
-from ccexport.services.operations.refreshes import is_late
+from ccexport.schedules import is_late
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import may, may_somewhere
 from ccexport.services.people.roles import Action
@@ -18,6 +18,7 @@ from ccexport.services.runs.progress import SHOWN_REJECTIONS, RunProgress
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.run_words import headline, time_taken
 from ccexport.services.runs.runs import Runs
+from ccexport.services.runs.spreadsheets import HOW_IT_IS_MARKED
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, page
@@ -295,8 +296,8 @@ def left_out(run: Run, by: Person) -> None:
             on_click="ignore",
         )
         st.caption(
-            "The file holds addresses: delete it when done. For spreadsheets, a cell that begins with = + - @ or a tab "
-            "gets an apostrophe in front, so that it is not run as a formula; `runs rejected` gives it as it is."
+            f"The file holds addresses: delete it when done. {plain(HOW_IT_IS_MARKED)} "
+            "`runs rejected` gives each cell as it is."
         )
 
 

@@ -23,10 +23,13 @@ def workers(by: Person) -> None:
     page.begin_again(by)
     with page.errors_shown():
         system = System(page.installation())
-        alive = system.workers()
+        alive, words = system.workers(), system.attendance().in_words
+        words = words[:1].upper() + words[1:]
+        if alive and words:
+            st.warning(f"{plain(words)}. Look at the log of the worker.", icon=":material/alarm:")
         if not alive:
             st.error(
-                "No worker is alive: runs stay queued until one is there. Start one with this command, here or on any "
+                f"{plain(words)}. Runs stay queued until one is there. Start one with this command, here or on any "
                 "machine with the same settings:",
                 icon=":material/engineering:",
             )

@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ccexport.errors import UsageError
 
+# A worker looks every few seconds; a time that is missed by more means that none was there.
+LATE_AFTER = timedelta(minutes=5)
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)  # 0 is Monday
 DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MAX_TIMES_A_DAY = 4
@@ -173,3 +175,8 @@ def _end_of_gap(wanted: datetime, zone: ZoneInfo) -> datetime:
         else:
             low = middle
     return high
+
+
+def is_late(due_at: datetime | None, queued_at: datetime) -> bool:
+    """Whether a schedule's time was missed: no worker was there when it was due."""
+    return due_at is not None and queued_at - due_at > LATE_AFTER
