@@ -108,10 +108,18 @@ def measures(rows: ir.Table, mapping: FieldMapping, types: Mapping[str, str]) ->
         "customer_id",
         address=_if_clean(found, found.address),
         line_bytes=found.is_clean.ifelse(octets(found.line), 0).cast("int64"),
-        filled=filled([found[_VALUE + field] for field in mapping.fields]),
+        filled=_filled_unless_all(found, mapping),
         line=says_nothing.ifelse(found.line, ibis.null("string")),
         odd=_odd(found, mapping),
     )
+
+
+def _filled_unless_all(found: ir.Table, mapping: FieldMapping) -> ir.IntegerValue:
+    """`filled`, looked at value by value only where the line has a blank one."""
+    has_blank = found.line.contains(",,") | found.line.endswith("," + END)
+    every = ibis.literal(2 ** len(mapping.fields) - 1, type="int64")
+    each = filled([found[_VALUE + field] for field in mapping.fields])
+    return has_blank.ifelse(each, every)
 
 
 def filled(values: Sequence[ir.StringValue]) -> ir.IntegerValue:

@@ -22,14 +22,16 @@ _COUNTRIES = "US|Germany|Brazil|France|United Kingdom|Switzerland|Poland|Norway|
 _DOMAINS = "example.com|mail.example.org|example.net|shop.example.co.uk"
 
 
-def make_profiles(folder: Path, profiles: int, members: int | None = None) -> None:
+def make_profiles(
+    folder: Path, profiles: int, members: int | None = None, *, untrimmed: bool = False
+) -> None:
     """Write `csv/` and `parquet/` below the folder: everybody in segment All, half of them in Half too.
 
-    With `members`, only so many of the profiles are in a segment.
+    With `members`, only so many of the profiles are in a segment; `untrimmed`: 30 % have blanks around their last name.
     """
     connection = duckdb.connect(config={"threads": 2})
     tables = {
-        "Customer": _customers(profiles),
+        "Customer": _customers(profiles, 30 if untrimmed else 1),
         "SegmentMembership": _memberships(profiles, members or profiles),
     }
     for ending in ("csv", "parquet"):
@@ -41,7 +43,7 @@ def make_profiles(folder: Path, profiles: int, members: int | None = None) -> No
     connection.close()
 
 
-def _customers(profiles: int) -> str:
+def _customers(profiles: int, untrimmed_percent: int) -> str:
     return f"""
         SELECT {_key(profiles)} AS "CustomerId",
             CASE h1 % 100 WHEN 0 THEN '' WHEN 1 THEN 'not an address ' || i
@@ -51,7 +53,7 @@ def _customers(profiles: int) -> str:
                     ELSE 'person' || i || '@' || {_pick(_DOMAINS, 2)} END END AS "EMail",
             {_pick(_FIRST.replace(" ", "|"), 3)} || CASE hash(i * 5) % 500
                 WHEN 0 THEN repeat(' very long', 6) WHEN 1 THEN chr(10) || 'x' ELSE '' END AS "FirstName",
-            {_pick(_LAST, 4)} || CASE WHEN hash(i * 7) % 100 = 0 THEN ' ' ELSE '' END AS "LastName",
+            {_pick(_LAST, 4)} || CASE WHEN hash(i * 7) % 100 < {untrimmed_percent} THEN ' ' ELSE '' END AS "LastName",
             '+1 ' || (200 + hash(i * 11) % 800) || ' ' || lpad((hash(i * 13) % 10000000)::TEXT, 7, '0') AS "Phone",
             {_pick(_TITLES, 5)} AS "JobTitle", 'Company ' || (hash(i * 17) % 20000) AS "Company",
             (1 + hash(i * 19) % 999) || ' Main Street' AS "Street", {_pick(_CITIES, 6)} AS "City",
