@@ -17,6 +17,7 @@ from tests.house import House, behaviour
 pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 SEGMENT = "Spring buyers"
 FIRST_ROW: Position = {"x": 16, "y": 52}  # of a table: the box that selects it
+SECOND_ROW: Position = {"x": 16, "y": 87}
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,55 @@ def test_browsers_are_asked_not_to_translate_any_page(visitor: Visitor) -> None:
         html = visitor.page.locator("html")
         expect(html).to_have_attribute("translate", "no")
         expect(html).to_have_attribute("lang", "en")
+
+
+def test_a_ticked_row_is_acted_on_as_it_was_seen_though_another_came_before_it(
+    dashboard: Dashboard, house: House, open_browser: OpenBrowser
+) -> None:
+    """C32: in the browser, where the table itself keeps what is ticked by its place."""
+    house.add_export("Tick B", segments=(SEGMENT,))
+    house.add_export("Tick C", segments=(SEGMENT,))
+    ana, ben = open_browser(dashboard), open_browser(dashboard)
+    for visitor in (ana, ben):
+        visitor.open("exports?exports_search=tick", "Exports")
+        expect(visitor.cells("Tick C")).to_have_count(1)
+    ana.page.get_by_test_id("stDataFrame").click(position=SECOND_ROW)
+    ana.sees("1 export selected")
+    ben.page.get_by_test_id("stDataFrame").click(position=FIRST_ROW)
+    ben.press("Duplicate")
+    question = ben.dialog("Duplicate export")
+    ben.fill("Name of the copy", "A tick")
+    ben.press("Duplicate", within=question)
+    expect(ben.cells("A tick")).to_have_count(1)
+    ana.press("Remove")
+    question = ana.dialog("Remove exports")
+    expect(question).to_contain_text("Tick C")
+    expect(question).not_to_contain_text("Tick B")
+    ana.press("Remove", within=question)
+    ana.sees("1 export removed.")
+    assert house.installation.exports.is_taken("Tick B")
+    assert house.installation.exports.is_taken("A tick")
+    assert not house.installation.exports.is_taken("Tick C")
+
+
+def test_fields_that_are_filled_in_quickly_keep_what_was_typed(
+    visitor: Visitor, house: House
+) -> None:
+    visitor.open("export?export=1", "Export")
+    visitor.sees("Will be sent")
+    page = visitor.page
+    page.get_by_role("textbox", name="Name of the export").click()
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.type("Typed at once")
+    for text in ("one", "two", "three"):
+        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("End")
+        page.keyboard.type(f" {text}")
+    page.keyboard.press("Tab")
+    visitor.is_still()
+    field = page.get_by_role("textbox", name="Name of the export")
+    expect(field).to_have_value("Typed at once one two three")
+    visitor.press("Save")
+    visitor.sees("“Typed at once one two three” is saved")
+    assert house.installation.exports.get(1).export.name == "Typed at once one two three"
