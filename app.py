@@ -21,6 +21,7 @@ from ccexport.ui.screens.failures import log_once, on_script_error
 from ccexport.web.guard import check_believed, check_bind_address, guards
 from ccexport.web.returning import returning
 from ccexport.web.routes import routes
+from ccexport.web.untranslated import untranslated
 
 INDEX_HTML = Path(st.__file__).parent / "static" / "index.html"
 
@@ -52,6 +53,7 @@ app = st.App(
     secrets=secrets,
     middleware=[
         *guards(INDEX_HTML, open_to_others=people_sign_in, public_url=settings.public_url),
+        untranslated(),
         returning(settings.base_path, secure=urlsplit(settings.public_url).scheme == "https"),
     ],
     on_script_error=on_script_error,

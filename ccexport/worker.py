@@ -112,7 +112,7 @@ class Worker:
             self._guarded(self._due)
             self._guarded(self._claim)
             while not self.stop.is_set() and not (until_idle and self._is_idle()):
-                ticks.run_pending()
+                ticks = self._run_pending(ticks)
                 self.stop.wait(TICK_SECONDS)
         finally:
             self._end()
@@ -127,6 +127,16 @@ class Worker:
             (CLEAN_EVERY_MINUTES, "minutes", self._clean),
         ):
             getattr(ticks.every(every), unit).do(self._guarded, tick)
+        return ticks
+
+    def _run_pending(self, ticks: schedule.Scheduler) -> schedule.Scheduler:
+        """Run what is due. The library goes by the machine's clock in its own zone: where that is set back, as at the
+        end of summer time, the ticks would stand still until it has caught up. Then they begin anew.
+        """
+        if (ticks.idle_seconds or 0) > CLAIM_EVERY_SECONDS:  # the most frequent one is due sooner
+            log.warning("the machine's clock was set back; the worker goes on")
+            ticks = self._schedule()
+        ticks.run_pending()
         return ticks
 
     def _guarded(self, tick: Callable[[], object]) -> None:

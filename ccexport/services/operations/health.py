@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -24,6 +25,7 @@ from ccexport.states import RunState
 from ccexport.store.connections import ConnectionView
 from ccexport.store.database.engine import shown_address
 from ccexport.store.database.holding import holder_of_write_lock, say_stopped
+from ccexport.store.database.mounts import network_file_system
 from ccexport.store.database.tables import Run
 from ccexport.store.vault.backups import BackupStore
 
@@ -98,8 +100,21 @@ def _store(installation: Installation) -> str:
     holder = holder_of_write_lock(installation.engine)
     if holder is not None and holder.is_stopped:
         raise _NotWell(f"nobody can write to it: {say_stopped(holder)}")
+    _check_local(installation)
     ended = "1 run" if unfinished == 1 else f"{unfinished:,} runs"
     return f"{shown_address(installation.engine)}, {ended} not ended"
+
+
+def _check_local(installation: Installation) -> None:
+    """SQLite's file has to lie on this machine's own disk."""
+    url = installation.engine.url
+    if installation.engine.dialect.name != "sqlite" or not url.database:
+        return
+    if (kind := network_file_system(Path(url.database))) is not None:
+        raise _NotWell(
+            f"{url.database} lies on a network file system ({kind}), where SQLite's locks do not hold: two processes "
+            "can damage it. Set CCEXPORT_DATA_DIR to a disk of this machine, or use PostgreSQL (CCEXPORT_DATABASE_URL)."
+        )
 
 
 def _source(installation: Installation) -> str:

@@ -43,7 +43,15 @@ def open_engine(url: str) -> Engine:
         raise StoreError("CCEXPORT_DATABASE_URL is not a database URL.") from None
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)
-    engine = create_engine(parsed, pool_pre_ping=True, pool_size=5, max_overflow=20)
+    engine = create_engine(
+        parsed,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=20,
+        # a pooler such as PgBouncer gives each transaction another of its connections, and what one has prepared
+        # another does not know
+        connect_args={"prepare_threshold": None},
+    )
     if engine.dialect.name == "postgresql":
         event.listen(engine, "connect", _set_up_postgresql)
     return engine
