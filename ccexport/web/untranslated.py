@@ -31,7 +31,7 @@ class _Untranslated:
             return
         headers = MutableHeaders(scope=scope)
         del headers["accept-encoding"]  # so that it comes as it is; it is small
-        await self._app(scope | {"headers": headers.raw}, receive, _Marking(send).send)
+        await self._app({**scope, "headers": headers.raw}, receive, _Marking(send).send)
 
 
 class _Marking:
@@ -54,7 +54,7 @@ class _Marking:
         body = self._body.replace(_PAGE, _MARKED, 1)
         headers = MutableHeaders(raw=list(start["headers"]))
         headers["content-length"] = str(len(body))
-        await self._send(start | {"headers": headers.raw})
+        await self._send({**start, "headers": headers.raw})
         await self._send({"type": "http.response.body", "body": body})
 
 
