@@ -14,10 +14,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from ccexport.store.database.engine import open_engine
-from ccexport.store.database.migrate import migrate
 from ccexport.store.vault.keys import Keys, load_keys
-
-_MADE: list[str] = []  # databases of this process on the PostgreSQL server
+from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
 
 class Clock:
@@ -70,7 +68,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server, as `postgresql+psycopg://…/postgres`: TEST_POSTGRES_URL's, else one of this test process."""
     if given := os.environ.get("TEST_POSTGRES_URL"):
         yield given
-        _drop_databases(given)
+        drop_databases(given)
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own, about a folder that it makes up
@@ -94,39 +92,26 @@ def _make_it_quick(server_url: str) -> None:
     admin.dispose()
 
 
-def new_postgres_database(server_url: str) -> str:
-    """The URL of an empty database."""
-    name = f"ccexport_test_{uuid.uuid4().hex}"
-    _MADE.append(name)
-    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    return admin.url.set(database=name).render_as_string(hide_password=False)
-
-
-def _drop_databases(server_url: str) -> None:
-    """A server that was there before the tests is left as it was."""
-    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        while _MADE:
-            connection.execute(text(f"DROP DATABASE IF EXISTS {_MADE.pop()} WITH (FORCE)"))
-    admin.dispose()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store of each kind with all tables and no rows."""
+    if request.param == "sqlite":
+        return ready_sqlite(tmp_path / "store.db")
+    return ready_postgres(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind without tables: for what is about making them."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    return new_postgres_database(request.getfixturevalue("postgres_url"))
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return empty_postgres(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """A migrated store on each database."""
     engine = open_engine(database_url)
-    migrate(engine)
     yield engine
     engine.dispose()
 

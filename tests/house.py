@@ -28,6 +28,7 @@ from ccexport.states import RunState
 from ccexport.store.moves import Held
 from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
+from tests.kit.stores import ready_sqlite
 
 ANA = Person("ana", Role.ADMINISTRATOR)
 LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e11"
@@ -112,6 +113,9 @@ class House:
             },
         )
         self.now = now
+        file = self.settings.data_dir / "ccexport.db"
+        if database_url is None and not file.exists():
+            ready_sqlite(file)
         self.installation = Installation(self.settings, now)
 
     def environment(self) -> dict[str, str]:

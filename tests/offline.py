@@ -18,6 +18,7 @@ from ccexport.settings import Settings
 from ccexport.states import RunState
 from ccexport.store.database.tables import Connection, Run
 from ccexport.store.moves import Held
+from tests.kit.stores import ready_sqlite
 from tests.rows import connection_row
 
 ANA = Person("ana", Role.ADMINISTRATOR)
@@ -71,6 +72,8 @@ class OfflineParts(Installation):
 def offline_parts(folder: Path, now: Now, database_url: str = "") -> OfflineParts:
     """With segments A (3 members) and B (5), and a connection "Marketing"."""
     write_segments(folder / "source", {"A": 3, "B": 5})
+    if not database_url:
+        ready_sqlite(folder / "var" / "ccexport.db")
     installation = OfflineParts(
         Settings(
             _env_file=None,

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,11 +26,10 @@ from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.people.access import local_administrator
 from ccexport.settings import load_settings
-from ccexport.store.database.engine import open_engine
-from ccexport.store.database.migrate import migrate
 from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
 from ccexport.ui import page
+from tests.kit.stores import ready_sqlite
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e11"
@@ -49,16 +47,6 @@ def source_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables and no rows; copied for each test, since migrating takes longer."""
-    path = tmp_path_factory.mktemp("store") / "ccexport.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path
-
-
 @pytest.fixture
 def sandbox() -> Iterator[RunningSandbox]:
     """A stand-in of this test's own that signs in at once; `sandbox.state` is its account."""
@@ -73,10 +61,9 @@ def sandbox() -> Iterator[RunningSandbox]:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, empty_store: Path) -> Path:
+def data_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
-    folder.mkdir(mode=0o700)
-    shutil.copy(empty_store, folder / "ccexport.db")
+    ready_sqlite(folder / "ccexport.db")
     return folder
 
 

@@ -21,7 +21,8 @@ from ccexport.states import RunState, Trigger
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Export
 from ccexport.web.health import health_route
-from tests.conftest import Clock, new_postgres_database
+from tests.conftest import Clock
+from tests.kit.stores import ready_postgres
 from tests.offline import ANA, OfflineParts, draft, finish, offline_parts
 
 AUCKLAND = "Pacific/Auckland"
@@ -33,7 +34,7 @@ def installation(
 ) -> Iterator[OfflineParts]:
     url = ""
     if request.param == "postgresql":
-        url = new_postgres_database(request.getfixturevalue("postgres_url"))
+        url = ready_postgres(request.getfixturevalue("postgres_url"))
     found = offline_parts(tmp_path, clock, url)
     yield found
     found.engine.dispose()

@@ -25,9 +25,9 @@ from ccexport.store.vault.backups import BackupStore
 from ccexport.store.vault.dump import dump_lines, tables_of
 from ccexport.store.vault.keys import KEY_FILE
 from ccexport.worker import Worker
-from tests.conftest import new_postgres_database
 from tests.crash.conftest import two_files_of_people
 from tests.house import ANA, House, behaviour, check_sums, write_source
+from tests.kit.stores import ready_postgres
 
 PASSPHRASE = "correct horse battery"
 
@@ -60,7 +60,7 @@ def new_house(request: pytest.FixtureRequest, tmp_path: Path, house: House) -> I
     """Another machine with the same source and an empty store, of each kind."""
     url = None
     if request.param == "postgresql":
-        url = new_postgres_database(request.getfixturevalue("postgres_url"))
+        url = ready_postgres(request.getfixturevalue("postgres_url"))
     new = House(tmp_path / "new", house.sandbox, database_url=url)
     new.source.parent.mkdir()
     new.source.symlink_to(house.source)

@@ -20,7 +20,7 @@ from ccexport.services.operations.system import System
 from ccexport.settings import load_settings, mask_password
 from ccexport.store.database.engine import open_engine, reading
 from ccexport.store.database.migrate import migrate
-from tests.conftest import new_postgres_database
+from tests.kit.stores import empty_postgres
 
 PASSWORD = "p@ss%w/rd:x?#&é"
 ENCODED = quote(PASSWORD, safe="")
@@ -31,7 +31,7 @@ NOWHERE = "127.0.0.1:1"  # nothing listens there
 @pytest.fixture
 def postgres_of_app(postgres_url: str) -> str:
     """A database of a user with that password, as somebody would write its address."""
-    database, user = new_postgres_database(postgres_url), f"app_{uuid.uuid4().hex[:8]}"
+    database, user = empty_postgres(postgres_url), f"app_{uuid.uuid4().hex[:8]}"
     admin = create_engine(database, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE ROLE {user} LOGIN SUPERUSER PASSWORD '{PASSWORD}'"))

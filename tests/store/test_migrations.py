@@ -35,9 +35,9 @@ def test_a_database_newer_than_the_code_is_refused_in_one_line(engine: Engine) -
 
 
 def test_a_failed_migration_leaves_the_old_database_as_it_was(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = open_engine(database_url)
+    engine = open_engine(empty_database_url)
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("in the middle")
@@ -52,8 +52,8 @@ def test_a_failed_migration_leaves_the_old_database_as_it_was(
     engine.dispose()
 
 
-def test_processes_that_start_together_migrate_once(database_url: str) -> None:
-    engines = [open_engine(database_url) for _ in range(4)]
+def test_processes_that_start_together_migrate_once(empty_database_url: str) -> None:
+    engines = [open_engine(empty_database_url) for _ in range(4)]
     failures: list[BaseException] = []
 
     def start(engine: Engine) -> None:

@@ -18,7 +18,8 @@ from sqlmodel import col, update
 from ccexport.store.database.engine import open_engine, writing
 from ccexport.store.database.tables import Worker
 from ccexport.store.workers import WorkerStore
-from tests.conftest import Clock, new_postgres_database
+from tests.conftest import Clock
+from tests.kit.stores import empty_postgres
 from tests.offline import offline_parts
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
@@ -29,7 +30,7 @@ ROUNDS = 12  # psycopg prepares a statement that it has seen five times
 @pytest.fixture
 def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
     """An empty database behind a pooler with two connections, in transaction mode."""
-    url = make_url(new_postgres_database(postgres_url))
+    url = make_url(empty_postgres(postgres_url))
     host = url.query.get("host") or url.host or "127.0.0.1"
     port = f" port={url.port}" if url.port else ""
     with socket.create_server(("127.0.0.1", 0)) as probe:

@@ -19,7 +19,8 @@ from ccexport.services.operations.refreshes import Refreshes, refresh_document
 from ccexport.states import Trigger
 from ccexport.store.database.engine import open_engine
 from ccexport.store.database.migrate import migrate
-from tests.conftest import Clock, new_postgres_database
+from tests.conftest import Clock
+from tests.kit.stores import ready_postgres
 from tests.offline import ANA, OfflineParts, draft, finish, offline_parts, write_segments
 
 EVERY_DAY = range(7)
@@ -28,7 +29,7 @@ EVERY_DAY = range(7)
 @pytest.fixture(scope="module")
 def postgres_store(postgres_url: str) -> str:
     """One migrated database for all tests of this file: each begins with its tables emptied."""
-    url = new_postgres_database(postgres_url)
+    url = ready_postgres(postgres_url)
     engine = open_engine(url)
     migrate(engine)
     engine.dispose()

@@ -12,7 +12,7 @@ from ccexport.errors import StoreError
 from ccexport.store.database import engine as engine_module
 from ccexport.store.database.engine import open_engine, reading, snapshot, writing
 from ccexport.store.database.holding import Holder, holder_of_write_lock
-from tests.conftest import new_postgres_database
+from tests.kit.stores import ready_postgres
 from tests.standstill import stopped_writer
 
 
@@ -31,7 +31,7 @@ def sqlite(tmp_path: Path) -> Iterator[Engine]:
 
 @pytest.fixture
 def postgresql(postgres_url: str) -> Iterator[Engine]:
-    engine = open_engine(new_postgres_database(postgres_url))
+    engine = open_engine(ready_postgres(postgres_url))
     yield engine
     engine.dispose()
 

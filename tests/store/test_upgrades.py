@@ -28,9 +28,9 @@ def sandbox() -> Iterator[RunningSandbox]:
 
 
 @pytest.fixture
-def old_engine(database_url: str) -> Iterator[Engine]:
+def old_engine(empty_database_url: str) -> Iterator[Engine]:
     """A database with the tables of the first version."""
-    engine = open_engine(database_url)
+    engine = open_engine(empty_database_url)
     with writing(engine) as session:
         upgrade(session.connection(), FIRST)
     yield engine
@@ -73,7 +73,7 @@ def put_in_the_middle(connection: Connection, rows: Rows) -> None:
 
 
 def test_a_live_run_of_the_first_version_goes_on_after_the_upgrade(
-    tmp_path: Path, old_engine: Engine, database_url: str, sandbox: RunningSandbox
+    tmp_path: Path, old_engine: Engine, empty_database_url: str, sandbox: RunningSandbox
 ) -> None:
     """A run of today makes the rows; the older tables get what they know of it."""
     first = House(tmp_path, sandbox)
@@ -97,7 +97,7 @@ def test_a_live_run_of_the_first_version_goes_on_after_the_upgrade(
     assert {name: len(rows) for name, rows in before.items()} == {
         name: len(after[name]) for name in before
     }
-    house = House(tmp_path, sandbox, database_url=database_url)
+    house = House(tmp_path, sandbox, database_url=empty_database_url)
     house.work()
     document = house.document(1)
     check_sums(document)

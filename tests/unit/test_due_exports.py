@@ -16,7 +16,8 @@ from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportChange
 from ccexport.worker import Worker
-from tests.conftest import Clock, new_postgres_database
+from tests.conftest import Clock
+from tests.kit.stores import ready_postgres
 from tests.offline import ANA, DAILY, OfflineParts, connect, draft, finish, offline_parts
 
 on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
@@ -34,7 +35,7 @@ def installation(
 ) -> Iterator[OfflineParts]:
     url = ""
     if database == "postgresql":
-        url = new_postgres_database(request.getfixturevalue("postgres_url"))
+        url = ready_postgres(request.getfixturevalue("postgres_url"))
     installation = offline_parts(tmp_path, clock, url)
     yield installation
     installation.engine.dispose()

@@ -18,7 +18,7 @@ from ccexport.preparation.contacts import Prepared
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.preparation.prepare import prepare
 from ccexport.segments.source import open_source
-from tests.conftest import new_postgres_database
+from tests.kit.stores import empty_postgres
 from tests.unit.preparation import oracle
 from tests.unit.preparation.counting import files_of_a_run
 
@@ -200,5 +200,5 @@ def test_members_are_those_of_plain_python_and_files_the_same_whatever_the_sourc
     found = digests(prepared)
     assert len(found) > 4
     assert digests(prepared_from(write_parquet(tmp_path / "parquet", tables))) == found
-    database = write_postgres(new_postgres_database(postgres_url), tables)
+    database = write_postgres(empty_postgres(postgres_url), tables)
     assert digests(prepared_from(database)) == found

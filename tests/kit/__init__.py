@@ -1,0 +1,1 @@
+"""What tests share: helpers that hold no test of their own."""
