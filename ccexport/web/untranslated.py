@@ -1,7 +1,7 @@
 """Pages ask browsers not to translate them.
 
-A translation puts elements of its own around each text, beneath Streamlit's feet: the next redraw of what was
-translated fails, and the page is white or its buttons are dead.
+A translation puts elements of its own around each text, beneath Streamlit's feet. By public reports
+(streamlit/streamlit#7745) the next redraw of what was translated may then fail; it was not tried here.
 """
 
 from __future__ import annotations

@@ -154,16 +154,14 @@ def test_an_overdue_export_runs_once_and_late_when_a_worker_comes(
     due_every_day(installation)
     clock.move(days=6)
     works(installation)
-    (run,) = Refreshes(installation).queue_due_exports()
+    (run,) = installation.due.queue_due_exports()
     assert run.due_at == utc("2026-01-05T11:00")
     assert is_late(run.due_at, run.queued_at)
     assert not attendance(installation).is_overdue
-    assert Refreshes(installation).queue_due_exports() == []
+    assert installation.due.queue_due_exports() == []
     finish(installation, run)
     clock.move(hours=1)
-    assert [run.due_at for run in Refreshes(installation).queue_due_exports()] == [
-        utc("2026-01-11T11:00")
-    ]
+    assert [run.due_at for run in installation.due.queue_due_exports()] == [utc("2026-01-11T11:00")]
 
 
 # --- longer than its interval ------------------------------------------------------------------------------------
@@ -174,10 +172,10 @@ def test_a_time_at_which_a_run_is_live_is_one_skipped_run_in_the_history(
 ) -> None:
     due_every_day(installation)
     clock.move(hours=1)
-    (live,) = Refreshes(installation).queue_due_exports()
+    (live,) = installation.due.queue_due_exports()
     clock.move(days=1)
     for _ in range(3):
-        assert Refreshes(installation).queue_due_exports() == []
+        assert installation.due.queue_due_exports() == []
     skipped, first = installation.runs.latest()
     assert (first.id, skipped.state, skipped.trigger) == (
         live.id,
@@ -192,7 +190,7 @@ def test_a_time_at_which_a_run_is_live_is_one_skipped_run_in_the_history(
     assert Exports(installation).last_runs()[skipped.export_id or 0].id == live.id
     finish(installation, live)
     clock.move(days=1)  # the day after is not lost
-    (after,) = Refreshes(installation).queue_due_exports()
+    (after,) = installation.due.queue_due_exports()
     assert after.due_at == utc("2026-01-07T11:00")
 
 
@@ -208,7 +206,7 @@ def test_midnight_utc_is_an_hour_away_on_a_host_in_auckland(
     (view,) = Exports(installation).views()
     assert view.export.next_run_at == utc("2026-09-21T00:00")
     clock.move(hours=1, minutes=1)
-    (run,) = Refreshes(installation).queue_due_exports()
+    (run,) = installation.due.queue_due_exports()
     assert not is_late(run.due_at, run.queued_at)
 
 
