@@ -29,8 +29,9 @@ def check_target(
 
 
 def check_source(run: Run, mapping: FieldMapping, source: Source) -> None:
-    """Raises `SetupError` naming the attribute or segment that is gone."""
+    """Raises `SetupError` naming the attribute or segment that is gone, or is not one value."""
     check_mapping(mapping, source.attribute_names)
+    source.check_types(mapping.attributes_used)
     source.check_segments(run.segments)
 
 

@@ -7,6 +7,8 @@ DuckDB keeps everything in memory: it has no folder for temporary files, because
 from __future__ import annotations
 
 import csv
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import ibis
@@ -14,8 +16,10 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
+from ccexport.clock import Now, utc_now
 from ccexport.errors import SourceError
-from ccexport.segments.trouble import BLANK_KEY, explain_blank_key, translated
+from ccexport.segments.steadiness import Pause, Watch, refuse_unfinished
+from ccexport.segments.trouble import BLANK_KEY, INNER_MARK, explain_blank_key, translated
 
 _CSV_BUFFER_BYTES = (
     8_000_000  # a quarter of DuckDB's own choice: as fast, and each thread has several
@@ -24,10 +28,26 @@ _CUSTOMERS, _MEMBERSHIPS = "Customer", "SegmentMembership"
 _NEEDED = {_CUSTOMERS: ("CustomerId",), _MEMBERSHIPS: ("CustomerId", "Segment")}
 _CONTENT = {_CUSTOMERS: "profiles", _MEMBERSHIPS: "memberships"}
 
-Opened = tuple[Backend, ir.Table, ir.Table, dict[str, str]]
+
+@dataclass(frozen=True)
+class OpenedFolder:
+    """Two files as tables. `names`: theirs, under "customers" and "memberships"; `watch`: as they were before."""
+
+    backend: Backend
+    customers: ir.Table
+    memberships: ir.Table
+    names: dict[str, str]
+    watch: Watch
 
 
-def open_folder(url: str, *, threads: int | None, memory_limit_mb: int) -> Opened:
+def open_folder(
+    url: str,
+    *,
+    threads: int | None,
+    memory_limit_mb: int,
+    now: Now = utc_now,
+    pause: Pause = time.sleep,
+) -> OpenedFolder:
     """Open the two files of `file:DIR`. Raises `SourceError` where one is missing, empty or lacks a column."""
     folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser()
     if not folder.is_dir():
@@ -36,13 +56,18 @@ def open_folder(url: str, *, threads: int | None, memory_limit_mb: int) -> Opene
         )
     paths = {table: _find(folder, table) for table in _NEEDED}
     names = {"customers": paths[_CUSTOMERS].name, "memberships": paths[_MEMBERSHIPS].name}
+    for path in paths.values():
+        if path.suffix == ".csv":
+            refuse_unfinished(path, now, pause)
+    watch = Watch(paths.values())
     backend = connect(threads, memory_limit_mb)
     try:
         with translated(names):
             for table, path in paths.items():
                 _create_view(backend, table, path)
                 _check(backend, table, path)
-            return backend, backend.table(_CUSTOMERS), backend.table(_MEMBERSHIPS), names
+            customers, memberships = backend.table(_CUSTOMERS), backend.table(_MEMBERSHIPS)
+            return OpenedFolder(backend, customers, memberships, names, watch)
     except BaseException:
         backend.disconnect()
         raise
@@ -94,12 +119,18 @@ def _create_view(backend: Backend, table: str, path: Path) -> None:
     else:
         read = f"read_parquet({_literal(str(path))}, binary_as_string=true)"
         _check_columns(table, path, backend.sql(f"SELECT * FROM {read}").columns)  # noqa: S608  # our own text
-    key = '"CustomerId"'
-    if table == _CUSTOMERS and path.suffix == ".csv":
+    if path.suffix == ".csv":
         # Raised by whatever query meets it: a look at the whole file of its own would cost as much as the query.
-        blank = f"CASE WHEN trim({key}) <> '' THEN {key} ELSE error({_literal(BLANK_KEY)}) END"
-        read = f"(SELECT * REPLACE ({blank} AS {key}) FROM {read})"  # noqa: S608  # our own text
+        read = f'(SELECT * REPLACE ({_checked_key(table, path)} AS "CustomerId") FROM {read})'  # noqa: S608  # our own text
     backend.raw_sql(f'CREATE VIEW "{table}" AS SELECT * FROM {read}')  # noqa: S608  # our own text
+
+
+def _checked_key(table: str, path: Path) -> str:
+    """The key of a CSV file. With a byte-order mark in it, it begins the second of two files that were joined."""
+    key = '"CustomerId"'
+    mark = f"WHEN contains({key}, '\ufeff') THEN error({_literal(f'{INNER_MARK}<{path}>')})"
+    blank = f"WHEN coalesce(trim({key}), '') = '' THEN error({_literal(BLANK_KEY)})"
+    return f"CASE {mark} {blank if table == _CUSTOMERS else ''} ELSE {key} END"
 
 
 def _header(path: Path) -> list[str]:

@@ -6,18 +6,20 @@ What an engine says in its own words is translated here into a `SourceError` of 
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 import ibis.expr.types as ir
 
+from ccexport.clock import Now, utc_now
 from ccexport.errors import SourceError
 from ccexport.segments.masking import mask_value
+from ccexport.segments.steadiness import Pause, Watch
 from ccexport.segments.text import as_text
 from ccexport.segments.trouble import translated
 
@@ -62,12 +64,18 @@ class Source:
         customers: ir.Table,
         memberships: ir.Table,
         names: dict[str, str],
+        watch: Watch | None = None,
     ) -> None:
         """`names`: what people call the two tables (files), under "customers" and "memberships"."""
+        self._watch = watch
         self._backend, self._names = backend, names
         self._reads_files: bool = backend.name == "duckdb"
         self._made = 0  # tables kept and lent so far
         self._types = {name: str(type_) for name, type_ in customers.schema().items()}
+        self._nested = {
+            name: type_ for name, type_ in customers.schema().items() if type_.is_nested()
+        }
+        self.check_types([KEY])
         self.customers = as_text(customers)
         self.memberships = as_text(memberships.select(KEY, SEGMENT))
 
@@ -94,6 +102,15 @@ class Source:
                 raise SourceError(
                     f'The source has no segment "{name}". It has: {", ".join(near)}. '
                     "Choose one of its segments."
+                )
+
+    def check_types(self, names: Iterable[str]) -> None:
+        """Raise `SourceError` for the first of these columns that holds lists or structs: they are not one value."""
+        for name in names:
+            if name in self._nested:
+                raise SourceError(
+                    f'The column "{name}" of {self._names["customers"]} holds several values in one '
+                    f"({self._types[name]}). Write it as text, or choose another column."
                 )
 
     def attributes(self) -> list[Attribute]:
@@ -210,7 +227,10 @@ class Source:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Raises `SourceError` where a file changed meanwhile: what was read of it is not to be used."""
         self.close()
+        if self._watch and (error is None or isinstance(error, SourceError)):
+            self._watch.check()
 
     def _rows(self, expression: ir.Table) -> list[dict[str, Any]]:
         with self._translated():
@@ -237,19 +257,22 @@ def open_source(
     *,
     threads: int | None = None,
     memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB,
-    temporary_folder: Path | None = None,
+    now: Now = utc_now,
+    pause: Pause = time.sleep,
 ) -> Source:
     """Open the source at `CCEXPORT_SOURCE_URL`. Raises `SourceError` where it cannot be read as it is."""
     if url.startswith("file:"):
         from ccexport.segments.files import open_folder
 
-        backend, customers, memberships, names = open_folder(
-            url, threads=threads, memory_limit_mb=memory_limit_mb
+        found = open_folder(
+            url, threads=threads, memory_limit_mb=memory_limit_mb, now=now, pause=pause
         )
-    else:
-        from ccexport.segments.databases import open_database
+        return Source(
+            found.backend, found.customers, found.memberships, found.names, watch=found.watch
+        )
+    from ccexport.segments.databases import open_database
 
-        backend, customers, memberships, names = open_database(url)
+    backend, customers, memberships, names = open_database(url)
     return Source(backend, customers, memberships, names)
 
 

@@ -35,5 +35,6 @@ def _number(column: ir.Column) -> ir.Column:
 
 def _moment(column: ir.Column, suffix: str) -> ir.Column:
     """A date often comes as the midnight that begins it: without a time of day it is a date."""
-    text = column.strftime("%Y-%m-%dT%H:%M:%S") + suffix
+    # In two: Spark takes the letter between them for a part of its pattern, and does not know it.
+    text = column.strftime("%Y-%m-%d") + "T" + column.strftime("%H:%M:%S") + suffix
     return text.endswith("T00:00:00" + suffix).ifelse(column.strftime("%Y-%m-%d"), text)

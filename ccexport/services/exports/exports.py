@@ -251,6 +251,7 @@ class Exports:
         types = self._custom_field_types(view, mapping)
         with self._installation.open_source() as source:
             check_mapping(mapping, source.attribute_names)
+            source.check_types(mapping.attributes_used)
             source.check_segments(view.segments)
             question = Question(tuple(view.segments), mapping, tuple(types.items()))
             found = preview_mapping(source, question, samples)
@@ -338,6 +339,7 @@ class DraftChecks:
         if self._source is None:
             self._source = self._open.enter_context(self._installation.open_source())
         mapping = settled_mapping(draft.mapping, self._source.attribute_names)
+        self._source.check_types(mapping.attributes_used)
         self._source.check_segments(draft.segments)
         return mapping
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +58,10 @@ class LivePreview:
     def attribute_names(self) -> tuple[str, ...]:
         """Their names alone, which asks the source nothing."""
         return self._now().near.source.attribute_names
+
+    def check_types(self, names: Iterable[str]) -> None:
+        """Raise `SourceError` for an attribute that is not one value; asks the source nothing."""
+        self._now().near.source.check_types(names)
 
     def masked_sample(self, segment: str, count: int) -> list[dict[str, str]]:
         """The first profiles of a segment by key, every value but the key masked."""

@@ -48,6 +48,7 @@ def live() -> LivePreview:
 def ask(segments: tuple[str, ...], mapping: FieldMapping, types: Mapping[str, str]) -> Question:
     """What to preview, without types that the mapping does not use. Raises `MappingError`, `SourceError`."""
     check_mapping(mapping, live().attribute_names())
+    live().check_types(mapping.attributes_used)
     used = tuple((name, types[name]) for name in mapping.custom_fields if name in types)
     return Question(tuple(segments), mapping, used)
 

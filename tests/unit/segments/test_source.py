@@ -142,7 +142,7 @@ PROFILE = "1,ana@example.com,Lima\n"
         ({"customers": "CustomerId,A,a\n1,2,3\n"}, 'two columns "a"'),
         ({"customers": "CustomerId,A,\n1,2,3\n"}, "column 3 has no name"),
         (
-            {"customers": b"PAR1", "memberships": pa.table({"CustomerId": ["1"]})},
+            {"customers": b"PAR1\n", "memberships": pa.table({"CustomerId": ["1"]})},
             "no column CustomerId",
         ),
         ({"customers": b"CustomerId,\xff\n1,2\n"}, "Customer.csv, line 1: not UTF-8"),
