@@ -29,7 +29,8 @@ def check_target(
 
 
 def check_source(run: Run, mapping: FieldMapping, source: Source) -> None:
-    """Raises `SetupError` naming the attribute or segment that is gone, or is not one value."""
+    """Raises `SetupError` naming what is gone or of no use, and where the source is being written."""
+    source.wait_until_still()
     check_mapping(mapping, source.attribute_names)
     source.check_types(mapping.attributes_used)
     source.check_segments(run.segments)

@@ -1,47 +1,95 @@
-"""A source in a database, through any engine of Ibis: tables `Customer` and `SegmentMembership`, or others by name."""
+"""A source in a database, through any engine of Ibis. It is read, never written to."""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import ibis
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
 from ccexport.errors import SourceError
-from ccexport.settings import mask_password
+from ccexport.segments.spec import SourceSpec
+from ccexport.segments.trouble import translated
 
-Opened = tuple[BaseBackend, ir.Table, ir.Table, dict[str, str]]
 
+class Database:
+    """An open connection to a database. A `Place`."""
 
-def open_database(url: str) -> Opened:
-    """Open an Ibis connection URL. Raises `SourceError`, with the URL's password masked."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    names = {
-        "customers": query.pop("customer_table", "Customer"),
-        "memberships": query.pop("membership_table", "SegmentMembership"),
-    }
-    try:
-        backend = ibis.connect(urlunsplit(parts._replace(query=urlencode(query))))
-        customers, memberships = (_table(backend, name) for name in names.values())
-    except Exception as error:  # each engine has errors of its own, and no base in common
-        raise SourceError(
-            f"The source {mask_password(url)} cannot be opened ({type(error).__name__}). Check "
-            f"CCEXPORT_SOURCE_URL, and that the tables {' and '.join(names.values())} are there."
-        ) from error
-    for table, needed in ((customers, ("CustomerId",)), (memberships, ("CustomerId", "Segment"))):
+    kind = "database"
+    default_tables = ("Customer", "SegmentMembership")
+    default_key = "CustomerId"
+
+    def __init__(self, spec: SourceSpec) -> None:
+        """Raises `SourceError`, with the address's password masked."""
+        self._spec = spec
+        self._names = {"customers": "Customer", "memberships": "SegmentMembership"}
+        try:
+            self.backend: BaseBackend = ibis.connect(spec.address)
+        except Exception as error:  # each engine has errors of its own, and no base in common
+            raise SourceError(
+                f"The source {spec.shown} cannot be opened ({type(error).__name__}). Check "
+                "CCEXPORT_SOURCE_URL, and that the database answers."
+            ) from error
+
+    def profiles(self, table: str, key: str) -> ir.Table:
+        self._names |= {"customers": table, "key": key}
+        return self.table(table, (key,))
+
+    def table(self, table: str, needed: Sequence[str]) -> ir.Table:
+        if table != self._names["customers"]:
+            self._names["memberships"] = table
+        try:
+            found = _table(self.backend, table)
+        except Exception as error:  # as above
+            raise SourceError(
+                f"The source {self._spec.shown} has no table {table}, or it may not be read "
+                f"({type(error).__name__}). Name the table in the address, and give its user the right to read it."
+            ) from error
         for column in needed:
-            if column not in table.columns:
+            if column not in found.columns:
                 raise SourceError(
-                    f"The table {table.get_name()} of the source has no column {column}."
+                    f"The table {table} of the source has no column {column}. "
+                    f"It has: {', '.join(found.columns[:8])}."
                 )
-    return backend, customers, memberships, names
+        return found
+
+    def has(self, table: str) -> bool:
+        try:
+            _table(self.backend, table)
+        except Exception:  # noqa: BLE001  # as above; what is wrong with it is said where it is opened
+            return False
+        return True
+
+    def called(self, table: str) -> str:
+        return table
+
+    def json_names(self, text: ir.StringValue) -> ir.ArrayValue:
+        whole = text.cast("json")
+        names: ir.ArrayValue = (
+            text.lstrip().startswith("[").ifelse(whole.array, whole["Segments"].array)
+        )
+        return names
+
+    def freshness(self) -> Mapping[str, str]:
+        return {}
+
+    def refuse_changes(self) -> None:
+        """A database shows one state to one query by itself."""
+
+    def wait_until_still(self) -> None:
+        """As above."""
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        with translated(self._names | {"engine": f"The database ({self.backend.name})"}):
+            yield
 
 
 def _table(backend: BaseBackend, name: str) -> ir.Table:
-    """A table by its name, or by schema and name with a point between."""
-    schema, point, table = name.rpartition(".")
-    if not point or name in backend.list_tables():  # a point may be part of a name
+    """A table by its name, or by schema (and catalog) and name with points between."""
+    *where, last = name.split(".")
+    if not where or name in backend.list_tables():  # a point may be part of a name
         return backend.table(name)
-    return backend.table(table, database=schema)
+    return backend.table(last, database=where[0] if len(where) == 1 else tuple(where))

@@ -1,180 +1,325 @@
-"""A folder with Customer.parquet|csv and SegmentMembership.parquet|csv, read by DuckDB in memory.
-
-DuckDB keeps everything in memory: it has no folder for temporary files, because they would hold profiles in the clear
-(the DuckDB of the wheel encrypts them only with an extension that is not part of it).
-"""
+"""`file:DIR`: a folder with tables as Parquet, CSV, CSV packed by gzip, folders of parts, or Delta, read by DuckDB."""
 
 from __future__ import annotations
 
-import csv
+import gzip
+import io
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO, cast
 
-import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import SourceError
-from ccexport.segments.steadiness import Pause, Watch, refuse_unfinished
-from ccexport.segments.trouble import BLANK_KEY, INNER_MARK, explain_blank_key, translated
-
-_CSV_BUFFER_BYTES = (
-    8_000_000  # a quarter of DuckDB's own choice: as fast, and each thread has several
+from ccexport.segments.csv_fault import CsvFile, find_fault
+from ccexport.segments.csv_heading import HEAD_BYTES, Heading, column_name, read_heading
+from ccexport.segments.engine import (
+    connect,
+    identifier,
+    json_names,
+    literal,
+    read_csv,
+    read_parquet,
 )
-_CUSTOMERS, _MEMBERSHIPS = "Customer", "SegmentMembership"
-_NEEDED = {_CUSTOMERS: ("CustomerId",), _MEMBERSHIPS: ("CustomerId", "Segment")}
-_CONTENT = {_CUSTOMERS: "profiles", _MEMBERSHIPS: "memberships"}
+from ccexport.segments.found_files import FoundTable, find_table
+from ccexport.segments.rewriting import Rewriter
+from ccexport.segments.spec import SourceSpec
+from ccexport.segments.steadiness import Pause, Watch, refuse_unfinished
+from ccexport.segments.trouble import BLANK_KEY, MARK_INSIDE, explain_blank_key, translated
 
 
-@dataclass(frozen=True)
-class OpenedFolder:
-    """Two files as tables. `names`: theirs, under "customers" and "memberships"; `watch`: as they were before."""
+class Folder:
+    """An open folder of tables. A `Place`."""
 
-    backend: Backend
-    customers: ir.Table
-    memberships: ir.Table
-    names: dict[str, str]
-    watch: Watch
+    kind = "file"
+    default_tables = ("Customer", "SegmentMembership")
+    default_key = "CustomerId"
 
-
-def open_folder(
-    url: str,
-    *,
-    threads: int | None,
-    memory_limit_mb: int,
-    now: Now = utc_now,
-    pause: Pause = time.sleep,
-) -> OpenedFolder:
-    """Open the two files of `file:DIR`. Raises `SourceError` where one is missing, empty or lacks a column."""
-    folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser()
-    if not folder.is_dir():
-        raise SourceError(
-            f'The source folder "{folder}" does not exist. Set CCEXPORT_SOURCE_URL to another.'
-        )
-    paths = {table: _find(folder, table) for table in _NEEDED}
-    names = {"customers": paths[_CUSTOMERS].name, "memberships": paths[_MEMBERSHIPS].name}
-    for path in paths.values():
-        if path.suffix == ".csv":
-            refuse_unfinished(path, now, pause)
-    watch = Watch(paths.values())
-    backend = connect(threads, memory_limit_mb)
-    try:
-        with translated(names):
-            for table, path in paths.items():
-                _create_view(backend, table, path)
-                _check(backend, table, path)
-            customers, memberships = backend.table(_CUSTOMERS), backend.table(_MEMBERSHIPS)
-            return OpenedFolder(backend, customers, memberships, names, watch)
-    except BaseException:
-        backend.disconnect()
-        raise
-
-
-def _find(folder: Path, table: str) -> Path:
-    for ending in ("parquet", "csv"):
-        path = folder / f"{table}.{ending}"
-        if path.is_file():
-            return path
-    what = "is empty" if not any(folder.iterdir()) else f"has no {table}.parquet or {table}.csv"
-    raise SourceError(
-        f'The source folder "{folder}" {what}. Put Customer and SegmentMembership there as .parquet or .csv.'
-    )
-
-
-def connect(threads: int | None, memory_limit_mb: int) -> Backend:
-    """An engine with nothing in it, that reads what it is given and keeps what it must in memory."""
-    pa.set_memory_pool(
-        pa.system_memory_pool()
-    )  # Arrow's own keeps what is freed; this one gives it back
-    options: dict[str, object] = {
-        "memory_limit": f"{memory_limit_mb}MB",
-        "temp_directory": "",
-        "preserve_insertion_order": False,  # the order of a result is asked for where it matters
-        # The tables are always joined in the order written: profiles stream past the smaller side. A guess at the
-        # number of lines of a CSV file would turn that round, and keep the profiles in memory.
-        "disabled_optimizers": "join_order,build_side_probe_side",
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
-    if threads:
-        options["threads"] = threads
-    return ibis.duckdb.connect(":memory:", **options)
-
-
-def _create_view(backend: Backend, table: str, path: Path) -> None:
-    if path.stat().st_size == 0:
-        raise SourceError(f"{path.name} is empty (0 bytes). Export it anew.")
-    if path.suffix == ".csv":
-        columns = _header(path)
-        _check_columns(table, path, columns)
-        types = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in columns)
-        read = (
-            f"read_csv({_literal(str(path))}, auto_detect=false, header=true, columns={{{types}}}, "
-            "delim=',', quote='\"', escape='\"', nullstr='', strict_mode=true, "
-            f"buffer_size={_CSV_BUFFER_BYTES})"
-        )
-    else:
-        read = f"read_parquet({_literal(str(path))}, binary_as_string=true)"
-        _check_columns(table, path, backend.sql(f"SELECT * FROM {read}").columns)  # noqa: S608  # our own text
-    if path.suffix == ".csv":
-        # Raised by whatever query meets it: a look at the whole file of its own would cost as much as the query.
-        read = f'(SELECT * REPLACE ({_checked_key(table, path)} AS "CustomerId") FROM {read})'  # noqa: S608  # our own text
-    backend.raw_sql(f'CREATE VIEW "{table}" AS SELECT * FROM {read}')  # noqa: S608  # our own text
-
-
-def _checked_key(table: str, path: Path) -> str:
-    """The key of a CSV file. With a byte-order mark in it, it begins the second of two files that were joined."""
-    key = '"CustomerId"'
-    mark = f"WHEN contains({key}, '\ufeff') THEN error({_literal(f'{INNER_MARK}<{path}>')})"
-    blank = f"WHEN coalesce(trim({key}), '') = '' THEN error({_literal(BLANK_KEY)})"
-    return f"CASE {mark} {blank if table == _CUSTOMERS else ''} ELSE {key} END"
-
-
-def _header(path: Path) -> list[str]:
-    try:
-        # Bytes that are not UTF-8 are let through: they may come long after the header, which is read with a block.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            columns = next(csv.reader(file, strict=True), [])
-            "".join(columns).encode()
-    except UnicodeEncodeError as error:
-        raise SourceError(
-            f"{path.name}, line 1: not UTF-8 text. Save the file as UTF-8."
-        ) from error
-    except csv.Error as error:
-        raise SourceError(f"{path.name}, line 1: broken quoting. Correct the header.") from error
-    return columns
-
-
-def _check_columns(table: str, path: Path, columns: list[str] | tuple[str, ...]) -> None:
-    for needed in _NEEDED[table]:
-        if needed not in columns:
+    def __init__(
+        self,
+        spec: SourceSpec,
+        *,
+        threads: int | None,
+        memory_limit_mb: int,
+        now: Now = utc_now,
+        pause: Pause = time.sleep,
+    ) -> None:
+        """Raises `SourceError` where there is no such folder."""
+        self._spec, self._folder = spec, spec.folder
+        if not self._folder.is_dir():
             raise SourceError(
-                f"{path.name} has no column {needed}. It has: {', '.join(columns[:8])}. "
-                f"Name the columns {' and '.join(_NEEDED[table])} as they are written here."
+                f'The source folder "{self._folder}" does not exist. Set CCEXPORT_SOURCE_URL to another.'
             )
+        self.backend: Backend = connect(threads, memory_limit_mb)
+        self._rewriter = Rewriter(self.backend)
+        self._names: dict[str, str] = {}
+        self._found: dict[str, FoundTable] = {}
+        self._csv: list[CsvFile] = []
+        self._watched: dict[str, Watch] = {}
+        self._now, self._pause = now, pause
+
+    # --- a Place ---------------------------------------------------------------------------------
+
+    def profiles(self, table: str, key: str) -> ir.Table:
+        found = self._find(table)
+        self._names |= {"customers": found.name, "key": key}
+        self._create_view(table, found, needed=(key,), key=key)
+        if found.form == "parquet":
+            self._refuse_blank_keys(table, found, key)
+        return self._checked(table, found, "profiles")
+
+    def table(self, table: str, needed: Sequence[str]) -> ir.Table:
+        found = self._find(table)
+        self._names.setdefault("memberships", found.name)
+        if table not in self.backend.list_tables():
+            self._create_view(table, found, needed=needed)
+        return self._checked(table, found, "memberships")
+
+    def has(self, table: str) -> bool:
+        return find_table(self._folder, table) is not None
+
+    def called(self, table: str) -> str:
+        return self._found[table].name if table in self._found else table
+
+    def json_names(self, text: ir.StringValue) -> ir.ArrayValue:
+        return json_names(text)
+
+    def freshness(self) -> Mapping[str, str]:
+        return {
+            found.name: _moment(max(path.stat().st_mtime for path in found.files()))
+            for found in self._found.values()
+        }
+
+    def refuse_changes(self) -> None:
+        for watched in self._watched.values():
+            watched.check()
+
+    def wait_until_still(self) -> None:
+        for watched in self._watched.values():
+            watched.wait_until_still(self._pause)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        names = {"customers": "Customer", "memberships": "SegmentMembership"} | self._names
+        with translated(names, self._csv):
+            yield
+
+    # --- one table -------------------------------------------------------------------------------
+
+    def _find(self, table: str) -> FoundTable:
+        if table in self._found:
+            return self._found[table]
+        found = find_table(self._folder, table)
+        if found is None:
+            raise SourceError(self._missing(table))
+        self._found[table] = found
+        for path in found.files():
+            if path.name.endswith(".csv"):
+                refuse_unfinished(path, self._now, self._pause)
+        self._watched[table] = Watch(found.files)
+        return found
+
+    def _missing(self, table: str) -> str:
+        what = (
+            f"has no {table}.parquet or {table}.csv" if any(self._folder.iterdir()) else "is empty"
+        )
+        return (
+            f'The source folder "{self._folder}" {what}. '
+            f"Put {' and '.join(self.default_tables)} there as .parquet or .csv."
+        )
+
+    def _create_view(
+        self, table: str, found: FoundTable, *, needed: Sequence[str], key: str | None = None
+    ) -> None:
+        if found.form == "delta":
+            from ccexport.segments.delta import register_delta
+
+            register_delta(self.backend, table, found.path)
+            columns = self.backend.table(table).columns
+            check_columns(found.name, columns, needed)
+            return
+        files = _with_content(found)
+        if found.form == "csv":
+            reads, columns = self._read_csv(found, files, needed)
+        else:
+            reads = read_parquet([str(path) for path in files])
+            columns = self._parquet_columns(found, files, needed)
+        selected = _selected(reads, columns, found.name, key, is_csv=found.form == "csv")
+        self.backend.raw_sql(f"CREATE VIEW {identifier(table)} AS {selected}")
+
+    def _read_csv(
+        self, found: FoundTable, files: Sequence[Path], needed: Sequence[str]
+    ) -> tuple[str, dict[str, str]]:
+        """(what reads all the files, columns as they are there → as people use them)."""
+        by_heading: dict[tuple[Heading, bool], list[str]] = {}
+        for path in files:
+            file = self._open_csv(path, needed)
+            check_columns(file.name, file.heading.columns, needed)
+            self._csv.append(file)
+            is_plain = file.heading.encoding == "utf-8"
+            place = str(path) if is_plain else self._rewriter.address_of(file)
+            by_heading.setdefault((file.heading, place.endswith(".gz")), []).append(place)
+        reads = [read_csv(paths, heading) for (heading, _), paths in by_heading.items()]
+        parts = [f"SELECT * FROM {each}" for each in reads]  # noqa: S608  # our own text
+        columns = {name: name for heading, _ in by_heading for name in heading.columns}
+        return "(" + " UNION ALL BY NAME ".join(parts) + ")", columns
+
+    def _open_csv(self, path: Path, needed: Sequence[str]) -> CsvFile:
+        if path.name.endswith(".gz"):
+            refuse_broken_gzip(path)
+        opened = partial(open_bytes, path)
+        with opened() as stream:
+            head = stream.read(HEAD_BYTES)
+        heading = read_heading(
+            path.name,
+            head,
+            needed,
+            delimiter=self._spec.delimiter,
+            encoding=self._spec.encoding,
+        )
+        return CsvFile(path.name, opened, heading, path)
+
+    def _parquet_columns(
+        self, found: FoundTable, files: Sequence[Path], needed: Sequence[str]
+    ) -> dict[str, str]:
+        """Columns as they are there → as people use them. The engine's own list would rename some."""
+        names: dict[str, str] = {}
+        with self.translated():
+            for path in files:
+                with naming(path):
+                    names |= {name: column_name(name) for name in pq.read_schema(path).names}
+        check_columns(found.name, list(names.values()), needed)
+        return names
+
+    def _refuse_blank_keys(self, table: str, found: FoundTable, key: str) -> None:
+        is_blank = f"coalesce(trim({identifier(key)}::VARCHAR), '') = ''"
+        blank = f"SELECT 1 FROM {identifier(table)} WHERE {is_blank} LIMIT 1"  # noqa: S608  # our own text
+        with self.translated():
+            if self.backend.raw_sql(blank).fetchall():
+                raise SourceError(explain_blank_key(found.name, key))
+
+    def _checked(self, table: str, found: FoundTable, content: str) -> ir.Table:
+        with self.translated():
+            first = self.backend.raw_sql(f"SELECT 1 FROM {identifier(table)} LIMIT 1")  # noqa: S608  # our own text
+            if not first.fetchall():
+                raise SourceError(
+                    f"{found.name} holds no {content}, a header alone. Export it anew."
+                )
+            return self.backend.table(table)
+
+    def _refuse_faults(self, found: FoundTable) -> None:
+        """Raise `SourceError` for what is wrong with a file of CSV in which the engine found no row."""
+        for file in self._csv:
+            if file.path in found.files() and (fault := find_fault(file)):
+                raise SourceError(fault)
+
+
+def _with_content(found: FoundTable) -> list[Path]:
+    """The files, without empty parts of CSV. Raises `SourceError` for a file without a byte."""
+    files = found.files()
+    filled = [path for path in files if path.stat().st_size]
+    if filled and found.is_parts and found.form == "csv":
+        return filled
+    for path in files:
+        if path not in filled:
+            raise SourceError(f"{path.name} is empty (0 bytes). Export it anew.")
+    return files
+
+
+def _selected(
+    reads: str, columns: Mapping[str, str], name: str, key: str | None, *, is_csv: bool
+) -> str:
+    """The rows under the names that people use; what must not be in them raises where a query meets it.
+
+    A look at the whole file of its own would cost as much as the query.
+    """
+    shown = {
+        column: identifier(column) + (f" AS {identifier(used)}" if column != used else "")
+        for column, used in columns.items()
+    }
+    if is_csv:
+        first = identifier(next(iter(columns)))
+        mark = f"starts_with({first}, chr(65279))"
+        failed = f"error({literal(MARK_INSIDE + name)})"
+        checked = key or next(iter(columns))
+        quoted = identifier(checked)
+        cases = f"WHEN {mark} THEN {failed} "
+        if key is not None:
+            cases += f"WHEN trim({quoted}) <> '' THEN {quoted} ELSE error({literal(BLANK_KEY)}) "
+        else:
+            cases += f"ELSE {quoted} "
+        shown[checked] = f"CASE {cases}END AS {quoted}"
+    return f"SELECT {', '.join(shown.values())} FROM {reads}"  # noqa: S608  # our own text
+
+
+def check_columns(name: str, columns: Sequence[str], needed: Sequence[str]) -> None:
+    """Refuse columns that cannot be told apart, and a table without those that are needed. Raises `SourceError`."""
+    for column in needed:
+        if column not in columns:
+            raise SourceError(
+                f"{name} has no column {column}.{_has(columns)} "
+                f"Name {'the column' if len(needed) == 1 else 'the columns'} {' and '.join(needed)} as written here."
+            )
+    refuse_repeated(name, columns)
+
+
+def refuse_repeated(name: str, columns: Sequence[str]) -> None:
+    """Raise `SourceError` for a column without a name, and for two that differ in letter case or blanks alone."""
     seen: set[str] = set()
     for number, column in enumerate(columns, start=1):
-        if not column.strip():
-            raise SourceError(f"{path.name}: column {number} has no name. Name it in the header.")
+        if not column:
+            raise SourceError(f"{name}: column {number} has no name. Name it in the header.")
         if column.lower() in seen:
-            raise SourceError(f'{path.name} has two columns "{column}". Rename one of them.')
+            raise SourceError(
+                f'{name} has two columns "{column}", but for letter case or blanks. Rename one of them.'
+            )
         seen.add(column.lower())
 
 
-def _check(backend: Backend, table: str, path: Path) -> None:
-    if table == _CUSTOMERS and path.suffix == ".parquet":
-        is_blank = "coalesce(trim(\"CustomerId\"::VARCHAR), '') = ''"
-        blank = f'SELECT 1 FROM "{table}" WHERE {is_blank} LIMIT 1'  # noqa: S608  # our own text
-        if backend.raw_sql(blank).fetchall():
-            raise SourceError(explain_blank_key(path.name))
-    if not backend.raw_sql(f'SELECT 1 FROM "{table}" LIMIT 1').fetchall():  # noqa: S608  # our own text
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Raise `SourceError` naming the file for what Arrow says of it."""
+    try:
+        yield
+    except pa.ArrowException as error:
         raise SourceError(
-            f"{path.name} holds no {_CONTENT[table]}, a header alone. Export it anew."
-        )
+            f"{path.name} is damaged or not what its name says. Write it anew."
+        ) from error
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _has(columns: Sequence[str]) -> str:
+    """What a table has, unless its first line is a row of somebody's data."""
+    if any("@" in column or column.isdigit() for column in columns):
+        return " Its first line looks like a row, not like a header."
+    return f" It has: {', '.join(columns[:8])}."
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """A file's bytes, unpacked where they are packed."""
+    if path.name.endswith(".gz"):
+        return io.BufferedReader(cast("io.RawIOBase", gzip.open(path, "rb")))
+    return path.open("rb")
+
+
+def refuse_broken_gzip(path: Path) -> None:
+    """Raise `SourceError` for a packed file that was cut: the engine would read what is there, and say nothing."""
+    try:
+        with gzip.open(path, "rb") as stream:
+            while stream.read(1_048_576):
+                pass
+    except (EOFError, OSError) as error:
+        raise SourceError(
+            f"{path.name} is cut off or not packed by gzip. Write it anew."
+        ) from error
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

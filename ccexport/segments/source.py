@@ -6,8 +6,9 @@ What an engine says in its own words is translated here into a `SourceError` of 
 from __future__ import annotations
 
 import difflib
+import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +20,9 @@ import ibis.expr.types as ir
 from ccexport.clock import Now, utc_now
 from ccexport.errors import SourceError
 from ccexport.segments.masking import mask_value
-from ccexport.segments.steadiness import Pause, Watch
-from ccexport.segments.text import as_text
+from ccexport.segments.spec import KEY, SEGMENT, read_spec
+from ccexport.segments.steadiness import Pause
+from ccexport.segments.text import as_text, is_text
 from ccexport.segments.trouble import translated
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from ibis.backends import BaseBackend
     from ibis.backends.duckdb import Backend
 
-KEY = "CustomerId"
-SEGMENT = "Segment"
+    from ccexport.segments.opening import Opened
+
 DEFAULT_MEMORY_LIMIT_MB = 2_000
 EXAMPLES = 3
 _EXAMPLE_ROWS = 200
@@ -55,6 +57,30 @@ class Segment:
     members: int
 
 
+@dataclass(frozen=True)
+class Strangers:
+    """Members of segments, those that have no profile, and a key of each side to compare (None where all have one)."""
+
+    members: int
+    without_profile: int
+    member: str | None
+    profile: str | None
+
+    def said(self) -> str:
+        """One line for people; empty where every member has a profile."""
+        if not self.without_profile:
+            return ""
+        whose = (
+            "1 member has"
+            if self.without_profile == 1
+            else f"{self.without_profile:,} members have"
+        )
+        return (
+            f"{whose} no profile, of {self.members:,}: such as {json.dumps(self.member, ensure_ascii=False)}, while "
+            f"profiles have keys such as {json.dumps(self.profile, ensure_ascii=False)}."
+        )
+
+
 class Source:
     """Profiles and their segments, over one connection of its own. Close it, or use it in a `with`."""
 
@@ -64,18 +90,18 @@ class Source:
         customers: ir.Table,
         memberships: ir.Table,
         names: dict[str, str],
-        watch: Watch | None = None,
+        opened: Opened | None = None,
     ) -> None:
-        """`names`: what people call the two tables (files), under "customers" and "memberships"."""
-        self._watch = watch
+        """`customers` has the key as `CustomerId`, `memberships` that and `Segment`.
+
+        `names`: what people call the two tables (files), under "customers" and "memberships"; `opened`: what more is
+        known of a source that was opened by its address.
+        """
         self._backend, self._names = backend, names
-        self._reads_files: bool = backend.name == "duckdb"
+        self._reads_files: bool = opened.reads_files if opened else backend.name == "duckdb"
         self._made = 0  # tables kept and lent so far
-        self._types = {name: str(type_) for name, type_ in customers.schema().items()}
-        self._nested = {
-            name: type_ for name, type_ in customers.schema().items() if type_.is_nested()
-        }
-        self.check_types([KEY])
+        self._kinds = dict(customers.schema().items())
+        self._opened = opened
         self.customers = as_text(customers)
         self.memberships = as_text(memberships.select(KEY, SEGMENT))
 
@@ -86,15 +112,52 @@ class Source:
 
     def segments(self) -> list[Segment]:
         """All segments by name, with the number of distinct profiles in each."""
+        self._refuse_broken()
         known = self.memberships.semi_join(self.customers, KEY)
+        known = known.filter(known[SEGMENT].notnull())
         counted = known.group_by(SEGMENT).agg(members=known[KEY].nunique())
         return [
             Segment(row[SEGMENT], row["members"]) for row in self._rows(counted.order_by(SEGMENT))
         ]
 
+    def check_types(self, names: Iterable[str]) -> None:
+        """Raise `SourceError` for the first of these attributes that holds no text, such as a list."""
+        for name in names:
+            kind = self._kinds.get(name)
+            if kind is not None and not is_text(kind):
+                raise SourceError(
+                    f'The column "{name}" of {self._names["customers"]} holds several values in one ({kind}). '
+                    "Write it as text, or choose another column."
+                )
+
+    def strangers(self, segments: Sequence[str] | None = None) -> Strangers:
+        """How many members of segments (of all, where none are named) have no profile, with an example of each side."""
+        chosen = self.memberships.filter(self.memberships[KEY].notnull())
+        if segments is not None:
+            chosen = chosen.filter(chosen[SEGMENT].isin(list(segments)))
+        keys = chosen.select(KEY).distinct()
+        unknown = keys.anti_join(self.customers, KEY)
+        members, without = self.count(keys), self.count(unknown)
+        if not without:
+            return Strangers(members, 0, None, None)
+        return Strangers(
+            members, without, self._first_key(unknown), self._first_key(self.customers)
+        )
+
+    def _first_key(self, keys: ir.Table) -> str | None:
+        [row] = self._rows(keys.agg(first=keys[KEY].min()))
+        return None if row["first"] is None else str(row["first"])
+
+    def wait_until_still(self) -> None:
+        """Return once nobody writes to the source's files. Raises `SourceError` where somebody goes on doing so."""
+        if self._opened:
+            self._opened.place.wait_until_still()
+
     def check_segments(self, names: Iterable[str]) -> None:
-        """Raise `SourceError` for the first name that is no segment of this source."""
-        rows = self._rows(self.memberships.select(SEGMENT).distinct().order_by(SEGMENT))
+        """Raise `SourceError` for the first name that is not a segment of this source."""
+        self._refuse_broken()
+        named = self.memberships.filter(self.memberships[SEGMENT].notnull())
+        rows = self._rows(named.select(SEGMENT).distinct().order_by(SEGMENT))
         known = [row[SEGMENT] for row in rows]
         for name in names:
             if name not in known:
@@ -102,15 +165,6 @@ class Source:
                 raise SourceError(
                     f'The source has no segment "{name}". It has: {", ".join(near)}. '
                     "Choose one of its segments."
-                )
-
-    def check_types(self, names: Iterable[str]) -> None:
-        """Raise `SourceError` for the first of these columns that holds lists or structs: they are not one value."""
-        for name in names:
-            if name in self._nested:
-                raise SourceError(
-                    f'The column "{name}" of {self._names["customers"]} holds several values in one '
-                    f"({self._types[name]}). Write it as text, or choose another column."
                 )
 
     def attributes(self) -> list[Attribute]:
@@ -122,7 +176,7 @@ class Source:
         return [
             Attribute(
                 name=name,
-                type=self._types[name],
+                type=str(self._kinds[name]),
                 fill_rate=int(counts[name] or 0) / max(counts["profiles"], 1),
                 examples=_examples(row[name] for row in first),
             )
@@ -229,8 +283,8 @@ class Source:
     ) -> None:
         """Raises `SourceError` where a file changed meanwhile: what was read of it is not to be used."""
         self.close()
-        if self._watch and (error is None or isinstance(error, SourceError)):
-            self._watch.check()
+        if self._opened and (error is None or isinstance(error, SourceError)):
+            self._opened.place.refuse_changes()
 
     def _rows(self, expression: ir.Table) -> list[dict[str, Any]]:
         with self._translated():
@@ -239,15 +293,35 @@ class Source:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with translated(self._names):
-            yield
+        """An engine's words become ours; and what was read while somebody wrote to it is not used."""
+        if self._opened is None:
+            with translated(self._names):
+                yield
+            return
+        place = self._opened.place
+        try:
+            with place.translated():
+                yield
+        except SourceError:
+            place.refuse_changes()  # of half a file the engine says something else
+            raise
+        place.refuse_changes()
+
+    def _refuse_broken(self) -> None:
+        """Raise `SourceError` for a membership whose segments cannot be read."""
+        for found in self._opened.memberships if self._opened else ():
+            if found.broken is not None and (rows := self._rows(found.broken.limit(1))):
+                raise SourceError(
+                    f'{found.name}: the segments of "{rows[0][KEY]}" are not JSON of the form '
+                    '{"Segments": ["A", "B"]} or ["A", "B"]. Correct the row.'
+                )
 
     @cached_property
     def _near(self) -> Backend:
         """The engine that makes lines: the one that reads files, or one of its kind with nothing in it."""
         if self._reads_files:
             return cast("Backend", self._backend)
-        from ccexport.segments.files import connect
+        from ccexport.segments.engine import connect
 
         return connect(threads=None, memory_limit_mb=DEFAULT_MEMORY_LIMIT_MB)
 
@@ -261,19 +335,17 @@ def open_source(
     pause: Pause = time.sleep,
 ) -> Source:
     """Open the source at `CCEXPORT_SOURCE_URL`. Raises `SourceError` where it cannot be read as it is."""
-    if url.startswith("file:"):
-        from ccexport.segments.files import open_folder
+    from ccexport.segments.opening import open_tables
 
-        found = open_folder(
-            url, threads=threads, memory_limit_mb=memory_limit_mb, now=now, pause=pause
-        )
-        return Source(
-            found.backend, found.customers, found.memberships, found.names, watch=found.watch
-        )
-    from ccexport.segments.databases import open_database
-
-    backend, customers, memberships, names = open_database(url)
-    return Source(backend, customers, memberships, names)
+    opened = open_tables(
+        read_spec(url),
+        threads=threads,
+        memory_limit_mb=memory_limit_mb,
+        now=now,
+        pause=pause,
+    )
+    place = opened.place
+    return Source(place.backend, opened.profiles, opened.pairs, opened.names, opened)
 
 
 def _examples(values: Iterable[str | None]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ It knows sizes, times and the last bytes of a file; what the file holds otherwis
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,31 +19,47 @@ Pause = Callable[[float], None]
 # A last line without its end may be one of which the rest is still to come, unless the file has been still so long.
 STILL_FOR = timedelta(minutes=1)
 _PAUSE_SECONDS = 2.0
+# Before a run reads its files, nobody has written to them for so long; so many looks are taken at who goes on.
+_STILL_SECONDS = 1.0
+_LOOKS = 5
 
 
 @dataclass(frozen=True)
 class _Stamp:
     """What is another as soon as a file is written to, or another file takes its name."""
 
+    path: Path
     number: int
     bytes: int
     changed_at_ns: int
 
 
 class Watch:
-    """Files as they were when their reading began."""
+    """Files as they were when their reading began. `list_files` finds them anew, so that one more is seen too."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._before: Mapping[Path, _Stamp | None] = {path: _stamp(path) for path in paths}
+    def __init__(self, list_files: Callable[[], Sequence[Path]]) -> None:
+        self._list_files = list_files
+        self._before = stamps_of(list_files())
 
     def check(self) -> None:
         """Raise `SourceError` where a file is not the one any more whose reading began."""
-        for path, before in self._before.items():
-            if _stamp(path) != before:
-                raise SourceError(
-                    f"{path.name} changed while it was read. Nothing was sent. Try again once it is written to its "
-                    "end; write files under another name and rename them when they are whole."
-                )
+        changed = set(stamps_of(self._list_files())) ^ set(self._before)
+        if changed:
+            name = min(stamp.path for stamp in changed).name
+            raise SourceError(
+                f"{name} changed while it was read. Nothing was sent. Try again once it is written to its "
+                "end; write files under another name and rename them when they are whole."
+            )
+
+    def wait_until_still(self, pause: Pause) -> None:
+        """Return once nobody has written to the files for a moment. Raises `SourceError` where somebody goes on."""
+        for _ in range(_LOOKS):
+            self.check()
+            youngest = min((_age(path) for path in self._list_files()), default=_STILL_SECONDS)
+            if not 0 <= youngest < _STILL_SECONDS:
+                return
+            pause(_STILL_SECONDS - youngest)
+        self.check()
 
 
 def refuse_unfinished(path: Path, now: Now = utc_now, pause: Pause = time.sleep) -> None:
@@ -68,9 +84,17 @@ def _ends_its_line(path: Path) -> bool:
         return file.read().rstrip(b"\0")[-1:] in (b"\n", b"\r", b"")
 
 
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return _Stamp(found.st_ino, found.st_size, found.st_mtime_ns)
+def stamps_of(paths: Iterable[Path]) -> tuple[_Stamp, ...]:
+    """What changes when one of the files does; nothing of one that is not there."""
+    found = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        found.append(_Stamp(path, stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return tuple(found)
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime

@@ -7,14 +7,13 @@ whole; what was worked out is forgotten when the source's files change.
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from ccexport.segments import version
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Attribute, Segment, Source
 from ccexport.services.preview.preview_engine import KEY, PreviewEngine
@@ -30,7 +29,6 @@ from ccexport.services.preview.preview_values import (
 )
 from ccexport.services.preview.previews import as_seen
 
-LOOK_AGAIN_SECONDS = 600  # at a database, whose changes cannot be seen from outside
 MAX_ANSWERS = 12  # counts of whole segments, and others, that are kept
 
 
@@ -144,15 +142,7 @@ class LivePreview:
 
 def source_version(url: str) -> Hashable:
     """Changes when the source's files do; for a database, every ten minutes."""
-    if not url.startswith("file:"):
-        return int(time.monotonic() // LOOK_AGAIN_SECONDS)
-    folder = Path(url.removeprefix("file:").removeprefix("//")).expanduser()
-    names = [
-        f"{table}.{ending}"
-        for table in ("Customer", "SegmentMembership")
-        for ending in ("parquet", "csv")
-    ]
-    return tuple((name, *_stamp(folder / name)) for name in names)
+    return version.source_version(url)
 
 
 class _Opened:
@@ -234,11 +224,3 @@ class _Opened:
                 _, gone = self._answers.popitem(last=False)
                 if isinstance(gone, Whole) and self._like.get(gone.question.deciding) is gone:
                     del self._like[gone.question.deciding]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_size)

@@ -103,6 +103,7 @@ class PreviewEngine:
 
     def count(self, question: Question) -> Whole:
         started = time.monotonic()
+        self.source.check_types(question.mapping.attributes_used)
         with self.lock:
             judged = judge(self.source, question.segments, question.mapping, dict(question.types))
         return Whole(question, judged, time.monotonic() - started)

@@ -132,7 +132,7 @@ PROFILE = "1,ana@example.com,Lima\n"
             "Customer.csv has no column CustomerId. It has: Id, EMail",
         ),
         (
-            {"memberships": "CustomerId;Segment\n1;A\n"},
+            {"memberships": "CustomerId:Segment\n1:A\n"},
             "SegmentMembership.csv has no column Custom",
         ),
         (
@@ -176,8 +176,8 @@ def read_all(source: Source) -> None:
             b"CustomerId,EMail,City\n1,ana@example.com,Lima\n2,ana@example.com,K\xf6ln\n",
             "Customer.csv, line 3: not UTF-8",
         ),
-        ("CustomerId,EMail,City\n" + PROFILE + "2,a\n", "line 3: not as many values"),
-        ("CustomerId,EMail,City\n" + PROFILE + "2,a,b,c\n", "line 3: not as many values"),
+        ("CustomerId,EMail,City\n" + PROFILE + "2,a\n", "line 3: 2 values under 3 headings"),
+        ("CustomerId,EMail,City\n" + PROFILE + "2,a,b,c\n", "line 3: 4 values under 3 headings"),
         ("CustomerId,EMail,City\n1,a,b\n,c,d\n", "Customer.csv has a profile without a CustomerId"),
         (
             pa.table({"CustomerId": ["1", None]}),
