@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import time
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -68,7 +69,15 @@ def write_source(
         memberships = [(profile["CustomerId"], "All") for profile in profiles]
     with (folder / "SegmentMembership.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("CustomerId", "Segment"), *memberships])
+    for table in ("Customer.csv", "SegmentMembership.csv"):
+        grow_old(folder / table)
     return folder
+
+
+def grow_old(path: Path) -> None:
+    """Make a file one that has lain there for an hour: a run waits while somebody may still write to its source."""
+    then = time.time() - 3_600
+    os.utime(path, (then, then))
 
 
 def people(count: int, *, first: int = 1) -> list[dict[str, str]]:

@@ -30,6 +30,7 @@ PROGRAM = "python -m ccexport"
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "connections": ("connections", "app", "Constant Contact accounts that exports may use."),
     "segments": ("segments", "app", "The segments of the source."),
+    "sources": ("sources", "app", "Where profiles and segments are."),
     "exports": ("exports", "app", "Which segments go to which list."),
     "runs": ("runs", "app", "What was sent, and what became of it."),
     "people": ("people", "app", "What became of a person in every export and run."),

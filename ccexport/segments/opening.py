@@ -61,6 +61,10 @@ def _open_place(
         from ccexport.segments.files import Folder
 
         return Folder(spec, threads=threads, memory_limit_mb=memory_limit_mb, now=now, pause=pause)
+    if spec.kind == "cdm":
+        from ccexport.segments.cdm import CommonData
+
+        return CommonData(spec, threads=threads, memory_limit_mb=memory_limit_mb)
     from ccexport.segments.databases import Database
 
     return Database(spec)

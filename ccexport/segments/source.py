@@ -101,7 +101,7 @@ class Source:
         self._reads_files: bool = opened.reads_files if opened else backend.name == "duckdb"
         self._made = 0  # tables kept and lent so far
         self._kinds = dict(customers.schema().items())
-        self._opened = opened
+        self.opened = opened
         self.customers = as_text(customers)
         self.memberships = as_text(memberships.select(KEY, SEGMENT))
 
@@ -150,8 +150,8 @@ class Source:
 
     def wait_until_still(self) -> None:
         """Return once nobody writes to the source's files. Raises `SourceError` where somebody goes on doing so."""
-        if self._opened:
-            self._opened.place.wait_until_still()
+        if self.opened:
+            self.opened.place.wait_until_still()
 
     def check_segments(self, names: Iterable[str]) -> None:
         """Raise `SourceError` for the first name that is not a segment of this source."""
@@ -283,8 +283,8 @@ class Source:
     ) -> None:
         """Raises `SourceError` where a file changed meanwhile: what was read of it is not to be used."""
         self.close()
-        if self._opened and (error is None or isinstance(error, SourceError)):
-            self._opened.place.refuse_changes()
+        if self.opened and (error is None or isinstance(error, SourceError)):
+            self.opened.place.refuse_changes()
 
     def _rows(self, expression: ir.Table) -> list[dict[str, Any]]:
         with self._translated():
@@ -294,11 +294,11 @@ class Source:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """An engine's words become ours; and what was read while somebody wrote to it is not used."""
-        if self._opened is None:
+        if self.opened is None:
             with translated(self._names):
                 yield
             return
-        place = self._opened.place
+        place = self.opened.place
         try:
             with place.translated():
                 yield
@@ -309,7 +309,7 @@ class Source:
 
     def _refuse_broken(self) -> None:
         """Raise `SourceError` for a membership whose segments cannot be read."""
-        for found in self._opened.memberships if self._opened else ():
+        for found in self.opened.memberships if self.opened else ():
             if found.broken is not None and (rows := self._rows(found.broken.limit(1))):
                 raise SourceError(
                     f'{found.name}: the segments of "{rows[0][KEY]}" are not JSON of the form '

@@ -176,7 +176,7 @@ SOURCES: list[tuple[Callable[[Path], None], list[str]]] = [
     (appended(b'0000011,"First,Last,x@example.com\r\n'), ["Customer.csv, line 12", "quot"]),
     (appended(b'0000011,"Fi"rst",Last,x@example.com\r\n'), ["Customer.csv, line 12", "quot"]),
     (appended(b"0000011,F\xfcrst,Last,x@example.com\r\n"), ["Customer.csv, line 12", "UTF-8"]),
-    (appended(b"0000011,First\r\n"), ["Customer.csv, line 12", "columns"]),
+    (appended(b"0000011,First\r\n"), ["Customer.csv, line 12", "headings"]),
     (appended(b",First,Last,x@example.com\r\n"), ["Customer.csv", "CustomerId"]),
 ]
 

@@ -535,24 +535,28 @@ def test_words_for_nothing_are_kept_to_the_letter(folder: Make, word: str) -> No
 
 def test_a_file_that_is_begun_anew_is_refused_as_changed_not_as_broken(folder: Make) -> None:  # C25
     path = folder(HEADING + ANA + "\n" + BEN + "\n")
-    with (
-        pytest.raises(SourceError, match=r"Customer\.csv changed while it was read"),
-        open_source(f"file:{path}") as source,
-    ):
-        (path / "Customer.csv").write_text(HEADING + '1,"an')
-        prepare(source, ["News"], MAPPING)
+
+    def read_meanwhile() -> None:
+        with open_source(f"file:{path}") as source:
+            (path / "Customer.csv").write_text(HEADING + '1,"an')
+            prepare(source, ["News"], MAPPING)
+
+    with pytest.raises(SourceError, match=r"Customer\.csv changed while it was read"):
+        read_meanwhile()
 
 
 def test_a_part_that_appears_while_a_folder_is_read_is_seen(folder: Make) -> None:  # C25
     path = folder(HEADING + ANA + "\n")
     (path / "Customer").mkdir()
     (path / "Customer.csv").rename(path / "Customer" / "part-0.csv")
-    with (
-        pytest.raises(SourceError, match=r"part-1\.csv changed while it was read"),
-        open_source(f"file:{path}") as source,
-    ):
-        (path / "Customer" / "part-1.csv").write_text(HEADING + BEN + "\n")
-        prepare(source, ["News"], MAPPING)
+
+    def read_meanwhile() -> None:
+        with open_source(f"file:{path}") as source:
+            (path / "Customer" / "part-1.csv").write_text(HEADING + BEN + "\n")
+            prepare(source, ["News"], MAPPING)
+
+    with pytest.raises(SourceError, match=r"part-1\.csv changed while it was read"):
+        read_meanwhile()
 
 
 def test_a_run_waits_until_nobody_writes_and_gives_up_on_who_goes_on(folder: Make) -> None:  # C25

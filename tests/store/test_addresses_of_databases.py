@@ -13,8 +13,9 @@ from sqlalchemy.engine import make_url
 
 from ccexport.errors import SettingError, SourceError, StoreError
 from ccexport.installation import Installation
-from ccexport.segments.databases import open_database
+from ccexport.segments.databases import Database
 from ccexport.segments.source import open_source
+from ccexport.segments.spec import read_spec
 from ccexport.services.operations.health import examine, shown_settings
 from ccexport.services.operations.system import System
 from ccexport.settings import load_settings, mask_password
@@ -136,7 +137,8 @@ def test_a_source_with_an_encoded_password_and_tables_of_a_schema_is_read(
 
 def test_options_of_the_engine_reach_it_beside_ours(postgres_of_app: str) -> None:
     _fill(postgres_of_app)
-    engine, *_ = open_database(f"postgres{postgres_of_app}&sslmode=require&{TABLES}")
+    address = f"postgres{postgres_of_app}&sslmode=require&{TABLES}"
+    engine = Database(read_spec(address)).backend
     options = engine.con.info.get_parameters()  # what the driver was given, whatever it made of it
     engine.disconnect()
     assert options["sslmode"] == "require"
