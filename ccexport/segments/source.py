@@ -93,7 +93,7 @@ class Source:
         ]
 
     def check_segments(self, names: Iterable[str]) -> None:
-        """Raise `SourceError` for the first name that is no segment of this source."""
+        """Raise `SourceError` for the first name that is not a segment of this source."""
         rows = self._rows(self.memberships.select(SEGMENT).distinct().order_by(SEGMENT))
         known = [row[SEGMENT] for row in rows]
         for name in names:
