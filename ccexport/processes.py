@@ -39,7 +39,7 @@ def new_worker_name() -> str:
 
 
 def is_dead(worker: str) -> bool:
-    """Whether a worker is certainly gone: it ran on this very machine, and its process is no more."""
+    """Whether a worker is certainly gone: it ran on this machine, and its process has ended."""
     parts = worker.split("/")
     if len(parts) != 4 or parts[1] != _machine() or parts[1] == "unknown":
         return False

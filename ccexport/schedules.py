@@ -79,7 +79,7 @@ def check_schedule(text: str) -> str:
     found = _DAILY.fullmatch(text)
     if found is None:
         raise UsageError(
-            f'"{text[:200]}" is no schedule. Use refresh, off, or a daily time with its zone: '
+            f'"{text[:200]}" is not a schedule. Use refresh, off, or a daily time with its zone: '
             '"daily 06:30 Europe/Berlin".'
         )
     check_zone(found[3])
@@ -102,7 +102,7 @@ def check_recurrence(weekdays: Sequence[int], times: Sequence[str], zone: str) -
 
 
 def check_zone(name: str) -> str:
-    """Raises `UsageError`, with near names, for what is no time zone of the IANA database."""
+    """Raises `UsageError`, with near names, for what is not a time zone of the IANA database."""
     name = name.strip()
     try:
         ZoneInfo(name)
@@ -112,7 +112,7 @@ def check_zone(name: str) -> str:
         hint = " or ".join(known[found] for found in near) or (
             "a name such as Europe/Berlin, America/New_York or UTC"
         )
-        raise UsageError(f'"{name[:200]}" is no time zone. Use {hint}.') from None
+        raise UsageError(f'"{name[:200]}" is not a time zone. Use {hint}.') from None
     return name
 
 
@@ -150,7 +150,7 @@ def _describe_days(weekdays: tuple[int, ...]) -> str:
 def _check_time(text: str) -> time:
     found = _TIME.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f'"{text[:200]}" is no time of day. Write it as 06:30 or 18:00.')
+        raise UsageError(f'"{text[:200]}" is not a time of day. Write it as 06:30 or 18:00.')
     return time(int(found[1]), int(found[2]))
 
 

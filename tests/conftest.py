@@ -17,6 +17,53 @@ from ccexport.store.database.engine import open_engine
 from ccexport.store.vault.keys import Keys, load_keys
 from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
+HERE = Path(__file__).parent
+# what `-m quick` plays: the rooms that need neither a browser nor a worker, less what computes for long or starts
+# programs, and less what is for PostgreSQL
+QUICK_ROOMS = {"http", "sandbox", "segments", "store", "unit"}
+NOT_QUICK = {
+    "sandbox/test_server.py",
+    "store/test_standstill.py",
+    "store/test_upgrades.py",
+    "unit/preparation/test_hashes.py",
+    "unit/preparation/test_judging.py",
+    "unit/preparation/test_line.py",
+    "unit/preparation/test_prepare.py",
+    "unit/test_live_preview.py",
+    "unit/test_preparing_from_files.py",
+    "unit/test_reading_fast.py",
+}
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores, since most tests wait longer than they compute; a single test is played here."""
+    if any("::" in asked for asked in config.args):
+        return 0
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m quick` does not even read the other rooms, which takes each process seconds."""
+    is_other_room = (
+        collection_path.parent == HERE
+        and collection_path.is_dir()
+        and collection_path.name not in QUICK_ROOMS
+    )
+    return True if config.option.markexpr == "quick" and is_other_room else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what is quick, by its room."""
+    module = item.path.relative_to(HERE)
+    is_of_a_room = module.parts[0] in QUICK_ROOMS or len(module.parts) == 1
+    if is_of_a_room and str(module) not in NOT_QUICK and not _is_for_postgresql(item):
+        item.add_marker("quick")
+
+
+def _is_for_postgresql(item: pytest.Item) -> bool:
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return "postgresql" in params.values() or "postgres_url" in getattr(item, "fixturenames", ())
+
 
 class Clock:
     """A `Now` that stands still until it is moved."""

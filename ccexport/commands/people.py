@@ -46,7 +46,7 @@ def find(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
 
 @app.command()
 def forget(ctx: typer.Context, email: Email) -> None:
-    """Take a person out of the files of ended runs; history keeps its counts. Refuses while he is in a live run."""
+    """Take a person out of the files of ended runs; history keeps its counts. Refuses while they are in a live run."""
     from ccexport.services.people.access import local_administrator
     from ccexport.services.runs.forgetting import Forgetting
 
@@ -58,7 +58,9 @@ def forget(ctx: typer.Context, email: Email) -> None:
             "other files (CCEXPORT_RETENTION_DAYS)."
         )
     if done.is_in_source:
-        say("The person is in the source still: remove him there, or the next run sends him again.")
+        say(
+            "The person is in the source still: remove the person there, or the next run sends them again."
+        )
     say(
         "What Constant Contact holds is removed there. Files on other machines: start this there too."
     )

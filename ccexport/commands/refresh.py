@@ -114,6 +114,8 @@ def _weekdays(text: str) -> list[int]:
             (n for n, name in enumerate(DAY_NAMES) if name.casefold().startswith(word)), None
         )
         if number is None or len(word) < 3:
-            raise UsageError(f'"{part.strip()[:50]}" is no weekday. Write daily, or mon,wed,fri.')
+            raise UsageError(
+                f'"{part.strip()[:50]}" is not a weekday. Write daily, or mon,wed,fri.'
+            )
         found.append(number)
     return found

@@ -139,7 +139,8 @@ def rejected(
 def _write(file: TextIO, rows: Iterable[Sequence[str]]) -> int:
     from ccexport.services.runs.runs import REJECTED_HEADER
 
-    writer = csv.writer(file, lineterminator="\n")
+    # a carriage return within a cell is put in quotes only where it is part of a line's end
+    writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(REJECTED_HEADER)
     count = 0
     for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the number of rows

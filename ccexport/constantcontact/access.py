@@ -15,7 +15,7 @@ NEEDED_SCOPES = frozenset({"contact_data", "account_read"})
 def missing_scopes(scope: str) -> frozenset[str]:
     """What the sign-in was asked for and did not grant; nothing where the answer did not say.
 
-    Order, letter case, commas and further scopes are no difference, and `offline_access` need not be named: the
+    Order, letter case, commas and further scopes make no difference, and `offline_access` need not be named: the
     refresh token tells.
     """
     granted = {each.casefold() for each in re.split(r"[\s,]+", scope) if each}

@@ -1,6 +1,6 @@
 """Signing in at Constant Contact: OAuth 2, authorization code with PKCE, and Basic where the application has a secret.
 
-Knows no store: whoever calls `refresh` holds the lock and saves the new pair before using it, since a refresh token
+Knows no store: the caller of `refresh` holds the lock and saves the new pair before using it, since a refresh token
 works once and a new pair ends all earlier ones. Everything secret travels in bodies, never in an address; the errors
 raised here have no cause attached, because its text could hold a token.
 """
@@ -93,7 +93,7 @@ class SignIn:
 def begin_sign_in(
     auth_url: str, app: AppCredentials, redirect_uri: str, *, prompt: str | None = None
 ) -> SignIn:
-    """Make the address for the browser. `prompt="login"` asks for a fresh sign-in, lest the wrong account is connected.
+    """Make the address for the browser. `prompt="login"` asks for a fresh sign-in, not the browser's last one.
 
     Raises `SetupError` when there is no application to sign in with.
     """
@@ -233,7 +233,7 @@ class _TokenSession(OAuth2Session):
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> requests.Response:
-        """Send to the true address, read within bounds, raise what is no token."""
+        """Send to the true address, read within bounds, raise where the answer holds no token."""
         response = requests.Session.request(
             self,
             method,

@@ -268,7 +268,7 @@ class Client:
             except AccessDenied as error:
                 raise self._explained(request, error) from None
             except RetryableError as error:
-                jitter = random.random()  # noqa: S311  # keeps processes apart and is no secret
+                jitter = random.random()  # noqa: S311  # keeps processes apart; not a secret
                 took_seconds = time.monotonic() - started
                 wait = decide_retry(request, error, attempt, jitter, took_seconds)
                 if wait is None:

@@ -27,7 +27,9 @@ LOOK_AGAIN_SECONDS = 0.2
 TOKEN_ENDPOINT_SECONDS = 1.1  # it allows one request a second (vendor support)
 BUSY_TRIES = 5
 BUSY_WAIT_SECONDS = 5.0  # after so many tries
-PATIENCE_SECONDS = 120.0  # longer than a lease: whoever renews has ended or lost it by then
+PATIENCE_SECONDS = (
+    120.0  # longer than a lease: the process that renews has ended or lost it by then
+)
 
 
 class KeptPair(Protocol):
@@ -198,7 +200,7 @@ def patiently(ask: Callable[[], TokenPair], sleep: Callable[[float], None]) -> T
             sleep(TOKEN_ENDPOINT_SECONDS * attempt)
     try:
         return ask()
-    except RateLimited as error:  # busy for long: whoever asks waits where people see it
+    except RateLimited as error:  # busy for long: the caller waits where people see it
         wait = max(BUSY_WAIT_SECONDS, error.retry_after_seconds or 0.0)
         raise RateLimited(str(error), retry_after_seconds=wait) from None
 

@@ -216,7 +216,7 @@ def build_next(request: Request, next_path: str) -> Request:
 
 
 def check_request(request: Request) -> None:
-    """The last look before a request leaves: raises `ValueError` for what may never be sent, whoever built it."""
+    """The last look before a request leaves: raises `ValueError` for what may never be sent."""
     if "contact_delete" in request.path or request.method not in ("GET", "POST"):
         raise ValueError("contacts are never deleted")
     if "all_active_contacts" in set(_keys(request.json)):
@@ -307,7 +307,7 @@ def read_activity(answer: Answer) -> Activity:
 
 
 def read_activities(answer: Answer) -> Page[Activity]:
-    """A page of the account's bulk jobs, whoever made them; one without an id could not be asked for anyway."""
+    """A page of the account's bulk jobs, other programs' too; one without an id could not be asked for anyway."""
     page = _page(answer, "activities", _activity_with_id)
     return Page(tuple(filter(None, page.items)), page.next_path)
 

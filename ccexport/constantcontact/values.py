@@ -47,7 +47,7 @@ def count(data: Mapping[str, Any], name: str) -> int | None:
 
 
 def read_time(value: object) -> datetime | None:
-    """Any of the forms in which the API says a time, in UTC; None for what is no time."""
+    """Any of the forms in which the API says a time, in UTC; None for what is not a time."""
     if not isinstance(value, str):
         return None
     try:

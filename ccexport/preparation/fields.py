@@ -172,7 +172,7 @@ def _cut(value: ir.StringValue, limit: int) -> Checked:
 
 
 def _check_date(value: ir.StringValue) -> Checked:
-    """One of the formats that Constant Contact takes becomes YYYY-MM-DD; what is no real day is invalid."""
+    """One of the formats that Constant Contact takes becomes YYYY-MM-DD; a day that does not exist is invalid."""
     dashed = reduce(lambda text, shape: text.re_replace(*shape), _DATE_SHAPES, value)
     # Twice: of two neighbours with one dash between them, one pass pads the first alone.
     padded = dashed.re_replace("-([0-9])(-|$)", r"-0\1\2").re_replace("-([0-9])(-|$)", r"-0\1\2")

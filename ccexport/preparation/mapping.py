@@ -283,6 +283,6 @@ def _plain(name: str) -> str:
 
 def _broken_template(value: str) -> MappingError:
     return MappingError(
-        f'"{value}" is no template: write {{Attribute}} for an attribute and {{{{ for a brace. An attribute with a '
+        f'"{value}" is not a template: write {{Attribute}} for an attribute and {{{{ for a brace. An attribute with a '
         'brace in its name stands in quotation marks, as in {"a {"}.'
     )

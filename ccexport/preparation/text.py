@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 CONTROLS = r"\x00-\x1f\x7f-\x9f"  # Unicode category Cc; to stand in a class
-# Unicode white space that is no control character; to stand in a class
+# Unicode white space other than control characters; to stand in a class
 BLANKS = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 _CONTROL, _WHITE = f"[{CONTROLS}]", f"[{BLANKS}]"

@@ -1,6 +1,6 @@
 """What an administrator has to have done before people's data may be read and sent over a connection. Pure.
 
-Somebody agreed to the text of today, and an administrator lends his right to read the source. Where one of them is
+Somebody agreed to the text of today, and an administrator lends their right to read the source. Where one of them is
 missing, runs wait; they go on by themselves once it is there.
 """
 
@@ -24,14 +24,14 @@ def missing_consent(view: ConnectionView) -> str | None:
 
 
 def missing_export_user(view: ConnectionView) -> str | None:
-    """What to tell where the export user lost his right; None where he has it."""
+    """What to tell where the export user lost the right; None where they have it."""
     if view.has_export_user:
         return None
     name, user = view.connection.name, view.connection.export_user
     return (
-        f'{user}, by whose right exports over "{name}" read the source, is no administrator any more, so nothing new '
-        "is read or sent over it. Another administrator has to step in: open Settings > Connections and select Add "
-        f'yourself as export user, or run `connections export-user "{name}"`.'
+        f'{user}, by whose right exports over "{name}" read the source, is not an administrator any more, so '
+        "nothing new is read or sent over it. Another administrator has to step in: open Settings > Connections and "
+        f'select Add yourself as export user, or run `connections export-user "{name}"`.'
     )
 
 

@@ -26,7 +26,7 @@ def sending_order(batch: Batch) -> tuple[int, int]:
 def record_refusal(
     held: Held, run: Run, batch: Batch, error: ConstantContactRefused | InTheWay, tools: Tools
 ) -> None:
-    """Halve a refused file, or fail it where that is not possible; stop the run where it is no use."""
+    """Halve a refused file, or fail it where that is not possible; stop the run where that does not help."""
     words = redact(" ".join((error.detail or str(error)).split()))
     may_halve = batch.rows > 1 and run.halvings < MAX_HALVINGS
     halves = _halves(run, batch, tools) if may_halve else None

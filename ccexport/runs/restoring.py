@@ -4,7 +4,8 @@ Prepared again they are the same, which the digest of each batch proves. Where t
 
 - What is not pending stays as it is. Before anything else what was sent and not answered is found, or proven absent.
 - What is pending is given up, and the source as it is now is prepared without the addresses of the batches that stay.
-  So nobody is sent twice in a run, whoever has the address now; who is new goes along; who left meanwhile does not.
+  So nobody is sent twice in a run, even if an address has moved to another profile.
+  New people go along; those who left meanwhile do not.
 - The run's counts are then those of the batches that stay and of the new preparation together: `read = rejected +
   prepared` holds, and a profile that was sent and has another address or is left out by now is counted in both.
 

@@ -99,7 +99,7 @@ class ActivityBoard:
     """The latest look at each account's activities, shared by all runs of this process.
 
     One `GET /activities` follows all batches of all runs of a connection, so a look that is young enough is shared;
-    so is one that failed while others waited for it, lest each of them waits for the same silence in turn.
+    so is one that failed while others waited for it, so that each of them does not wait for the same silence in turn.
     """
 
     def __init__(self, now: Now = utc_now, elapsed: Callable[[], float] = time.monotonic) -> None:

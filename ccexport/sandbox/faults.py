@@ -178,7 +178,7 @@ class Fault(BaseModel):
         if method in _METHODS and path.startswith("/"):
             return value
         raise ValueError(
-            f"{value!r} is no operation; allowed: {', '.join(BY_NAME)}, "
+            f"{value!r} is not an operation; allowed: {', '.join(BY_NAME)}, "
             '"token:refresh_token", "METHOD /path-with-wildcards", "*"'
         )
 

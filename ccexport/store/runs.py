@@ -307,7 +307,7 @@ class RunStore:
             session.add(run)
 
     def note(self, held: Held, what: EventKind, detail: str = "") -> None:
-        """A line in the history that is no move."""
+        """A line in the history that is not a move."""
         now = self._now()
         with writing(self._engine) as session:
             held_run(session, held, now, lapsed_too=True)

@@ -1,6 +1,6 @@
 """Sign-ins at Constant Contact that were begun on a page: each is used once, within ten minutes.
 
-Of ticket, state and cookie only digests are stored, and the PKCE verifier encrypted: whoever reads the database
+Of ticket, state and cookie only digests are stored, and the PKCE verifier encrypted: somebody who reads the database
 can finish nobody's sign-in.
 """
 

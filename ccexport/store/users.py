@@ -85,7 +85,7 @@ class UserStore:
         return user
 
     def remove(self, email: str) -> User:
-        """No access from now on; his sessions end. Raises `NotFound`, `Conflict` for the last administrator."""
+        """No access from now on; their sessions end. Raises `NotFound`, `Conflict` for the last administrator."""
         with writing(self._engine) as session:
             user = self._locked(session, email)
             _check_not_the_last(session, user)
@@ -105,7 +105,7 @@ class UserStore:
             return session.get(UserSession, session_id)
 
     def start_session(self, session_id: str, seen: User, *, first_role: str | None) -> User:
-        """Somebody has signed in; `seen` is what the provider says of him. Only a new one is given `first_role`.
+        """Somebody has signed in; `seen` is what the provider says of them. Only a new one is given `first_role`.
 
         Raises `AlreadyStarted` where another tab of the same sign-in was faster.
         """
@@ -144,7 +144,7 @@ class UserStore:
             session.exec(update(User).where(col(User.email) == found.email).values(seen_at=now))
 
     def end_session(self, session_id: str) -> datetime:
-        """It is not accepted any more, whoever shows its cookie."""
+        """The session is not accepted any more, even with its cookie."""
         now = self._now()
         with writing(self._engine) as session:
             session.exec(

@@ -104,7 +104,7 @@ def times(runs: Sequence[RunTime], *, key: str) -> None:
                 alt.Tooltip("run:N", title="Run"),
                 alt.Tooltip("at:N", title="Queued"),
                 alt.Tooltip("time:N", title="Took"),
-                alt.Tooltip("work:N", title="Of it work"),
+                alt.Tooltip("work:N", title="Working time"),
             ],
         )
         .properties(height=_HEIGHT)

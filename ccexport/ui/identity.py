@@ -42,7 +42,7 @@ def auth_secrets(installation: Installation) -> Mapping[str, Any] | None:
 
 
 def claims_of_session() -> Claims:
-    """What the provider said of whoever opened this browser session; empty for one who is not signed in."""
+    """What the provider said of the person in this browser session; empty where nobody is signed in."""
     if not st.user.get("is_logged_in"):
         return {}
     return st.user.to_dict()
@@ -100,7 +100,7 @@ def note_refusal(installation: Installation, person: Person, title: str) -> None
 
 
 def is_still(installation: Installation, person: Person) -> bool:
-    """Whether the person is who he was, with the role he had: for what draws itself again by itself."""
+    """Whether the same person is signed in with the same role: for fragments that refresh themselves."""
     if person.email is None:
         return True
     try:

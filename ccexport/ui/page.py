@@ -43,7 +43,7 @@ def begin(title: str, *, role: Role) -> Person:
 
 
 def begin_again(person: Person) -> None:
-    """The first line of what draws itself again: whoever lost his role meanwhile gets the page as it is for him now."""
+    """First line of a self-refreshing fragment: redraws the whole page if the person's role has changed."""
     if not identity.is_still(installation(), person):
         st.rerun()
 

@@ -41,7 +41,7 @@ class Ticked(Generic[Id]):
 
     @property
     def select(self) -> Callable[[], None]:
-        """For the table to call; it knows the rows as they were drawn for whoever ticked one of them."""
+        """For the table to call; it knows the rows as they were drawn when one of them was ticked."""
         key, shown = self.key, self._shown
 
         def selected() -> None:

@@ -31,12 +31,12 @@ _ELSEWHERE = (
     "Set up OpenID Connect (CCEXPORT_OIDC_ISSUER) to open it to others.\n"
 )
 _ANOTHER_NAME = (
-    "The dashboard is not reached under this name. Open its public address; whoever runs ccexport says which one "
+    "The dashboard is not reached under this name. Open its public address; the people who run ccexport know which one "
     "that is with CCEXPORT_PUBLIC_URL.\n"
 )
 _FOREIGN_PAGE = "A page of another site may not open the dashboard.\n"
 _NO_UPLOADS = "Nothing is uploaded or changed here; the dashboard does that from its pages.\n"
-_OUR_FAULT = "Something went wrong on our side. Whoever runs ccexport finds it in the log.\n"
+_OUR_FAULT = "Something went wrong on our side. The people who run ccexport find it in the log.\n"
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -250,7 +250,7 @@ def _forwarded_for(headers: Headers) -> list[str]:
 
 
 def _host_name(host: str) -> str:
-    """Of a Host header, without the port; nothing where it is no name."""
+    """Of a Host header, without the port; nothing where it is not a name."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""`/healthz`: for whoever watches the installation; numbers and words, never a secret."""
+"""`/healthz`: for monitoring; numbers and words, never a secret."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def oauth_routes(
 ) -> list[Route]:
     """`/oauth/start/<ticket>` and `/oauth/callback`, the redirect address registered at Constant Contact.
 
-    Both ask who it is: only he who made the ticket goes and comes back, and only while he is an administrator.
+    Both ask who it is: only the person who made the ticket goes and comes back, and only as an administrator.
     """
     cookie_path = f"{base_path}/oauth"
 
@@ -92,7 +92,7 @@ def _held_back(failures: FailedAttempts, base_path: str) -> Callable[[Handler], 
         def held_back(request: Request) -> Response:
             if request.method == "HEAD":  # a look, not a visit: the ticket is for the visit
                 return Response(status_code=405)
-            if is_prefetch(request.headers):  # whoever comes will ask again
+            if is_prefetch(request.headers):  # the person will ask again
                 return Response(status_code=503, headers={"Cache-Control": "no-store"})
             address = request.client.host if request.client else ""
             if seconds := ceil(failures.seconds_to_wait(address)):

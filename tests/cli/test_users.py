@@ -39,7 +39,7 @@ def test_users_are_added_changed_listed_and_removed(here: Here, house: House) ->
         "is not among the people",
     )
     wrong = here("users", "add", "ana", environment=environment)
-    assert_one_line(wrong, "That is no email address", code=2)
+    assert_one_line(wrong, "That is not an email address", code=2)
 
 
 def test_audit_export_prints_a_line_of_json_a_row(here: Here, house: House) -> None:

@@ -237,7 +237,7 @@ def test_connections_whose_export_user_was_removed_wait_until_somebody_adds_hims
     for shown in (open_page("home"), open_page("exports"), open_page("run", run=run.id)):
         assert "Add yourself as export user" in texts(shown)
     test = open_page("connections")
-    assert "is no administrator any more" in test.warning[0].value
+    assert "is not an administrator any more" in test.warning[0].value
     test.button(key=add).click().run()
     assert "You are the export user" in test.success[0].value
     assert add not in [button.key for button in test.button]

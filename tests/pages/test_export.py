@@ -245,7 +245,7 @@ def test_export_preview_follows_the_mapping(open_page: OpenPage, export: ExportV
 
 @pytest.mark.parametrize(
     ("template", "says"),
-    [("Dear {", "is no template"), ("Dear {Nobody}", 'no attribute "Nobody"')],
+    [("Dear {", "is not a template"), ("Dear {Nobody}", 'no attribute "Nobody"')],
 )
 def test_export_says_what_is_wrong_with_a_template(
     open_page: OpenPage, export: ExportView, template: str, says: str

@@ -36,7 +36,7 @@ def test_people_refuses_what_is_no_address(open_page: OpenPage, installation: In
     test = open_page("people")
     test.text_input(key="people_email").input("<b>ana</b>")
     test.button(key="people_add").click().run()
-    assert "That is no email address" in texts(test).replace("\\", "")
+    assert "That is not an email address" in texts(test).replace("\\", "")
     assert Users(installation).views(by=BY) == []
 
 

@@ -114,7 +114,7 @@ def test_a_stranger_is_in_no_run(house: House) -> None:
 
 
 def test_what_is_no_address_is_refused(house: House) -> None:
-    with pytest.raises(UsageError, match="no email address"):
+    with pytest.raises(UsageError, match="not an email address"):
         find(house, "ana")
 
 

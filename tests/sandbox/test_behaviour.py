@@ -38,7 +38,7 @@ def test_lists_are_names_or_mappings_or_a_number(keys: Any, names: list[str]) ->
         ("colour: red", "unknown key colour; allowed: seed, auto_approve"),
         ("lists: [{name: A, color: red}]", "unknown key lists[0].color; allowed: name, list_id"),
         ("faults: [{on: getLists, do: explode}]", "faults[0].do is 'explode'; allowed: delay, "),
-        ("faults: [{on: nothing, do: delay}]", "'nothing' is no operation; allowed: getUser"),
+        ("faults: [{on: nothing, do: delay}]", "'nothing' is not an operation; allowed: getUser"),
         ("requests_per_second: many", "requests_per_second: "),
         ("lists: 5000", "lists: 5000 lists; allowed: 0 to 1000"),
         ("- a", "is to be a mapping"),

@@ -1,16 +1,13 @@
-"""Runs from places as people have them: what is at the stand-in afterwards is who is in the segment, no more and no less."""
+"""Runs and previews from other places than two files: what a company has lies there, and what is sent is the same."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
-from tests.cli.running import command
-from tests.house import House, behaviour
+from tests.house import behaviour
 
 COUNT = 3_000
 

@@ -380,7 +380,7 @@ def test_a_file_that_is_no_backup_is_not_replaced_and_the_failure_is_recorded(
 ) -> None:
     path = tmp_path / "important.db"
     path.write_bytes(b"something else")
-    with pytest.raises(SetupError, match="is no backup"):
+    with pytest.raises(SetupError, match="is not a backup"):
         Backups(house.installation).make(path, PASSPHRASE, by=ANA)
     with pytest.raises(SetupError, match="cannot be written: No such file"):
         Backups(house.installation).make(tmp_path / "nowhere" / "store.backup", PASSPHRASE, by=ANA)

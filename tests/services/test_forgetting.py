@@ -108,5 +108,5 @@ def test_a_retry_leaves_a_forgotten_person_out(house: House) -> None:
 
 
 def test_what_is_no_address_is_wrong_usage(house: House) -> None:
-    with pytest.raises(UsageError, match="no email address"):
+    with pytest.raises(UsageError, match="not an email address"):
         Forgetting(house.installation).forget("person2", by=ANA)

@@ -289,7 +289,7 @@ def test_first_pages_of_a_sign_in_that_open_at_once_are_one_session(here: House)
 )
 def test_what_is_no_address_is_not_added(here: House, email: str) -> None:
     users = here.users()
-    with pytest.raises(UsageError, match="no email address"):
+    with pytest.raises(UsageError, match="not an email address"):
         users.add(email, Role.VIEWER, by=ANA)
     assert users.views(by=ANA) == []
 

@@ -167,8 +167,8 @@ def test_two_times_that_a_clock_change_makes_one_are_one() -> None:
         ([0], [], "UTC", "one to 4 times a day; 0 were given"),
         ([0], ["01:00", "02:00", "03:00", "04:00", "05:00"], "UTC", "5 were given"),
         ([0], ["06:30", " 06:30"], "UTC", "06:30 is given twice"),
-        ([0], ["24:00"], "UTC", '"24:00" is no time of day'),
-        ([0], ["6:30"], "UTC", '"6:30" is no time of day'),
+        ([0], ["24:00"], "UTC", '"24:00" is not a time of day'),
+        ([0], ["6:30"], "UTC", '"6:30" is not a time of day'),
         ([0], ["06:30"], "Europe/Berln", "Europe/Berlin"),
     ],
 )
@@ -183,13 +183,13 @@ def test_a_recurrence_filled_in_wrongly_is_refused_by_what_is_wrong(
 
 @pytest.mark.parametrize("name", ["", "Europe", "../etc/passwd", "\x00", "x" * 300, "/etc/passwd"])
 def test_what_is_no_zone_is_refused_in_one_line(name: str) -> None:
-    with pytest.raises(UsageError, match="is no time zone"):
+    with pytest.raises(UsageError, match="is not a time zone"):
         check_zone(name)
 
 
 @pytest.mark.parametrize("text", ["", "daily", "daily 25:00 UTC", "daily 06:30", "hourly", "OFF"])
 def test_what_is_no_schedule_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no schedule"):
+    with pytest.raises(UsageError, match="is not a schedule"):
         check_schedule(text)
 
 

@@ -24,7 +24,6 @@ INDEX_HTML = Path(streamlit.__file__).parent / "static" / "index.html"
 
 # the same rooms as the tests of pages have
 source_folder = pages.source_folder
-empty_store = pages.empty_store
 sandbox = pages.sandbox
 data_dir = pages.data_dir
 environment = pages.environment

@@ -112,6 +112,9 @@ def test_health_tells_store_and_workers_and_no_secret(web: str, installation: In
         "status": "no worker",
         "store": "ok",
         "workers_alive": 0,
+        "worker_last_seen_at": None,
+        "exports_overdue": 0,
+        "overdue_since": None,
         "version": "",
     }
     installation.workers.started("w", host="here", pid=1, version="1")

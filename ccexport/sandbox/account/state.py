@@ -77,7 +77,7 @@ class SandboxState:
         self.faults.add(changes.faults)
 
     def leave(self, email: str, list_id: str) -> bool:
-        """A person takes himself off one list; False when he is not on it."""
+        """A person leaves one list; False when they are not on it."""
         with self.lock:
             number, entry = self.contacts.find(email), self.lists.get(list_id)
             if number is None or entry is None:

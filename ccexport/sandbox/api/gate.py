@@ -64,7 +64,7 @@ async def pass_through(
         answer = await _answer(call, handler)
     except Refused as refused:
         answer = refused.answer
-    finally:  # whoever asked may be gone by now
+    finally:  # the caller may be gone by now
         entry.seconds = round(state.clock() - entry.at, 6)
     if not isinstance(answer, answers.DroppedConnection):
         entry.status = answer.status_code

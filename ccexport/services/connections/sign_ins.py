@@ -109,7 +109,7 @@ class SignIns:
 
         Whatever is raised, nothing was stored. Raises `UsageError` for a return that is not of this browser's sign-in,
         `ConstantContactRefused` where somebody declined, `Conflict` where the account is another than the
-        connection's, `NotAllowed` where they are no administrator any more, and what the exchange raises.
+        connection's, `NotAllowed` where they are not an administrator any more, and what the exchange raises.
         """
         require(self._installation, by, Action.ASK_FOR_CONNECTION, "connection")
         state = params.get("state", "")

@@ -294,7 +294,7 @@ def _pairs(
 ) -> Mapping[str, yaml.Node]:
     """The keys of a mapping, each once; `known` are all it may have, None: any."""
     if not isinstance(node, yaml.MappingNode):
-        raise _broken(file_name, _line(node), f"{what} is no mapping of KEY: VALUE lines")
+        raise _broken(file_name, _line(node), f"{what} is not a mapping of KEY: VALUE lines")
     found: dict[str, yaml.Node] = {}
     for key_node, value in node.value:
         key = _text(key_node, file_name, "a key")

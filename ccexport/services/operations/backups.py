@@ -203,7 +203,9 @@ def _refuse_what_is_no_backup(path: Path) -> None:
     if path.exists():
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise SetupError(f"{path} is there already and is no backup. Choose another name.")
+                raise SetupError(
+                    f"{path} is there already and is not a backup. Choose another name."
+                )
 
 
 @contextmanager

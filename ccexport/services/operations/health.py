@@ -265,11 +265,11 @@ def _clock(installation: Installation, offset: float | None) -> Finding:
 
 
 def _names(_parts: Installation) -> str:
-    """A variable that is no setting is most likely one that is spelled wrongly."""
+    """A variable that is not a setting is most likely a misspelled one."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]}?" if near else " Take it away."
-            raise _NotWell(f"{name} is no setting.{hint}")
+            raise _NotWell(f"{name} is not a setting.{hint}")
     return "each in range"

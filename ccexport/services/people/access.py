@@ -1,7 +1,7 @@
 """Who acts. Where nobody signs in there is one: the local administrator, named after the machine's user.
 
-Whoever runs a command is the local administrator too: he has the machine, and so the store. What each role may do is
-the table in `roles.py`.
+A person who runs a command is the local administrator too: they have the machine, and so the store.
+What each role may do is the table in `roles.py`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ RANK = {role: number for number, role in enumerate(Role)}
 class Person:
     """Somebody who asks for something; `name` is what histories show.
 
-    The role of one who signed in is what it was when his page was drawn: before anything happens, `permission.require`
-    reads it anew.
+    The role of a person who signed in is what it was when their page was drawn: before anything happens,
+    `permission.require` reads it anew.
     """
 
     name: str
     role: Role
-    email: str | None = None  # of one who signed in, the key of his row; None: the machine's own
-    came_from: str = field(default="", compare=False)  # his network address, where it is known
+    email: str | None = (
+        None  # of a person who signed in, the key of their row; None: the machine's own
+    )
+    came_from: str = field(default="", compare=False)  # their network address, where it is known
 
 
 def local_administrator() -> Person:
-    """Whoever runs the command."""
+    """The person who runs the command."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # a user id without an entry, as in containers

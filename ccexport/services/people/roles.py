@@ -154,7 +154,7 @@ _HEAD = """# Who may do what
 Made from the table in [roles.py](../ccexport/services/people/roles.py) by
 `python -m ccexport.services.people.roles`; a test fails where the two differ. Services ask it before they do
 anything, with the role that the store has at that moment: who is removed or lowered loses it with the next click, in
-pages that are open too. Whoever runs a command on the machine has
+pages that are open too. A person who runs a command on the machine has
 the store, so commands act as the local administrator.
 
 - **yes**: always; **shared**: over connections that an administrator shared with contributors; **setting**: where

@@ -42,7 +42,7 @@ class SessionEnded(NotAllowed):
 
 @dataclass(frozen=True)
 class UserView:
-    """Somebody as the screen People shows him."""
+    """A person as the screen People shows them."""
 
     user: User
     role: Role | None  # None: signed in once, without a role
@@ -171,7 +171,7 @@ class Users:
         return None if default == "none" else default
 
     def _role_after(self, seen: User, first_role: str | None) -> Role | None:
-        """The role that he has once the session has begun."""
+        """The person's role once the session has begun."""
         known = self._installation.users.find(seen.email)
         if known is not None and known.removed_at is not None:
             return None
@@ -194,8 +194,8 @@ def verified_address(claims: Claims) -> str:
     email = claims.get("email")
     if not isinstance(email, str) or not _is_address(email.strip()):
         raise NotAllowed(
-            "Your sign-in provider did not say your email address. Whoever runs it has to add the claim email to the "
-            "ID token of this application."
+            "Your sign-in provider did not say your email address. Its administrators have to add the claim email "
+            "to the ID token of this application."
         )
     if claims.get("email_verified") not in (True, "true"):
         raise NotAllowed(
@@ -209,7 +209,7 @@ def check_address(email: str) -> str:
     """In the form that is compared. Raises `UsageError`."""
     email = email.strip()
     if not _is_address(email):
-        raise UsageError("That is no email address. Write it as name@example.com.")
+        raise UsageError("That is not an email address. Write it as name@example.com.")
     return email.casefold()
 
 

@@ -1,6 +1,6 @@
-"""Forgetting a person: his rows in the files of ended runs become blank. Counts, reasons and row numbers stay.
+"""Forgetting a person: their rows in the files of ended runs become blank. Counts, reasons and row numbers stay.
 
-What Constant Contact holds of him, and the source itself, are not ours to change: a person who stays in a segment of
+What Constant Contact holds of them, and the source itself, are not ours to change: a person who stays in a segment of
 the source is sent again by the next run.
 """
 
@@ -21,7 +21,7 @@ from ccexport.store.database.tables import Run
 
 @dataclass(frozen=True)
 class Forgotten:
-    """How many rows of how many runs are blank now; runs whose files cannot be read; whether the source has him."""
+    """How many rows of how many runs are blank; runs whose files cannot be read; whether the source has them."""
 
     rows: int
     runs: int
@@ -38,12 +38,12 @@ class Forgetting:
     def forget(self, email: str, *, by: Person) -> Forgotten:
         """By address, in whatever case; and by the profiles that had it. The address itself is nowhere noted.
 
-        Raises `Conflict`, before anything is changed, while he is in a run that has not ended.
+        Raises `Conflict`, before anything is changed, while the person is in a run that has not ended.
         """
         by = require(self._installation, by, Action.FORGET_PERSON, "person")
         wanted = as_sent(email)
         if "@" not in wanted:
-            raise UsageError("That is no email address; write for example ana@example.com.")
+            raise UsageError("That is not an email address; write for example ana@example.com.")
         found = People(self._installation)
         in_source = found.ids_now(wanted)[0]
         runs = self._installation.runs.latest(limit=None)

@@ -47,7 +47,7 @@ class People:
         require(self._installation, by, Action.FIND_PERSON, "person")
         wanted = as_sent(email)
         if "@" not in wanted:
-            raise UsageError("That is no email address; write for example ana@example.com.")
+            raise UsageError("That is not an email address; write for example ana@example.com.")
         ids, remarks = self.ids_now(wanted)
         entries: list[dict[str, Any]] = []
         not_searched = 0

@@ -79,7 +79,7 @@ class Runs:
             return self._installation.runs.request_cancel(run_id, by.name)
 
     def why_not(self, action: Action, run: Run, *, by: Person) -> str | None:
-        """Why nobody, or this person, may do this with the run; None where he may.
+        """Why nobody, or this person, may do this with the run; None where they may.
 
         Running it again goes over its export's connection of today, all else over that of the run.
         """

@@ -1,7 +1,7 @@
 """CSV for spreadsheets: what one of them would run as a formula begins with an apostrophe, and is shown instead.
 
-A cell is marked by one apostrophe in front, one that looks marked already too: whoever takes one apostrophe away from
-each cell that looks so (`RUN_BY_SPREADSHEETS` matches what is behind it) has exactly what was there before.
+A cell is marked by one apostrophe in front, one that looks marked already too: a program that takes one apostrophe
+away from each cell that looks so (`RUN_BY_SPREADSHEETS` matches what is behind it) has exactly what was there before.
 """
 
 from __future__ import annotations

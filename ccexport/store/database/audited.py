@@ -39,7 +39,7 @@ def with_next_change(event: AuditEvent) -> Iterator[Pending]:
 
 
 def take_along(session: Session) -> None:
-    """Add the row that waits, once. A transaction that is rolled back after this is no change: see `writing`."""
+    """Add the row that waits, once. A transaction that is rolled back after this changes nothing: see `writing`."""
     pending = _PENDING.get()
     if pending is not None and not pending.is_taken:
         session.add(pending.event)

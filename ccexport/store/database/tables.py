@@ -370,7 +370,7 @@ class User(SQLModel, table=True):
     email: str = Field(primary_key=True)  # case-folded
     name: str  # as the provider says it
     given_role: str | None = None  # on the screen People, by a command, or as a first administrator
-    claimed_role: str | None = None  # by his groups at the provider, when he signed in last
+    claimed_role: str | None = None  # by the groups at the provider, at the last sign-in
     added_by: str
     created_at: datetime = Field(sa_column=utc_column())
     seen_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))

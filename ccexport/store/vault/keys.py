@@ -35,7 +35,7 @@ class Key:
 
 
 def read_key(text: str) -> Key:
-    """Raises `ValueError` for what is no key."""
+    """Raises `ValueError` for what is not a key."""
     fernet = Fernet(text)
     name = hashlib.sha256(b"ccexport key name " + text.encode()).hexdigest()[:8]
     run_files, cookies = (_derived(text, f"ccexport {use}") for use in ("run files", "cookies"))
@@ -151,7 +151,7 @@ class _KeyFile:
 
 
 def write_key_file(data_dir: Path, texts: Sequence[str]) -> None:
-    """Replace the key file, durably and at once: whoever reads it finds the keys of before or these."""
+    """Replace the key file, durably and at once: a reader finds the earlier keys or these."""
     path = data_dir / KEY_FILE
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

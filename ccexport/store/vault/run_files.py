@@ -179,7 +179,7 @@ class RunFiles:
         name: str,
         change: Callable[[pa.RecordBatch], pa.RecordBatch] = lambda batch: batch,
     ) -> None:
-        """The same rows, each record batch changed, under the newest key. Whoever reads the file just now goes on."""
+        """The same rows, each record batch changed, under the newest key. A reader of the file goes on undisturbed."""
         with self._reader(run_id, name) as old:
             schema = old.schema_arrow
             with self.writer(run_id, name, schema) as new:
@@ -230,7 +230,7 @@ class RunFiles:
     def _make_folder(self, folder: Path) -> None:
         for each in (self._folder, folder):
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
-            each.chmod(0o700)  # whatever the umask, and whoever made it
+            each.chmod(0o700)  # whatever the umask, and whichever process made it
 
 
 def _file_key(key: bytes, run_id: int, name: str) -> bytes:

@@ -108,7 +108,7 @@ def _open_schedule(schedule: str) -> None:
 
 
 def why_not_changed(view: ExportView, by: Person) -> str | None:
-    """Why this person may not change the export; None where he may."""
+    """Why this person may not change the export; None where they may."""
     action = Action.CHANGE_EXPORT
     return Exports(page.installation()).why_not([action], [view], by=by).get(action)
 

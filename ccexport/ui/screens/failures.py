@@ -16,7 +16,7 @@ def on_script_error(error: Exception) -> bool:
     log.error("error %s on a page", number, exc_info=error)
     st.error(
         f"Something went wrong on our side (number {number}). Reload the page; if it stays, give this number to "
-        "whoever runs ccexport: the log has the rest under it."
+        "the people who run ccexport: the log has the rest under it."
     )
     return True
 

@@ -151,7 +151,7 @@ def _what_waits(email: str) -> str:
     if not names:
         return ""
     over = ", ".join(f"“{plain(name)}”" for name in names)
-    return f" Exports over {over} wait until another administrator adds himself under Connections."
+    return f" Exports over {over} wait until another administrator steps in under Connections."
 
 
 def _say(text: str) -> None:
