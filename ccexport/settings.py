@@ -29,7 +29,7 @@ SHOULD_HOLD: dict[str, str] = {
     "data_dir": "a folder that can be written",
     "database_url": "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE, where the signs @ : / ? # % of a "
     "password are written %40 %3A %2F %3F %23 %25",
-    "source_url": "file:DIR, cdm:PLACE, dataverse:https://HOST, a URL such as postgres://HOST/DATABASE, or FILE.yaml",
+    "source_url": "file:DIR, cdm:PLACE, a URL such as postgres://HOST/DATABASE, or FILE.yaml",
     "cc_client_id": "the API key of the application in Constant Contact's developer portal",
     "cc_client_secret": "the application's secret, or nothing at all",
     "cc_api_url": "an https:// address (http:// for this machine alone)",
