@@ -255,7 +255,7 @@ class World:
         self.incarnations += 1
         return self._installation(host)
 
-    def _parts(self, host: str) -> Installation:
+    def _installation(self, host: str) -> Installation:
         settings = Settings(
             _env_file=None,
             data_dir=self._folder / host,
