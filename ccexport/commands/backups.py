@@ -21,7 +21,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 
 
 def backup(ctx: typer.Context, file: File) -> None:
-    """Write store and keys to a file, encrypted, while everything runs.
+    """Write the store and its keys to a file, encrypted; nothing has to be stopped.
 
     Run files are not in it.
 
@@ -43,10 +43,13 @@ def restore(
     ctx: typer.Context,
     file: File,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Although the store holds something: it is lost.")
+        bool, typer.Option("--replace", help="Even if the store holds something, which is lost.")
     ] = False,
 ) -> None:
-    """Put a backup in place of the store; refuses while workers are alive."""
+    """Put a backup in place of the store; stop the workers first.
+
+    While a worker is alive, it refuses.
+    """
     from ccexport.services.operations.backups import Backups
     from ccexport.services.people.access import local_administrator
 

@@ -84,7 +84,9 @@ def _summary(differences: Sequence[ExportDifference], dry_run: bool) -> str:
 def _read(file: Path) -> str:
     try:
         if file.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{file} is larger than {_MAX_BYTES:,} bytes: no file of exports.")
+            raise UsageError(
+                f"{file} is larger than {_MAX_BYTES:,} bytes. Name a file that `exports dump` gave."
+            )
         return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{file} cannot be read ({error.strerror}). Name a YAML file.") from error

@@ -121,10 +121,9 @@ def preview(
     """What a run would send and leave out: the real pipeline over the whole segments, without sending."""
     from ccexport.services.exports.exports import Exports
     from ccexport.services.people.access import local_administrator
-
-    installation = open_installation(ctx)
     from ccexport.services.preview.previews import preview_document
 
+    installation = open_installation(ctx)
     found = Exports(installation).preview(name, samples, by=local_administrator())
     view = installation.exports.by_name(name)
     rate, most = installation.settings.cc_requests_per_second, installation.settings.max_profiles
@@ -165,6 +164,8 @@ def run(
     from ccexport.services.people.access import local_administrator
     from ccexport.services.runs.runs import run_document
 
+    if wait:
+        from ccexport.commands.following import EXIT_CODES, follow_run
     installation = open_installation(ctx)
     queued = Exports(installation).queue(name, by=local_administrator())
     if not wait:
@@ -172,8 +173,6 @@ def run(
             print_json(run_document(queued))
         say(f"Run {queued.id} is queued; a worker performs it: python -m ccexport worker")
         return
-    from ccexport.commands.following import EXIT_CODES, follow_run
-
     try:
         with run_progress() as show:
             document = follow_run(installation, queued.id, show)

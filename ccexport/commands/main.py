@@ -6,7 +6,6 @@ what it needs when it does its work, so that help and wrong usage are answered a
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -45,12 +44,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "backup": (
         "backups",
         "backup",
-        "Write store and keys to a file, encrypted, while everything runs.",
+        "Write the store and its keys to a file, encrypted; nothing has to be stopped.",
     ),
     "restore": (
         "backups",
         "restore",
-        "Put a backup in place of the store; refuses while workers are alive.",
+        "Put a backup in place of the store; stop the workers first.",
     ),
     "worker": ("worker", "worker", "Perform runs, several at once, until stopped."),
     "sandbox": (
@@ -126,7 +125,6 @@ def start(
 
 def main() -> NoReturn:
     """Run a command and exit with its code."""
-    gc.disable()  # what a command imports stays: to look for garbage among it costs a third of its start
     try:
         code = _run(sys.argv[1:])
         sys.stdout.flush()

@@ -59,8 +59,8 @@ def forget(ctx: typer.Context, email: Email) -> None:
         )
     if done.is_in_source:
         say(
-            "The person is in the source still: remove the person there, or the next run sends them again."
+            "The person is still in the source. Remove them there too, or the next run sends them again."
         )
     say(
-        "What Constant Contact holds is removed there. Files on other machines: start this there too."
+        "Remove the contact at Constant Contact too. If other machines hold run files, run this command there as well."
     )

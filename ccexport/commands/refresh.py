@@ -28,7 +28,7 @@ def refresh(
         str, typer.Option(help="daily, or weekdays as in mon,wed,fri (with --at).")
     ] = "daily",
     zone: Annotated[str, typer.Option(help="Whose clock --at means, as Europe/Berlin.")] = "UTC",
-    off: Annotated[bool, typer.Option("--off", help="No refresh by itself any more.")] = False,
+    off: Annotated[bool, typer.Option("--off", help="Stop refreshing by itself.")] = False,
     schedule: Annotated[
         bool, typer.Option("--schedule", help="Show when it happens by itself.")
     ] = False,
@@ -41,9 +41,9 @@ def refresh(
     from ccexport.services.operations.refreshes import Refreshes
     from ccexport.services.people.access import local_administrator
 
-    refreshes, by = Refreshes(open_installation(ctx)), local_administrator()
     if sum((bool(at), off, schedule)) > 1:
-        raise UsageError("--at, --off and --schedule exclude each other. Give one of them.")
+        raise UsageError("--at, --off and --schedule cannot be combined. Give one of them.")
+    refreshes, by = Refreshes(open_installation(ctx)), local_administrator()
     if at:
         refreshes.set_schedule(_weekdays(days), at, zone, by=by)
     elif off:

@@ -40,7 +40,8 @@ def _open(root: Any) -> Installation:
     configure_logging(level, settings.log_format, sys.stderr)
     keep_memory_private()
     made = Installation(settings)
-    gc.freeze()
-    gc.enable()
+    if not gc.isenabled():  # as `__main__` left it
+        gc.freeze()
+        gc.enable()
     root.call_on_close(made.close)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 import typer
 
 from ccexport.commands.main import COMMANDS, app
+from tests.cli.running import Here
 
 HEAVY = (
     *("sqlalchemy", "sqlmodel", "pydantic_settings", "cryptography", "requests", "oauthlib"),
@@ -65,3 +67,32 @@ def test_lists_need_the_store_alone(tmp_path: object, noun: str) -> None:
 def test_the_table_of_commands_says_what_a_command_says_of_itself(name: str) -> None:
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # a group
     assert COMMANDS[name][2] == (command.help or "").split("\n\n")[0].replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "collects"),
+    [(("exports", "list"), True), (("--version",), False)],
+    ids=["what works long", "what only answers"],
+)
+def test_garbage_is_collected_again_once_a_command_works(
+    tmp_path: object, arguments: tuple[str, ...], collects: bool
+) -> None:
+    look = (
+        "import atexit, gc, runpy\n"
+        "atexit.register(lambda: print('collects:', gc.isenabled(), gc.get_freeze_count() > 0))\n"
+        "runpy.run_module('ccexport', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look, *arguments],
+        capture_output=True,
+        text=True,
+        env={"CCEXPORT_DATA_DIR": f"{tmp_path}/var", "PATH": ""},
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == f"collects: {collects} {collects}"
+
+
+def test_a_program_that_calls_main_itself_keeps_its_collector(here: Here) -> None:
+    assert here("nope", environment={}).code == 2
+    assert gc.isenabled()

@@ -56,12 +56,12 @@ if __name__ == "__main__":
     engine.writing = _writing  # before anybody else imports it
     Session.commit = _commit  # type: ignore[method-assign]
     os.fsync = _fsync  # type: ignore[assignment]
-    from ccexport import cli
+    from ccexport.commands.main import main
 
     result = Path(sys.argv[1])
     sys.argv = ["ccexport", "worker", "--until-idle"]
     try:
-        cli.main()
+        main()
     finally:
         spent = {f"{what}_seconds": round(seconds, 4) for what, seconds in _SPENT.items()}
         result.write_text(json.dumps(_TIMES | spent))

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 
-from ccexport import cli
+from ccexport.commands.main import main
 from ccexport.store.database import engine
 
 _SET_UP = engine._set_up_sqlite
@@ -21,4 +21,4 @@ if __name__ == "__main__":
     os.fsync = lambda _handle: None  # type: ignore[assignment]
     engine._set_up_sqlite = _set_up_loosely
     sys.argv = ["ccexport", "worker", "--until-idle"]
-    cli.main()
+    main()
