@@ -151,7 +151,7 @@ def check_everything(found: Commands, expected: Expected, run_id: int) -> None:
     assert arrived == expected.members
     assert document["counts"]["accepted"] == len(expected.members)
     found.run("runs", "rejected", str(run_id), "--output", "rejected.csv")
-    with (found.folder / "rejected.csv").open(encoding="utf-8", newline="") as file:
+    with (found.folder / "rejected.csv").open(encoding="utf-8-sig", newline="") as file:
         rejected = {
             row["customer_id"]: (row["reason"], row["sent_instead"]) for row in csv.DictReader(file)
         }

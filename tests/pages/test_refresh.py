@@ -73,7 +73,7 @@ def test_the_page_opens_with_what_is_saved(open_page: OpenPage, refreshes: Refre
 
 @pytest.mark.parametrize(
     ("days", "times", "words"),
-    [([], ["06:30"], "No weekday"), ([0], [], "one to 4 times"), ([0], ["6"], "no time of day")],
+    [([], ["06:30"], "No weekday"), ([0], [], "one to 4 times"), ([0], ["6"], "not a time of day")],
 )
 def test_a_schedule_filled_in_wrongly_says_what_is_wrong_and_is_not_saved(
     open_page: OpenPage, refreshes: Refreshes, days: list[int], times: list[str], words: str

@@ -62,7 +62,7 @@ def new_house(request: pytest.FixtureRequest, tmp_path: Path, house: House) -> I
     if request.param == "postgresql":
         url = ready_postgres(request.getfixturevalue("postgres_url"))
     new = House(tmp_path / "new", house.sandbox, database_url=url)
-    new.source.parent.mkdir()
+    new.source.parent.mkdir(exist_ok=True)
     new.source.symlink_to(house.source)
     yield new
     new.close()
