@@ -91,7 +91,7 @@ def test_mapping_preview_follows_each_change(house: House, visitor: Visitor) -> 
 
 def test_live_run_is_canceled_after_a_question(house: House, visitor: Visitor) -> None:
     add_export(house, "Endless")
-    house.tell("/_sandbox/behaviour", processing_seconds=12)
+    house.tell("/_sandbox/behaviour", processing_seconds=120)
     run_id = house.queue("Endless")
     visitor.open(f"run?run={run_id}", f"Run {run_id}")
     visitor.press("Cancel run")
