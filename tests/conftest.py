@@ -9,15 +9,19 @@ import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
+from xdist.scheduler import LoadScopeScheduling
 
 from ccexport.store.database.engine import open_engine
 from ccexport.store.vault.keys import Keys, load_keys
 from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
 HERE = Path(__file__).parent
+# heavy ones that would be slow side by side, and share what is slow to start
+TOGETHER = ("tests/browser/", "tests/crash/test_by_commands.py")
 # what `-m quick` plays: the rooms that need neither a browser nor a worker, less what computes for long or starts
 # programs, and less what is for PostgreSQL
 QUICK_ROOMS = {"http", "sandbox", "segments", "store", "unit"}
@@ -40,6 +44,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if any("::" in asked for asked in config.args):
         return 0
     return len(os.sched_getaffinity(0)) + 1
+
+
+class OneBrowserAtATime(LoadScopeScheduling):
+    """Tests go to who is free, but those of one group all to one process, the largest group first.
+
+    pytest 9.2 is deaf to the groups that xdist 3.8 makes of marks (pytest-xdist #1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for group in TOGETHER if nodeid.startswith(group)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowserAtATime:
+    return OneBrowserAtATime(config, log)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -24,7 +24,6 @@ PATH = "/ccexport"
 NEVER_SHOWN = "https://cdn.jsdelivr.net"  # the provider's pages ask for a style sheet there
 TIMEOUT = 60
 ELSEWHERE = "127.0.0.9"  # another address of this machine, for the proxy a visitor like any other
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 
 
 @pytest.fixture(scope="module")

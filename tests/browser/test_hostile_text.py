@@ -37,8 +37,6 @@ from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
 from tests.house import ANA, LIST_ID, House, behaviour, write_source
 
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
-
 HTML = "<img src=x onerror=alert(1)><script>alert(2)</script><b>drawn1</b><svg onload=alert(3)>"
 MARKDOWN = (
     "**drawn2** `drawn3` $drawn4$ :red[drawn5] [drawn6](javascript:alert(4)) "

@@ -14,7 +14,6 @@ from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
 from tests.house import House, behaviour
 
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 SEGMENT = "Spring buyers"
 FIRST_ROW: Position = {"x": 16, "y": 52}  # of a table: the box that selects it
 SECOND_ROW: Position = {"x": 16, "y": 87}

@@ -26,7 +26,6 @@ LISTS = 1_000
 LAST_LIST = "Zürich, winter sale"
 SEGMENT = "Spring buyers"
 PATIENCE_SECONDS, LOOK_SECONDS = 60, 0.2
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,6 @@ from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
 from tests.house import ANA, LIST_ID, House, behaviour, write_source
 
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
-
 EXPORT = "Spring $5 – $10 *VIP* :red[x] [pay](http://203.0.113.9)"  # as somebody typed it
 LIST = "<b>Q3</b> _a_ ~~b~~"
 SEGMENT, OTHER_SEGMENT = "1. May", "$a$ `b` :blue-badge[c]"

@@ -18,7 +18,6 @@ from tests.house import House, behaviour, check_sums
 
 SEGMENT = "Newsletter subscribers"
 MOST_TABS = 150
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 
 
 @pytest.fixture

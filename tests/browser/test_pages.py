@@ -24,7 +24,6 @@ STREAMLITS_OWN: Mapping[str, str] = {
     # inactive controls need no contrast (WCAG 1.4.3), but axe cannot tell that this label belongs to one
     "color-contrast": '.stSelectbox:has(:disabled) [data-testid="stWidgetLabel"] *',
 }
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 GRAVE = ("serious", "critical")
 SCHEMES: Sequence[Literal["light", "dark"]] = ("light", "dark")
 

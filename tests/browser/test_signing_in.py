@@ -28,7 +28,6 @@ ROLES = {"vera": Role.VIEWER, "cleo": Role.CONTRIBUTOR, "olivia": Role.ADMINISTR
 FIRST_ROW: Position = {"x": 15, "y": 52}  # of a table: its box to be ticked
 IN_THE_BAR = ("Run", "Edit", "Duplicate", "Turn off", "Remove")
 NOT_SHARED = re.compile('only over connections shared with them, and "Board" is not')
-pytestmark = pytest.mark.xdist_group("browser")  # one browser at a time
 Enter = Callable[..., Visitor]
 
 

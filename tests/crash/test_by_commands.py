@@ -172,7 +172,6 @@ def check_everything(found: Commands, expected: Expected, run_id: int) -> None:
             assert b"Bearer" not in content, path
 
 
-@pytest.mark.xdist_group("by commands")
 @pytest.mark.parametrize("kills", [0, 3], ids=["whole", "killed in three places"])
 def test_the_list_holds_exactly_who_should_be_in_it(tmp_path: Path, kills: int) -> None:
     profiles = messy_profiles(7)
