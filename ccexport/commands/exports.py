@@ -21,7 +21,7 @@ from ccexport.commands.session import open_installation
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
 from ccexport.redaction import redact
-from ccexport.words import counted
+from ccexport.words import counted, moment
 
 if TYPE_CHECKING:
     from ccexport.services.preview.preview_values import ProfileSample
@@ -48,7 +48,11 @@ def add(
     ],
     mode: Annotated[str, typer.Option(help="full: everything each time.")] = "full",
     schedule: Annotated[
-        str, typer.Option(help='refresh, off, or "daily 06:30 Europe/Berlin".')
+        str,
+        typer.Option(
+            help='refresh, off, "daily 06:30 Europe/Berlin", "weekly mon,thu 06:30 Europe/Berlin", '
+            '"every 30 minutes", "every 2 hours", "cron 30 6 * * 1-5 Europe/Berlin".'
+        ),
     ] = "refresh",
 ) -> None:
     """Set up an export. Everything is checked before it is stored; saving runs nothing."""
@@ -70,6 +74,17 @@ def add(
         f'"{view.export.name}" is saved, to the list "{view.export.list_name}". '
         f'Nothing was sent. See what it would send: exports preview "{view.export.name}"'
     )
+    _say_next(view.export.schedule)
+
+
+def _say_next(schedule: str) -> None:
+    """The next five times of an export that has its own."""
+    from ccexport.clock import utc_now
+    from ccexport.schedules import next_times
+
+    times = next_times(schedule, utc_now(), 5)
+    if times:
+        say(f"It runs next at {', '.join(map(moment, times))}.")
 
 
 @app.command("list")

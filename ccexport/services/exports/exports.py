@@ -148,7 +148,7 @@ class Exports:
         return self.set_schedule(name, "off", by=by)
 
     def turn_on(self, name: str | int, schedule: str, *, by: Person) -> ExportView:
-        """It runs by itself again: `refresh`, or `daily HH:MM ZONE`."""
+        """It runs by itself again: with each refresh, or at times of its own."""
         return self.set_schedule(name, schedule, by=by)
 
     def as_new(self, checked: CheckedDraft, *, by: Person) -> NewExport:

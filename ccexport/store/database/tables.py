@@ -87,7 +87,7 @@ class Export(SQLModel, table=True):
     list_id: str
     list_name: str
     mode: str
-    schedule: str  # "refresh", "off", or "daily HH:MM ZONE"
+    schedule: str  # "refresh", "off", or times of its own: see ccexport/schedules.py
     next_run_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     revision: int = 1  # grows with each edit: two people editing at once are told
     created_by: str

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from ccexport.clock import utc_now
 from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
-from ccexport.schedules import (
-    daily_recurrence,
-    describe_schedule,
-    next_times,
-    zone_names,
-)
+from ccexport.schedules import describe_schedule
 from ccexport.services.connections.connections import Connections, what_waits
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.names import MAX_NAME_CHARACTERS
@@ -33,13 +25,9 @@ from ccexport.ui.screens.list_picker import Account, list_picker
 from ccexport.ui.screens.mapping_form import mapping_form, open_mapping
 from ccexport.ui.screens.mapping_preview import live
 from ccexport.ui.screens.runs import go_to_run, link, link_for_administrators
+from ccexport.ui.screens.schedule_form import WHEN, open_schedule, schedule_form
 from ccexport.words import moment
 
-WHEN = {
-    "refresh": "With each refresh",
-    "daily": "Every day at a time",
-    "off": "Only when asked to",
-}
 _DRAFT = "export_"  # what begins so in the session is the draft
 
 
@@ -53,7 +41,7 @@ class Filled:
     segments: tuple[str, ...]
     mapping: FieldMapping | None
     problem: str | None
-    schedule: str
+    schedule: str | None  # None where it is none
     types: Mapping[str, str]
 
     @property
@@ -64,6 +52,7 @@ class Filled:
             ("a list", self.list_id),
             ("a segment", self.segments),
             ("a data matching that fits", self.mapping),
+            ("a schedule that comes", self.schedule),
             ("a name", self.name.strip()),
         )
         return [words for words, value in wanted if not value]
@@ -92,16 +81,8 @@ def start_draft(view: ExportView | None) -> None:
     state["export_list"] = view.export.list_id if view else None
     state["export_list_names"] = {view.export.list_id: view.export.list_name} if view else {}
     state["export_segments"] = list(view.segments) if view else []
-    _open_schedule(view.export.schedule if view else "refresh")
+    open_schedule(view.export.schedule if view else "refresh", "export")
     open_mapping(view.mapping if view else None)
-
-
-def _open_schedule(schedule: str) -> None:
-    daily = daily_recurrence(schedule)
-    known = st.context.timezone if st.context.timezone in zone_names() else "UTC"
-    st.session_state["export_when"] = "daily" if daily else schedule
-    st.session_state["export_time"] = daily.times[0] if daily else time(6, 30)
-    st.session_state["export_zone"] = daily.zone if daily else known
 
 
 # --- as it is, for who may not change it ---------------------------------------------------------
@@ -153,7 +134,7 @@ def form(by: Person) -> Filled:
         mapping, problem = _mapping(pairs)
     with st.container(border=True):
         st.subheader("When, and its name", anchor=False)
-        schedule = _schedule()
+        schedule = schedule_form("export", Refreshes(page.installation()).next_five())
         name = st.text_input(
             "Name of the export",
             key="export_name",
@@ -251,41 +232,6 @@ def _mapping(pairs: Mapping[str, str]) -> tuple[FieldMapping | None, str | None]
         return None, str(error)
 
 
-def _schedule() -> str:
-    when = st.radio(
-        "Runs",
-        list(WHEN),
-        format_func=WHEN.__getitem__,
-        key="export_when",
-        horizontal=True,
-        persist_state="session",
-    )
-    if when == "off":
-        st.caption("It runs at the press of a button alone.")
-        return "off"
-    if when == "refresh":
-        _say_next(Refreshes(page.installation()).next_five()[:3], "No refresh is scheduled.")
-        return "refresh"
-    at_column, zone_column = st.columns([2, 3])
-    at = at_column.time_input("Time of day", key="export_time", step=900, persist_state="session")
-    zone = zone_column.selectbox(
-        "Time zone", zone_names(), key="export_zone", persist_state="session"
-    )
-    schedule = f"daily {at:%H:%M} {zone}"
-    _say_next(next_times(schedule, utc_now(), 3), "", zone)
-    return schedule
-
-
-def _say_next(times: Sequence[datetime], otherwise: str, zone: str = "UTC") -> None:
-    if not times:
-        st.caption(otherwise)
-        return
-    there = ZoneInfo(zone)
-    said = ", ".join(f"{at.astimezone(there):%a %d %b %H:%M}" for at in times)
-    first = "" if zone == "UTC" else f"; the first is {moment(times[0])}"
-    st.caption(plain(f"Next: {said} ({zone}){first}."))
-
-
 # --- saving --------------------------------------------------------------------------------------
 
 
@@ -369,7 +315,7 @@ def _run(view: ExportView, by: Person) -> None:
 
 
 def _draft(filled: Filled) -> ExportDraft:
-    if filled.connection is None or filled.mapping is None:
+    if filled.connection is None or filled.mapping is None or filled.schedule is None:
         raise UsageError("The export is not filled in yet.")
     return ExportDraft(
         name=filled.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from ccexport.errors import CcexportError
-from ccexport.schedules import describe_schedule, zone_names
+from ccexport.schedules import describe_schedule
 from ccexport.services.connections.connections import Connections, what_waits
 from ccexport.services.exports.exports import Exports
 from ccexport.services.names import MAX_NAME_CHARACTERS
@@ -26,6 +26,7 @@ from ccexport.ui import page
 from ccexport.ui.format import EXPORT_STATES, listed
 from ccexport.ui.page import plain
 from ccexport.ui.screens.runs import PAGES, STATE_WORDS, link
+from ccexport.ui.screens.schedule_form import open_schedule, schedule_form
 from ccexport.ui.ticked import Ticked
 from ccexport.words import counted
 
@@ -320,20 +321,12 @@ def _turn_off(chosen: Sequence[Listed], by: Person) -> None:
 def _turn_on(chosen: Sequence[Listed], by: Person) -> None:
     names = plain(listed([each.name for each in chosen]))
     st.markdown(f"{names}: when to run by itself?")
-    when = st.radio(
-        "Runs",
-        ("refresh", "daily"),
-        format_func={"refresh": "With each refresh", "daily": "Every day at a time"}.__getitem__,
-        key="exports_on_when",
-    )
-    schedule = "refresh"
-    if when == "daily":
-        at = st.time_input("Time of day", time(6, 30), key="exports_on_time", step=900)
-        zones = zone_names()
-        known = st.context.timezone if st.context.timezone in zones else "UTC"
-        zone = st.selectbox("Time zone", zones, zones.index(known), key="exports_on_zone")
-        schedule = f"daily {at:%H:%M} {zone}"
-    if st.button("Turn on", key="exports_on_confirm", type="primary"):
+    if "exports_on_when" not in st.session_state:
+        open_schedule("refresh", "exports_on")
+    refreshes = Refreshes(page.installation()).next_five()
+    schedule = schedule_form("exports_on", refreshes, may_be_off=False)
+    wrong = schedule is None
+    if st.button("Turn on", key="exports_on_confirm", type="primary", disabled=wrong) and schedule:
         with page.errors_shown():
             for each in chosen:
                 Exports(page.installation()).turn_on(each.id, schedule, by=by)
