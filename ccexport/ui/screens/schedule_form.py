@@ -116,7 +116,7 @@ def _every(prefix: str) -> str:
     unit = unit_column.selectbox(
         "Unit", ("minutes", "hours"), key=f"{prefix}_unit", persist_state="session"
     )
-    st.caption("Counted from midnight in UTC. A time that comes while a run is live is left out.")
+    st.caption("Counted in UTC, so no clock change moves it. A time at which the run before is still live is skipped.")
     return f"every {count} {unit}"
 
 
