@@ -116,7 +116,9 @@ def _every(prefix: str) -> str:
     unit = unit_column.selectbox(
         "Unit", ("minutes", "hours"), key=f"{prefix}_unit", persist_state="session"
     )
-    st.caption("Counted in UTC, so no clock change moves it. A time at which the run before is still live is skipped.")
+    st.caption(
+        "Counted in UTC, so no clock change moves it. A time at which the run before is still live is skipped."
+    )
     return f"every {count} {unit}"
 
 
