@@ -65,6 +65,7 @@ class EventKind(StrEnum):
     CANCEL_REQUESTED = "cancel requested"
     PREPARED_AGAIN = "prepared again"
     ADDRESSES_CHANGED = "addresses changed"
+    WITHOUT_PROFILE = "members without a profile"
     RESTORED = "restored"  # from a backup
     BATCH_PENDING = "batch pending"
     BATCH_SENDING = "batch sending"

@@ -153,6 +153,8 @@ def preview(
         print_json(document)
         return
     _print_preview(found, view.export.list_name, rate)
+    if said := found.strangers.said():
+        say(said)
 
 
 @app.command()

@@ -32,7 +32,7 @@ from ccexport.runs.moved import say_moved
 from ccexport.runs.preflight import check_source, check_target
 from ccexport.runs.retrying import pick_rows
 from ccexport.runs.tools import Tools
-from ccexport.states import BatchState
+from ccexport.states import BatchState, EventKind
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.tables import Batch, Run
 from ccexport.store.moves import Held
@@ -82,6 +82,9 @@ def write_run_files(held: Held, run: Run, tools: Tools, *, without: np.ndarray =
         with tools.open_source() as source:
             check_source(run, mapping, source)
             prepared = prepare(source, run.segments, mapping, types)
+            strangers = source.strangers(run.segments, found=prepared.read)
+        if said := strangers.said():
+            tools.runs.note(held, EventKind.WITHOUT_PROFILE, said)
         return _write(run, prepared, without, tools)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
@@ -26,7 +29,7 @@ class Database:
         self._spec = spec
         self._names = {"customers": "Customer", "memberships": "SegmentMembership"}
         try:
-            self.backend: BaseBackend = ibis.connect(spec.address)
+            self.backend: BaseBackend = _connect(spec.address)
         except Exception as error:  # each engine has errors of its own, and no base in common
             raise SourceError(
                 f"The source {spec.shown} cannot be opened ({type(error).__name__}). Check "
@@ -87,7 +90,36 @@ class Database:
             yield
 
 
+def _connect(address: str) -> BaseBackend:
+    if not address.startswith("pyspark:"):
+        return ibis.connect(address)
+    from pyspark.sql import SparkSession
+
+    # Ibis sets options in a session that runs already, where most cannot be set any more.
+    builder = SparkSession.builder.appName("ccexport")
+    usual = {"spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC"}
+    for name, value in (usual | dict(parse_qsl(address.partition("?")[2]))).items():
+        builder = builder.config(name, value)
+    return ibis.pyspark.connect(builder.getOrCreate())
+
+
 def _table(backend: BaseBackend, name: str) -> ir.Table:
+    found = _found(backend, name)
+    return _with_zones(backend, name, found) if backend.name == "pyspark" else found
+
+
+def _with_zones(backend: Any, name: str, table: ir.Table) -> ir.Table:
+    """Spark's own `timestamp` is a moment in time, shown in the session's zone; Ibis does not tell it from others."""
+    kinds = {field.name: field.dataType.typeName() for field in backend._session.table(name).schema}
+    moments = {
+        column: table[column].cast(dt.Timestamp(timezone="UTC"))
+        for column in table.columns
+        if kinds.get(column) == "timestamp"
+    }
+    return table.mutate(**moments) if moments else table
+
+
+def _found(backend: BaseBackend, name: str) -> ir.Table:
     """A table by its name, or by schema (and catalog) and name with points between."""
     *where, last = name.split(".")
     if not where or name in backend.list_tables():  # a point may be part of a name

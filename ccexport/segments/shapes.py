@@ -127,9 +127,15 @@ def _matching(columns: Sequence[str], name: str) -> str | None:
 
 def _unnested(table: ir.Table, key: str, names: ir.ArrayValue) -> ir.Table:
     rows = table.select(**{KEY: key_of(table[key]), SEGMENT: names.unnest()})
-    return rows.select(KEY, **{SEGMENT: text_of(rows[SEGMENT])}).filter(
-        lambda each: each[SEGMENT].notnull()
-    )
+    name = _unquoted(rows[SEGMENT]) if rows[SEGMENT].type().is_json() else text_of(rows[SEGMENT])
+    return rows.select(KEY, **{SEGMENT: name}).filter(lambda each: each[SEGMENT].notnull())
+
+
+def _unquoted(name: ir.JSONValue) -> ir.StringValue:
+    """A text of JSON as the text that it means. Ibis' own way is not understood by PostgreSQL."""
+    written = name.cast("string")
+    inner = written.substr(1, written.length() - 2)
+    return inner.replace('\\"', '"').replace("\\\\", "\\")
 
 
 def _tables(place: Place, wanted: Memberships, key: str) -> list[Found]:

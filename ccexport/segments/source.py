@@ -66,6 +66,11 @@ class Strangers:
     member: str | None
     profile: str | None
 
+    @property
+    def example_of_each_side(self) -> list[str | None] | None:
+        """The keys to compare, a member's first."""
+        return [self.member, self.profile] if self.without_profile else None
+
     def said(self) -> str:
         """One line for people; empty where every member has a profile."""
         if not self.without_profile:
@@ -130,14 +135,22 @@ class Source:
                     "Write it as text, or choose another column."
                 )
 
-    def strangers(self, segments: Sequence[str] | None = None) -> Strangers:
-        """How many members of segments (of all, where none are named) have no profile, with an example of each side."""
+    def strangers(
+        self, segments: Sequence[str] | None = None, *, found: int | None = None
+    ) -> Strangers:
+        """How many members of segments (of all, where none are named) have no profile, with an example of each side.
+
+        `found`: profiles that were read of the segments, where that is known: where all members are, no more is asked.
+        """
         chosen = self.memberships.filter(self.memberships[KEY].notnull())
         if segments is not None:
             chosen = chosen.filter(chosen[SEGMENT].isin(list(segments)))
         keys = chosen.select(KEY).distinct()
+        members = self.count(keys)
+        if members == found:
+            return Strangers(members, 0, None, None)
         unknown = keys.anti_join(self.customers, KEY)
-        members, without = self.count(keys), self.count(unknown)
+        without = self.count(unknown) if found is None else members - found
         if not without:
             return Strangers(members, 0, None, None)
         return Strangers(

@@ -24,7 +24,6 @@ def check(installation: Installation) -> SourceCheck:
 def check_document(found: SourceCheck) -> dict[str, Any]:
     """As `sources check --json` prints it."""
     strangers = found.strangers
-    both = [strangers.member, strangers.profile] if strangers.without_profile else None
     return {
         "address": found.address,
         "kind": found.kind,
@@ -40,6 +39,6 @@ def check_document(found: SourceCheck) -> dict[str, Any]:
         ],
         "segments": found.segments,
         "members_without_profile": strangers.without_profile,
-        "example_of_each_side": both,
+        "example_of_each_side": strangers.example_of_each_side,
         "written": dict(found.written),
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ccexport.segments.masking import mask_value
-from ccexport.segments.source import Source
+from ccexport.segments.source import Source, Strangers
 from ccexport.services.preview.preview_engine import PreviewEngine
 from ccexport.services.preview.preview_values import ProfileSample, Question, Whole
 
@@ -19,6 +19,7 @@ class ExportPreview:
 
     counts: Whole
     samples: tuple[ProfileSample, ...]
+    strangers: Strangers
 
     def seconds_at_least(self, requests_per_second: float) -> int:
         """The time the requests alone take at the allowed rate."""
@@ -30,7 +31,9 @@ def preview_mapping(source: Source, question: Question, samples: int) -> ExportP
     engine = PreviewEngine(source)
     counts = engine.count(question)
     keys = counts.examples(samples)
-    return ExportPreview(counts, engine.evaluate(question, keys, counts.sent_instead(keys)))
+    samples_found = engine.evaluate(question, keys, counts.sent_instead(keys))
+    strangers = source.strangers(question.segments, found=counts.read)
+    return ExportPreview(counts, samples_found, strangers)
 
 
 def as_seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:
@@ -66,6 +69,8 @@ def preview_document(
         },
         "rejections": dict(counts.rejections),
         "warnings": counts.warnings,
+        "members_without_profile": preview.strangers.without_profile,
+        "example_of_each_side": preview.strangers.example_of_each_side,
         "files": counts.files,
         "bytes": counts.bytes,
         "requests": counts.requests,
