@@ -28,9 +28,7 @@ from ccexport.store.database.migrate import migrate
 from ccexport.store.exports import ExportStore
 from ccexport.store.refreshes import RefreshStore
 from ccexport.store.runs import RunStore
-from ccexport.store.tokens import TokenStore
 from ccexport.store.users import UserStore
-from ccexport.store.vault.keys import Keys, load_keys
 from ccexport.store.workers import WorkerStore
 
 if TYPE_CHECKING:
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from ccexport.constantcontact.keeper import TokenKeeper
     from ccexport.runs.tools import Tools
     from ccexport.segments.source import Source
+    from ccexport.store.vault.keys import Keys
     from ccexport.store.vault.run_files import RunFiles
 
 
@@ -66,6 +65,8 @@ class Installation:
 
     @cached_property
     def keys(self) -> Keys:
+        from ccexport.store.vault.keys import load_keys
+
         secret = self.settings.secret_key
         return load_keys(secret.get_secret_value() if secret else None, self.settings.data_dir)
 
@@ -126,6 +127,7 @@ class Installation:
     @cached_property
     def tokens(self) -> TokenKeeper:
         from ccexport.constantcontact.keeper import TokenKeeper
+        from ccexport.store.tokens import TokenStore
 
         store = TokenStore(self.engine, self.keys, self.now)
         return TokenKeeper(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -109,6 +108,8 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
+            from cryptography.fernet import Fernet
+
             for key in value.get_secret_value().split(","):
                 Fernet(key.strip())  # raises ValueError
         return value

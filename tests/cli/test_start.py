@@ -16,7 +16,17 @@ HEAVY = (
     *("sqlalchemy", "sqlmodel", "pydantic_settings", "cryptography", "requests", "oauthlib"),
     *("ibis", "duckdb", "pyarrow", "numpy", "pandas", "streamlit", "starlette", "alembic"),
 )
-SOURCE = ("ibis", "duckdb", "pyarrow", "numpy", "pandas", "streamlit", "requests", "oauthlib")
+SOURCE = (
+    "ibis",
+    "duckdb",
+    "pyarrow",
+    "numpy",
+    "pandas",
+    "streamlit",
+    "requests",
+    "oauthlib",
+    "cryptography",
+)
 REPORT = """
 import atexit, sys
 atexit.register(lambda: print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules})))
