@@ -7,7 +7,6 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from ccexport.store.database.engine import open_engine
 from ccexport.store.vault.keys import Keys, load_keys
+from tests.kit.clocks import Clock, Seconds
 from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
 HERE = Path(__file__).parent
@@ -24,18 +24,18 @@ HERE = Path(__file__).parent
 TOGETHER = ("tests/browser/", "tests/crash/test_by_commands.py")
 # what `-m quick` plays: the rooms that need neither a browser nor a worker, less what computes for long or starts
 # programs, and less what is for PostgreSQL
-QUICK_ROOMS = {"http", "sandbox", "segments", "store", "unit"}
+QUICK_ROOMS = {"constantcontact", "preparation", "sandbox", "segments", "store", "unit"}
 NOT_QUICK = {
     "sandbox/test_server.py",
     "store/test_standstill.py",
     "store/test_upgrades.py",
-    "unit/preparation/test_hashes.py",
-    "unit/preparation/test_judging.py",
-    "unit/preparation/test_line.py",
-    "unit/preparation/test_prepare.py",
+    "preparation/test_hashes.py",
+    "preparation/test_judging.py",
+    "preparation/test_line.py",
+    "preparation/test_prepare.py",
     "unit/test_live_preview.py",
-    "unit/test_preparing_from_files.py",
-    "unit/test_reading_fast.py",
+    "preparation/test_preparing_from_files.py",
+    "segments/test_reading_fast.py",
 }
 
 
@@ -83,19 +83,6 @@ def _is_for_postgresql(item: pytest.Item) -> bool:
     return "postgresql" in params.values() or "postgres_url" in getattr(item, "fixturenames", ())
 
 
-class Clock:
-    """A `Now` that stands still until it is moved."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def move(self, **by: float) -> None:
-        self.at += timedelta(**by)
-
-
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """A test that runs a command in this process sets up logging: the next test finds it as it was."""
@@ -110,17 +97,7 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock(datetime(2026, 1, 5, 10, 0, tzinfo=UTC))
-
-
-class Seconds:
-    """A count of seconds, from nowhere, that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+    return Clock()
 
 
 @pytest.fixture

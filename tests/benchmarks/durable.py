@@ -45,7 +45,7 @@ from tests.benchmarks.measure import (  # noqa: E402
     run_program,
     say,
 )
-from tests.by_commands import Commands  # noqa: E402
+from tests.kit.by_commands import Commands  # noqa: E402
 
 GOAL_SHARE = 0.05
 PEERS = Path(__file__).with_name("peers")

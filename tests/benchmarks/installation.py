@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.by_commands import Commands, sandbox_process
-from tests.house import LIST_ID
+from tests.kit.by_commands import Commands, sandbox_process
+from tests.kit.house import LIST_ID
 
 EXPORT = "Everybody"
 # what Constant Contact allows, and a guess at how long it takes for a file

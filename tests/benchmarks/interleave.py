@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 from ccexport.installation import Installation  # noqa: E402  # the tree is not installed
 from ccexport.settings import Settings  # noqa: E402
 from tests.benchmarks.measure import machine, report, say  # noqa: E402
-from tests.by_commands import Commands, sandbox_process  # noqa: E402
-from tests.house import people, write_source  # noqa: E402
+from tests.kit.by_commands import Commands, sandbox_process  # noqa: E402
+from tests.kit.house import people, write_source  # noqa: E402
 
 REQUESTS_PER_SECOND = 4
 PEOPLE = 20

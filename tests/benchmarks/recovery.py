@@ -29,7 +29,7 @@ from tests.benchmarks.installation import (  # noqa: E402  # the tree is not ins
     write_profiles_apart,
 )
 from tests.benchmarks.measure import machine, report, say  # noqa: E402
-from tests.by_commands import Commands  # noqa: E402
+from tests.kit.by_commands import Commands  # noqa: E402
 
 USEFUL = ("contactsCSVImport", "getActivityStatusCollection")
 GOAL_SECONDS = 2.0

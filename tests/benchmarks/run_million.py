@@ -29,7 +29,7 @@ from tests.benchmarks.installation import (  # noqa: E402  # the tree is not ins
     write_profiles_apart,
 )
 from tests.benchmarks.measure import report  # noqa: E402
-from tests.house import LIST_ID  # noqa: E402
+from tests.kit.house import LIST_ID  # noqa: E402
 
 
 def main() -> None:

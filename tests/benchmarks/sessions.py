@@ -40,8 +40,9 @@ from ccexport.services.exports.exports import Exports
 from ccexport.settings import load_settings
 from tests.benchmarks.installation import EXPORT, installation, write_profiles_apart
 from tests.benchmarks.measure import machine, report, say
-from tests.by_commands import Commands, free_port
-from tests.house import ANA
+from tests.kit.by_commands import Commands
+from tests.kit.house import ANA
+from tests.kit.ports import free_port
 
 LIMIT_RATIO = 1.10
 PAGES = ("run", "", "run", "runs")  # half of the people look at the live run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from ccexport.sandbox.behaviour import Behaviour
 from ccexport.sandbox.server import running_sandbox
-from tests.house import House
+from tests.kit.house import House
+from tests.kit.ports import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
@@ -134,9 +134,3 @@ def find_chromium(environment: Mapping[str, str] = os.environ) -> str | None:
 def launch(playwright: Playwright) -> Browser:
     """The system's Chromium, headless."""
     return playwright.chromium.launch(executable_path=find_chromium(), args=[*CHROMIUM_FLAGS])
-
-
-def free_port() -> int:
-    """One that nothing listened on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

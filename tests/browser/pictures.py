@@ -20,7 +20,7 @@ from tests.browser.dashboard import Dashboard, house_beside_sandbox, launch, ser
 from tests.browser.scenery import FIELDS, LISTS, furnish
 from tests.browser.screens import EMPTY, FULL, MORE, Screen
 from tests.browser.visitor import NARROW, WIDE, Visitor
-from tests.house import behaviour
+from tests.kit.house import behaviour
 
 PROFILES = 5_000
 DARK = ("home", "export", "run-errors")

@@ -16,7 +16,7 @@ from ccexport.services.runs.runs import Runs
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent, Worker
-from tests.house import ANA, LIST_ID, MAPPING, House
+from tests.kit.house import ANA, LIST_ID, MAPPING, House
 
 DAYS = 30
 FIELDS = ["Loyalty tier", {"label": "Birth date", "type": "date"}]

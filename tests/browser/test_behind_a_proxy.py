@@ -14,11 +14,12 @@ from playwright.sync_api import expect
 from ccexport.services.people.access import Role
 from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
-from tests.browser.dashboard import Dashboard, free_port, house_beside_sandbox, served
+from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.nginx import find_nginx, running_nginx
 from tests.browser.provider import address_of, running_provider
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.house import ANA, behaviour
+from tests.kit.house import ANA, behaviour
+from tests.kit.ports import free_port
 
 PATH = "/ccexport"
 NEVER_SHOWN = "https://cdn.jsdelivr.net"  # the provider's pages ask for a style sheet there

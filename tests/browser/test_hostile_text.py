@@ -35,7 +35,7 @@ from ccexport.store.database.tables import (
 )
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.house import ANA, LIST_ID, House, behaviour, write_source
+from tests.kit.house import ANA, LIST_ID, House, behaviour, write_source
 
 HTML = "<img src=x onerror=alert(1)><script>alert(2)</script><b>drawn1</b><svg onload=alert(3)>"
 MARKDOWN = (

@@ -12,7 +12,7 @@ from playwright.sync_api import Position, expect
 
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.house import House, behaviour
+from tests.kit.house import House, behaviour
 
 SEGMENT = "Spring buyers"
 FIRST_ROW: Position = {"x": 16, "y": 52}  # of a table: the box that selects it

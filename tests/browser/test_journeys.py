@@ -20,7 +20,7 @@ from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.house import ANA, LIST_ID, MAPPING, OTHER_LIST_ID, House, behaviour, check_sums
+from tests.kit.house import ANA, LIST_ID, MAPPING, OTHER_LIST_ID, House, behaviour, check_sums
 
 LISTS = 1_000
 LAST_LIST = "Zürich, winter sale"

@@ -12,7 +12,7 @@ from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.house import ANA, LIST_ID, House, behaviour, write_source
+from tests.kit.house import ANA, LIST_ID, House, behaviour, write_source
 
 EXPORT = "Spring $5 – $10 *VIP* :red[x] [pay](http://203.0.113.9)"  # as somebody typed it
 LIST = "<b>Q3</b> _a_ ~~b~~"

@@ -14,7 +14,7 @@ from playwright.sync_api import Download, Locator, expect
 from ccexport.states import RunState
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.house import House, behaviour, check_sums
+from tests.kit.house import House, behaviour, check_sums
 
 SEGMENT = "Newsletter subscribers"
 MOST_TABS = 150

@@ -14,7 +14,7 @@ from tests.browser.dashboard import Dashboard, house_beside_sandbox
 from tests.browser.scenery import FIELDS, LISTS, furnish
 from tests.browser.screens import FULL
 from tests.browser.visitor import NARROW, WIDE, OpenBrowser, Visitor
-from tests.house import House, behaviour
+from tests.kit.house import House, behaviour
 
 # axe's rule → what of Streamlit's own it complains about, which no page of ours can change, and why that may be
 STREAMLITS_OWN: Mapping[str, str] = {

@@ -19,7 +19,7 @@ from ccexport.ui.shell import MENU, Screen
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.provider import address_of, running_provider
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.house import ANA, House, behaviour
+from tests.kit.house import ANA, House, behaviour
 
 PATH = "/crm/contacts"
 NEVER_SHOWN = "https://cdn.jsdelivr.net"  # the provider's pages ask for a style sheet there

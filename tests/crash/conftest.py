@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import pytest
 
 from ccexport.sandbox.server import running_sandbox
-from tests.crash.killed_worker import PATIENCE_SECONDS, Doom, WorkerProcess
+from tests.crash.killed_worker import Doom, WorkerProcess
 from tests.crash.watched import APP_SECRET, DOMAIN, LAST_NAME, Watched
-from tests.house import House, behaviour, check_sums, people, write_source
+from tests.kit.house import House, behaviour, check_sums, people, write_source
 
 
 def two_files_of_people(count: int = 20) -> list[dict[str, str]]:
@@ -93,14 +92,6 @@ class CrashHouse:
         assert len(set(made)) == 2, "a file was imported twice"
         spent = self.house.ask("/_sandbox/tokens")["spent_refresh_tokens_used"]
         assert spent <= self.lost_pairs(), "a token that was known to be spent was used"
-
-
-def wait_until(fact: Callable[[], bool], what: str) -> None:
-    """Look again and again, for two minutes at most."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not fact():
-        assert time.monotonic() < give_up_at, f"in vain: {what}"
-        time.sleep(0.02)
 
 
 def shorten_tokens(house: House, seconds: int) -> None:

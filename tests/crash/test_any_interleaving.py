@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ccexport.states import RUN_MOVES, RunState, WaitingFor
 from tests.crash.world import ERRORS, PEOPLE, World
-from tests.house import check_sums
+from tests.kit.house import check_sums
 
 MOST_HOURS = 60
 ANSWERS = st.sampled_from(["ok", "ok", "ok", "ok", "ok", *ERRORS])

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.by_commands import Commands, sandbox_process
-from tests.house import LIST_ID, check_sums, write_source
+from tests.kit.by_commands import Commands, sandbox_process
+from tests.kit.house import LIST_ID, check_sums, write_source
 
 PROFILES = 120_000
 # the HTML standard's rule for a valid e-mail address, and what is asked for besides

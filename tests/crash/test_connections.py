@@ -12,7 +12,7 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import Users
 from tests.crash.conftest import CrashHouse
 from tests.crash.killed_worker import KILLED, Doom
-from tests.house import ANA
+from tests.kit.house import ANA
 
 OLIVIA, OSCAR = (
     Person(email, Role.ADMINISTRATOR, email)

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from ccexport.sandbox.server import running_sandbox
-from tests.crash.conftest import shorten_tokens, wait_until
+from tests.crash.conftest import shorten_tokens
 from tests.crash.killed_worker import WorkerProcess
 from tests.crash.small_disk import SmallDisk, small_disk
-from tests.house import House, behaviour, check_sums, people, write_source
+from tests.kit.house import House, behaviour, check_sums, people, write_source
+from tests.kit.waiting import wait_until
 
 COUNT = 200
 

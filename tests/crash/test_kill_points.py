@@ -8,7 +8,7 @@ import pytest
 
 from tests.crash.conftest import CrashHouse
 from tests.crash.killed_worker import KILLED, Doom, commits_of
-from tests.house import check_sums
+from tests.kit.house import check_sums
 
 POINTS = [
     Doom("at", name, count)

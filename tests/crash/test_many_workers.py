@@ -12,7 +12,7 @@ from ccexport.store.budget import SPACING_MARGIN
 from tests.crash.conftest import shorten_tokens
 from tests.crash.killed_worker import WorkerProcess
 from tests.crash.slots import note_slots, noted_slots
-from tests.house import House, behaviour, check_sums, people, write_source
+from tests.kit.house import House, behaviour, check_sums, people, write_source
 
 PROCESSES = 8
 REQUESTS_PER_SECOND = 4

@@ -11,8 +11,9 @@ from sqlmodel import Session, select
 
 from ccexport.states import RunState
 from ccexport.store.database.tables import Batch, Run, RunEvent, Token
-from tests.crash.conftest import CrashHouse, wait_until
+from tests.crash.conftest import CrashHouse
 from tests.crash.killed_worker import Doom
+from tests.kit.waiting import wait_until
 
 HANGS_AT = [
     "preparing",

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from ccexport.sandbox.server import running_sandbox
 from tests.crash.conftest import two_files_of_people
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
-from tests.house import House, behaviour, check_sums, people, write_source
+from tests.kit.house import House, behaviour, check_sums, people, write_source
 
 Profiles = Sequence[Mapping[str, str]]
 

@@ -19,9 +19,9 @@ from websockets.typing import Origin
 from ccexport.sandbox.account.tokens import IssuedTokens
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.ui.shell import MENU
-from tests.by_commands import free_port
 from tests.crash.needles import Needles
-from tests.house import House
+from tests.kit.house import House
+from tests.kit.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 APP_SECRET = "application-secret-8fK2pQ"

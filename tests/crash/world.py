@@ -14,7 +14,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,9 @@ from ccexport.settings import Settings
 from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.store.moves import Held
 from ccexport.store.tokens import TokenStore
-from tests.conftest import Clock
-from tests.house import people, write_source
-from tests.rows import connection_row, export_row, run_row
+from tests.kit.clocks import Clock
+from tests.kit.house import people, write_source
+from tests.kit.rows import connection_row, export_row, run_row
 
 PEOPLE = people(5)
 ROWS_PER_FILE = 2
@@ -179,7 +179,7 @@ class World:
     """The store, two hosts, the service. `fates` say what befalls a worker at which of its steps."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock = Clock(datetime(2026, 1, 5, 10, 0, tzinfo=UTC))
+        self.clock = Clock()
         self._set_by = timedelta(0)
         self.service = Service(self.clock)
         self._folder, self._key = folder, Fernet.generate_key().decode()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.pipeline.conftest import house
+from tests.runs.conftest import house
 
 __all__ = ["house"]

@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ccexport.clock import utc_now
 from ccexport.constantcontact import answers, auth
 from ccexport.constantcontact.auth import read_callback
 from ccexport.constantcontact.client import Client
@@ -30,7 +29,8 @@ from ccexport.services.runs.runs import Runs
 from ccexport.store.moves import Held
 from tests.faults.calls import SILENT_SECONDS, Call, Fault
 from tests.faults.outcomes import Outcome
-from tests.house import ANA, LIST_ID, MAPPING, House, check_sums, people, write_source
+from tests.kit.clocks import MovedClock
+from tests.kit.house import ANA, LIST_ID, MAPPING, House, check_sums, people, write_source
 
 WORKER = "w1"
 PEOPLE = 3
@@ -38,22 +38,6 @@ PATIENCE_SECONDS = SILENT_SECONDS / 2  # before a request is given up, where the
 MOST_TURNS = 12  # of a run between its first wait and its end
 MOST_ACTIVITIES = 60  # then the sandbox's memory of them is let lapse
 SHOWN_DAYS = 11
-
-
-class MovedClock:
-    """The time, a little ahead of the machine's by every wait so far."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return utc_now() + self._ahead
-
-    def seconds(self) -> float:
-        return self().timestamp()
-
-    def move(self, seconds: float) -> None:
-        self._ahead += timedelta(seconds=seconds)
 
 
 class Stage:

@@ -10,8 +10,9 @@ import pytest
 from ccexport.sandbox.server import running_sandbox
 from tests.faults.calls import CALLS, FAULTS, Call, Fault
 from tests.faults.matrix import MATRIX, cell, document
-from tests.faults.stage import MovedClock, Stage
-from tests.house import behaviour
+from tests.faults.stage import Stage
+from tests.kit.clocks import MovedClock
+from tests.kit.house import behaviour
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 

@@ -12,7 +12,7 @@ from ccexport.constantcontact.model import Activity
 from ccexport.errors import ServiceTrouble
 from ccexport.runs.tools import ActivityBoard
 from ccexport.worker import MAX_RUNS_OF_A_CONNECTION, _Shares
-from tests.house import OTHER_LIST_ID, House
+from tests.kit.house import OTHER_LIST_ID, House
 
 HUNG_SECONDS = 4.0
 

@@ -23,7 +23,7 @@ from ccexport.store.database.tables import Run
 from ccexport.store.moves import Held
 from ccexport.store.runs import RunStore, Wait
 from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
-from tests.house import House, behaviour, people, write_source
+from tests.kit.house import House, behaviour, people, write_source
 
 
 @pytest.fixture

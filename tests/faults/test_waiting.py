@@ -19,9 +19,8 @@ from ccexport.runs.tools import Tools
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.runs.runs import Runs
 from ccexport.store.moves import Held
-from tests.conftest import Clock
-from tests.faults.stage import MovedClock
-from tests.house import House, behaviour, check_sums, people, write_source
+from tests.kit.clocks import Clock, MovedClock
+from tests.kit.house import House, behaviour, check_sums, people, write_source
 
 WORKER = "w1"
 HALF_A_SECOND = timedelta(seconds=0.5)  # a document says whole ones

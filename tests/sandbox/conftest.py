@@ -21,6 +21,7 @@ from ccexport.sandbox.account.connections import KnownConnection
 from ccexport.sandbox.account.state import SandboxState
 from ccexport.sandbox.api.app import create_app
 from ccexport.sandbox.behaviour import parse_behaviour
+from tests.kit.clocks import Seconds
 
 REDIRECT = "http://localhost:8765/callback"
 SCOPES = "contact_data account_read offline_access"
@@ -30,17 +31,7 @@ CHALLENGE = (
 )
 
 
-class Clock:
-    """Stands still until told otherwise; noon UTC on a day in 2026."""
-
-    def __init__(self) -> None:
-        self.now = 1_767_614_400.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
+NOON = 1_767_614_400.0  # UTC, on a day in 2026
 
 
 def _session() -> requests.Session:
@@ -55,7 +46,7 @@ class Account:
 
     url: str
     app: Starlette
-    clock: Clock
+    clock: Seconds
     session: requests.Session = field(default_factory=_session)
     anonymous: requests.Session = field(default_factory=_session)
 
@@ -221,7 +212,7 @@ def open_account(switchboard: tuple[str, _Switchboard]) -> Iterator[OpenAccount]
     def make(
         client_id: str | None = None, client_secret: str | None = None, **keys: Any
     ) -> Account:
-        clock = Clock()
+        clock = Seconds(NOON)
         keys = {"auto_approve": True, "requests_per_second": 1000} | keys
         board.app = create_app(
             parse_behaviour(keys), client_id=client_id, client_secret=client_secret, clock=clock

@@ -16,7 +16,7 @@ import pytest
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.prepare import prepare
 from ccexport.segments.source import Segment, open_source
-from tests.house import grow_old
+from tests.kit.house import grow_old
 from tests.kit.stores import empty_postgres
 
 UTC = datetime.UTC

@@ -16,7 +16,7 @@ from ccexport.errors import SourceError
 from ccexport.sandbox.server import running_sandbox
 from ccexport.segments.source import Source, open_source
 from ccexport.segments.text import as_text
-from tests.house import House, behaviour, people, write_source
+from tests.kit.house import House, behaviour, people, write_source
 
 CUSTOMERS = "CustomerId,EMail\n1,ana@example.com\n2,dora@example.co"
 MEMBERS = "CustomerId,Segment\n1,All\n2,All\n"

@@ -9,10 +9,10 @@ import ibis
 import pytest
 
 from ccexport.sandbox.server import running_sandbox
-from tests.cli.running import Here
-from tests.house import LIST_ID, House, behaviour
+from tests.commands.running import Here
+from tests.kit.house import LIST_ID, House, behaviour
 from tests.kit.stores import empty_postgres
-from tests.segments.test_cdm import customers, memberships, put, segments
+from tests.segments.cdm_folders import customers, memberships, put, segments
 
 COUNT = 60
 

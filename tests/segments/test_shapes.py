@@ -11,7 +11,7 @@ import pytest
 
 from ccexport.errors import SourceError
 from ccexport.segments.source import Segment, open_source
-from tests.house import grow_old
+from tests.kit.house import grow_old
 
 PEOPLE = (
     "id,EMail,is_news,score\n1,ana@example.com,yes,1\n2,ben@example.com,no,0\n3,cem@example.com,,\n"

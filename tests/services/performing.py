@@ -34,7 +34,7 @@ from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
 from ccexport.store.database.engine import reading
-from tests.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
+from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions
 PASSPHRASE = "correct horse battery"

@@ -21,9 +21,9 @@ from ccexport.states import RunState, Trigger
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Export
 from ccexport.web.health import health_route
-from tests.conftest import Clock
+from tests.kit.clocks import Clock
+from tests.kit.offline import ANA, OfflineParts, draft, finish, offline_parts
 from tests.kit.stores import ready_postgres
-from tests.offline import ANA, OfflineParts, draft, finish, offline_parts
 
 AUCKLAND = "Pacific/Auckland"
 

@@ -26,7 +26,7 @@ from ccexport.store.vault.dump import dump_lines, tables_of
 from ccexport.store.vault.keys import KEY_FILE
 from ccexport.worker import Worker
 from tests.crash.conftest import two_files_of_people
-from tests.house import ANA, House, behaviour, check_sums, write_source
+from tests.kit.house import ANA, House, behaviour, check_sums, write_source
 from tests.kit.stores import ready_postgres
 
 PASSPHRASE = "correct horse battery"

@@ -10,7 +10,7 @@ import time_machine
 
 from ccexport.clock import utc_now
 from ccexport.worker import Worker
-from tests.offline import offline_parts
+from tests.kit.offline import offline_parts
 
 
 def test_a_worker_goes_on_when_the_clock_is_set_back_by_an_hour(

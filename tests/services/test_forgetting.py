@@ -18,7 +18,7 @@ from ccexport.services.runs.people import People
 from ccexport.services.runs.runs import Runs
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
-from tests.house import ANA, House, behaviour, people, write_source
+from tests.kit.house import ANA, House, behaviour, people, write_source
 
 EMAIL = "person2@example.com"
 

@@ -21,8 +21,8 @@ from ccexport.store.moves import Held
 from ccexport.store.runs import Wait
 from ccexport.store.vault import sealed
 from ccexport.store.vault.backups import BackupStore
-from tests.house import ANA, House, behaviour, people, write_source
-from tests.standstill import stopped_writer
+from tests.kit.house import ANA, House, behaviour, people, write_source
+from tests.kit.standstill import stopped_writer
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Run, Token
 from ccexport.store.vault.keys import KEY_FILE, load_keys, split_keys, write_key_file
 from ccexport.store.vault.secrets import ENCRYPTED
-from tests.house import ANA, House, behaviour, people, write_source
+from tests.kit.house import ANA, House, behaviour, people, write_source
 
 SCHEMA = pa.schema([("email", pa.string())])
 

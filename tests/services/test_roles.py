@@ -20,7 +20,7 @@ from ccexport.store.audit import AuditFilter
 from ccexport.store.database import engine as engine_module
 from ccexport.store.database.audited import take_along
 from ccexport.store.database.tables import AuditEvent
-from tests.house import ANA
+from tests.kit.house import ANA
 from tests.services.performing import (
     PERFORM,
     Scene,

@@ -12,7 +12,7 @@ from ccexport.constantcontact import keeper as tokens_module
 from ccexport.errors import NotConnected, OutcomeUnknown
 from ccexport.sandbox.server import running_sandbox
 from ccexport.store.tokens import TokenStore
-from tests.house import House, behaviour
+from tests.kit.house import House, behaviour
 
 
 @pytest.fixture

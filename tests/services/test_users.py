@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import SessionEnded, Users, verified_address
 from ccexport.settings import Settings
 from ccexport.store.audit import AuditFilter
-from tests.house import ANA
+from tests.kit.clocks import Clock
+from tests.kit.house import ANA
 
 GROUPS = {
     "oidc_role_claim": "groups",
@@ -25,21 +25,11 @@ GROUPS = {
 }
 
 
-class Clock:
-    """A time that the test moves."""
-
-    def __init__(self) -> None:
-        self.time = utc_now()
-
-    def __call__(self) -> datetime:
-        return self.time
-
-
 class House:
     """Its people, by the settings of a test."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
-        self.clock = Clock()
+        self.clock = Clock(utc_now())
         self._folder, self._url = folder, database_url
         self._opened: list[Installation] = []
 
@@ -53,7 +43,7 @@ class House:
         return self._opened[-1]
 
     def claims(self, name: str = "ana", **more: object) -> dict[str, Any]:
-        issued = self.clock.time.timestamp()
+        issued = self.clock.at.timestamp()
         unique = {"iss": "https://login", "sub": name, "iat": issued, "nonce": f"{name}{issued}"}
         email = f"{name}@example.com"
         return unique | {"email": email, "email_verified": True, "name": name.title(), **more}
@@ -98,7 +88,7 @@ def test_first_administrators_are_named_by_the_setting_and_may_be_lowered_later(
     users.change("ana@example.com", Role.VIEWER, by=ANA)
     assert users.enter(here.claims("ana"), "").role is Role.VIEWER
     users.remove("ana@example.com", by=ANA)
-    here.clock.time += timedelta(seconds=1)
+    here.clock.move(seconds=1)
     with pytest.raises(NotAllowed):
         users.enter(here.claims("ana"), "")
 
@@ -155,10 +145,10 @@ def test_role_of_the_claim_wins_over_the_given_one_until_the_claim_is_gone(
     assert users.enter(here.claims(groups=["Staff"]), "").role is Role.VIEWER
     with pytest.raises(UsageError, match="comes from the sign-in provider"):
         users.change("ana@example.com", Role.ADMINISTRATOR, by=ANA)
-    here.clock.time += timedelta(seconds=1)
+    here.clock.move(seconds=1)
     assert users.enter(here.claims(groups=[]), "").role is Role.CONTRIBUTOR
     users.remove("ana@example.com", by=ANA)
-    here.clock.time += timedelta(seconds=1)
+    here.clock.move(seconds=1)
     with pytest.raises(NotAllowed):  # whatever the provider says
         users.enter(here.claims(groups=["it=ops"]), "")
 
@@ -170,12 +160,12 @@ def test_session_ends_when_nobody_uses_it_and_pages_that_draw_themselves_are_no_
     claims = here.claims()
     users.enter(claims, "")
     for _ in range(3):
-        here.clock.time += timedelta(minutes=50)
+        here.clock.move(minutes=50)
         users.enter(claims, "")
     for _ in range(3):
-        here.clock.time += timedelta(minutes=20)
+        here.clock.move(minutes=20)
         users.enter(claims, "", is_active=False)
-    here.clock.time += timedelta(minutes=1)
+    here.clock.move(minutes=1)
     with pytest.raises(SessionEnded):
         users.enter(claims, "")
     with pytest.raises(SessionEnded):
@@ -186,7 +176,7 @@ def test_session_ends_when_nobody_uses_it_and_pages_that_draw_themselves_are_no_
 def test_old_cookie_that_never_was_a_session_begins_none(here: House) -> None:
     users = here.users(session_minutes=60, oidc_default_role="viewer")
     claims = here.claims()
-    here.clock.time += timedelta(minutes=61)
+    here.clock.move(minutes=61)
     for given in (claims, claims | {"iat": None}, claims | {"iat": "soon"}):
         with pytest.raises(SessionEnded):
             users.enter(given, "")
@@ -197,7 +187,7 @@ def test_signing_out_ends_one_browser_and_not_the_other(here: House) -> None:
     users = here.users(oidc_default_role="viewer")
     first = here.claims()
     by = users.enter(first, "")
-    here.clock.time += timedelta(seconds=1)
+    here.clock.move(seconds=1)
     second = here.claims()
     users.enter(second, "")
     users.leave(first, by=by)
@@ -218,7 +208,7 @@ def test_removed_person_has_no_session_left_and_may_be_added_again(here: House) 
         users.enter(claims, "")
     assert users.views(by=ANA) == []
     users.add("ANA@example.com", Role.VIEWER, by=ANA)
-    here.clock.time += timedelta(seconds=1)
+    here.clock.move(seconds=1)
     assert users.enter(here.claims(), "").role is Role.VIEWER
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from ccexport.errors import QuotaExceeded
 from ccexport.store.budget import SPACING_MARGIN, BudgetStore, next_reset
 from ccexport.store.database.engine import open_engine
-from tests.conftest import Clock
+from tests.kit.clocks import Clock
 
 
 def budget(engine: Engine, clock: Clock, *, per_day: int = 10_000) -> BudgetStore:

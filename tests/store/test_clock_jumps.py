@@ -11,8 +11,8 @@ from ccexport.states import RunState
 from ccexport.store.budget import BudgetStore
 from ccexport.store.moves import Held
 from ccexport.store.runs import RunStore
-from tests.conftest import Clock
-from tests.store.test_runs import new_run
+from tests.kit.clocks import Clock
+from tests.kit.rows import run_row
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_run_has_one_worker_whichever_way_the_clock_jumps(
     runs: RunStore, clock: Clock, hours: int
 ) -> None:
     """Another may take the run over at once; whoever had it then touches nothing more."""
-    run = runs.queue(new_run(None, clock))
+    run = runs.queue(run_row(at=clock()))
     assert runs.claim("first") is not None
     clock.move(hours=hours)
     assert runs.claim("second") is not None
@@ -38,7 +38,7 @@ def test_a_run_has_one_worker_whichever_way_the_clock_jumps(
 def test_a_heartbeat_after_the_clock_was_set_back_keeps_the_run(
     runs: RunStore, clock: Clock
 ) -> None:
-    run = runs.queue(new_run(None, clock))
+    run = runs.queue(run_row(at=clock()))
     runs.claim("first")
     clock.move(hours=-1)
     runs.renew_leases("first", [run.id])
@@ -49,7 +49,7 @@ def test_a_heartbeat_after_the_clock_was_set_back_keeps_the_run(
 def test_hosts_whose_clocks_differ_a_little_take_no_run_from_each_other(
     runs: RunStore, clock: Clock
 ) -> None:
-    runs.queue(new_run(None, clock))
+    runs.queue(run_row(at=clock()))
     runs.claim("first")
     clock.move(seconds=-30)
     assert runs.claim("second") is None

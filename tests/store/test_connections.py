@@ -13,8 +13,8 @@ from ccexport.store.exports import ExportStore
 from ccexport.store.moves import Held, LeaseLost
 from ccexport.store.runs import RunStore
 from ccexport.store.users import UserStore
-from tests.conftest import Clock
-from tests.rows import connection_row, export_row, run_row
+from tests.kit.clocks import Clock
+from tests.kit.rows import connection_row, export_row, run_row
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from ccexport.services.exports.export_files import ExportFiles
 from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import local_administrator
-from tests.conftest import Clock
-from tests.offline import OfflineParts, draft, finish, offline_parts
+from tests.kit.clocks import Clock
+from tests.kit.offline import OfflineParts, draft, finish, offline_parts
 
 BY = local_administrator()
 

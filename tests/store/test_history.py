@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 from ccexport.states import RunState, Trigger, WaitingFor
 from ccexport.store.database.engine import writing
 from ccexport.store.history import HistoryStore, RunFilter
-from tests.conftest import Clock
-from tests.rows import connection_row, export_row, run_row
+from tests.kit.clocks import Clock
+from tests.kit.rows import connection_row, export_row, run_row
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import RunAddresses
 from ccexport.store.moves import Held, LeaseLost
 from ccexport.store.runs import RunStore, Wait
-from tests.conftest import Clock
-from tests.rows import batch_row, connection_row, run_row
+from tests.kit.clocks import Clock
+from tests.kit.rows import batch_row, connection_row, run_row
 
 COUNTS = PreparedCounts(read=10, prepared=10, truncated=0, rejections={})
 

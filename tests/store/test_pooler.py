@@ -18,9 +18,9 @@ from sqlmodel import col, update
 from ccexport.store.database.engine import open_engine, writing
 from ccexport.store.database.tables import Worker
 from ccexport.store.workers import WorkerStore
-from tests.conftest import Clock
+from tests.kit.clocks import Clock
+from tests.kit.offline import offline_parts
 from tests.kit.stores import empty_postgres
-from tests.offline import offline_parts
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="apt-get install pgbouncer")

@@ -19,9 +19,9 @@ from ccexport.services.operations.refreshes import Refreshes, refresh_document
 from ccexport.states import Trigger
 from ccexport.store.database.engine import open_engine
 from ccexport.store.database.migrate import migrate
-from tests.conftest import Clock
+from tests.kit.clocks import Clock
+from tests.kit.offline import ANA, OfflineParts, draft, finish, offline_parts, write_segments
 from tests.kit.stores import ready_postgres
-from tests.offline import ANA, OfflineParts, draft, finish, offline_parts, write_segments
 
 EVERY_DAY = range(7)
 

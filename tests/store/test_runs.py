@@ -15,8 +15,8 @@ from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportStore
 from ccexport.store.moves import Held, LeaseLost
 from ccexport.store.runs import RunStore, Wait
-from tests.conftest import Clock
-from tests.rows import batch_row, connection_row, export_row, run_row
+from tests.kit.clocks import Clock
+from tests.kit.rows import batch_row, connection_row, export_row, run_row
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from sqlmodel import Session, select
 from ccexport.store.database.tables import OAuthSignIn
 from ccexport.store.sign_ins import SignInStore, Wish
 from ccexport.store.vault.keys import Keys
-from tests.conftest import Clock
+from tests.kit.clocks import Clock
 
 WISH = Wish("Marketing", True, "ana")
 

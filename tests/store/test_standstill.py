@@ -12,8 +12,8 @@ from ccexport.errors import StoreError
 from ccexport.store.database import engine as engine_module
 from ccexport.store.database.engine import open_engine, reading, snapshot, writing
 from ccexport.store.database.holding import Holder, holder_of_write_lock
+from tests.kit.standstill import stopped_writer
 from tests.kit.stores import ready_postgres
-from tests.standstill import stopped_writer
 
 
 def add_one(engine: Engine) -> int:

@@ -15,7 +15,7 @@ from ccexport.store.database.engine import open_engine, writing
 from ccexport.store.database.migrate import migrate, revision_of, upgrade
 from ccexport.store.vault.dump import count_on, tables_of
 from tests.crash.conftest import two_files_of_people
-from tests.house import House, behaviour, check_sums, write_source
+from tests.kit.house import House, behaviour, check_sums, write_source
 
 FIRST = "0001"
 Rows = dict[str, list[dict[str, Any]]]

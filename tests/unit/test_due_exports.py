@@ -16,9 +16,9 @@ from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import Trigger
 from ccexport.store.exports import ExportChange
 from ccexport.worker import Worker
-from tests.conftest import Clock
+from tests.kit.clocks import Clock
+from tests.kit.offline import ANA, DAILY, OfflineParts, connect, draft, finish, offline_parts
 from tests.kit.stores import ready_postgres
-from tests.offline import ANA, DAILY, OfflineParts, connect, draft, finish, offline_parts
 
 on_both = pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 

@@ -23,8 +23,8 @@ from ccexport.services.exports.export_files import (
 )
 from ccexport.services.exports.exports import Exports
 from ccexport.store.exports import ExportView
-from tests.conftest import Clock
-from tests.offline import (
+from tests.kit.clocks import Clock
+from tests.kit.offline import (
     ANA,
     DAILY,
     LIST_ID,

@@ -20,9 +20,9 @@ from ccexport.sandbox.server import running_sandbox
 from ccexport.services.connections.lists import Lists
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.lists import KnownList, ListCacheStore
-from tests.conftest import Clock
-from tests.house import ANA, LIST_ID, OTHER_LIST_ID, House, behaviour
-from tests.rows import connection_row
+from tests.kit.clocks import Clock
+from tests.kit.house import ANA, LIST_ID, OTHER_LIST_ID, House, behaviour
+from tests.kit.rows import connection_row
 
 NO_LIST = "00000000-0000-4000-8000-000000000000"
 

@@ -8,7 +8,7 @@ import pytest
 
 from ccexport.ui import live
 from ccexport.ui.live import GONE_SECONDS, LOOKS_PER_SECOND, RECENT_SECONDS, Looks
-from tests.conftest import Seconds
+from tests.kit.clocks import Seconds
 
 
 @pytest.fixture

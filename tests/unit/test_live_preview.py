@@ -19,8 +19,8 @@ from ccexport.preparation.samples import Sample
 from ccexport.segments.source import open_source
 from ccexport.services.preview.live_preview import LivePreview, source_version
 from ccexport.services.preview.preview_values import How, Pick, Question, Usable
-from tests.house import write_source
-from tests.unit.preparation.counting import counts_of_a_run
+from tests.kit.house import write_source
+from tests.preparation.counting import counts_of_a_run
 
 PEOPLE = [
     {"CustomerId": "1", "EMail": "ana@example.com", "Name": "Ana", "Phone": "1"},

@@ -15,7 +15,7 @@ from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
 from ccexport.states import BatchState, RunState, WaitingFor
 from ccexport.store.database.tables import Batch, Run
 from ccexport.words import duration
-from tests.rows import run_row
+from tests.kit.rows import run_row
 
 NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 SPACING = 0.28

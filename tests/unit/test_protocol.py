@@ -16,7 +16,7 @@ from ccexport.errors import (
     ConstantContactRefused,
     NotFoundThere,
 )
-from tests.http.samples import ALL_REQUESTS, LIST
+from tests.constantcontact.samples import ALL_REQUESTS, LIST
 
 # --- what is sent ---------------------------------------------------------------------------------------------
 

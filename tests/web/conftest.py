@@ -18,7 +18,7 @@ from ccexport.installation import Installation
 from ccexport.services.people.access import local_administrator
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes
-from tests.pages import conftest as pages
+from tests.ui import conftest as pages
 
 INDEX_HTML = Path(streamlit.__file__).parent / "static" / "index.html"
 

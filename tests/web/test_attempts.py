@@ -6,7 +6,7 @@ import pytest
 
 from ccexport.web import attempts
 from ccexport.web.attempts import MAX_FAILURES, WITHIN_SECONDS, FailedAttempts
-from tests.conftest import Seconds
+from tests.kit.clocks import Seconds
 
 
 @pytest.fixture

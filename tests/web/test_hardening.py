@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
-from tests.house import behaviour, people, write_source
+from tests.kit.house import behaviour, people, write_source
 
 TIMEOUT = 60
 PUBLIC_URL = "https://exports.example"

@@ -28,7 +28,7 @@ from ccexport.store.audit import AuditFilter
 from ccexport.store.database.tables import AuditEvent
 from ccexport.web.attempts import MAX_FAILURES
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
-from tests.house import ANA, behaviour, people, write_source
+from tests.kit.house import ANA, behaviour, people, write_source
 
 TIMEOUT = 60
 PATH, HOST = "/crm", "exports.example"

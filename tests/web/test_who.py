@@ -20,7 +20,7 @@ from ccexport.services.people.users import SessionEnded, Users
 from ccexport.store.audit import AuditFilter
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes
-from tests.house import ANA
+from tests.kit.house import ANA
 from tests.web.conftest import INDEX_HTML, serving
 
 PATH = "/crm"
