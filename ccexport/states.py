@@ -31,6 +31,13 @@ class RunState(StrEnum):
         return not RUN_MOVES[self]
 
 
+class RunFile(StrEnum):
+    """What a run keeps on disk, encrypted."""
+
+    CONTACTS = "contacts"  # key and line of each, in the order in which they are sent
+    REJECTIONS = "rejections"  # the profiles that are left out, each with its reason
+
+
 class WaitingFor(StrEnum):
     """What a waiting run waits for."""
 

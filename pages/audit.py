@@ -7,6 +7,7 @@ import streamlit as st
 from ccexport.services.people.access import Role
 from ccexport.services.people.audit import Audit
 from ccexport.ui import page
+from ccexport.ui.choices import pager
 from ccexport.ui.screens import audit as widgets
 from ccexport.words import counted
 
@@ -23,7 +24,7 @@ with page.errors_shown():
     if total:
         st.caption(f"{counted(total, 'row')}, the newest first.")
         below = st.container()
-        number = widgets.pager(total)
+        number = pager(total, widgets.PAGE_SIZE, key="audit_page")
         with below:
             widgets.table(audit.page(wanted, number, widgets.PAGE_SIZE, by=user))
     else:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ccexport.services.people.access import Role
 from ccexport.services.people.users import Users
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.screens import people as widgets
 
 user = page.begin("People", role=Role.ADMINISTRATOR)
@@ -17,7 +17,7 @@ st.caption(
 
 with page.errors_shown():
     users = Users(page.installation())
-    widgets.said()
+    flash.show("people")
     widgets.how_people_sign_in(page.installation().settings)
     views = users.views(by=user)
     if views:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Role
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.screens import refresh as widgets
 
 user = page.begin("Refresh", role=Role.ADMINISTRATOR)
@@ -16,7 +16,7 @@ st.caption(
 
 with page.errors_shown():
     refreshes = Refreshes(page.installation())
-    widgets.said()
+    flash.show("refresh")
     widgets.overview(refreshes, by=user)
     st.subheader("Schedule", anchor=False)
     widgets.schedule_form(refreshes, by=user)

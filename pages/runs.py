@@ -7,6 +7,7 @@ import streamlit as st
 from ccexport.services.people.access import Role
 from ccexport.services.runs.overview import History
 from ccexport.ui import page
+from ccexport.ui.choices import pager
 from ccexport.ui.screens import runs as widgets
 from ccexport.words import counted
 
@@ -19,7 +20,7 @@ with page.errors_shown():
     if total:
         st.caption(f"{counted(total, 'run')}, the newest first. Select a number to open the run.")
         below = st.container()
-        number = widgets.pager(total)
+        number = pager(total, widgets.PAGE_SIZE, key="runs_page")
         with below:
             widgets.table(history.page(wanted, number, widgets.PAGE_SIZE), key="runs_table")
         widgets.history_charts(history, wanted)

@@ -32,13 +32,11 @@ from ccexport.runs.moved import say_moved
 from ccexport.runs.preflight import check_source, check_target
 from ccexport.runs.retrying import pick_rows
 from ccexport.runs.tools import Tools
-from ccexport.states import BatchState, EventKind
+from ccexport.states import BatchState, EventKind, RunFile
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.tables import Batch, Run
 from ccexport.store.moves import Held
 
-CONTACTS = "contacts"
-REJECTIONS = "rejections"
 _HASHED_BY = (
     b"hashes1\0"  # before the hashes that are kept of addresses: those of another kind say nothing
 )
@@ -90,20 +88,20 @@ def write_run_files(held: Held, run: Run, tools: Tools, *, without: np.ndarray =
 
 def _retried(run: Run, parent_id: int, tools: Tools) -> Prepared:
     """The contacts of an earlier run that failed; their profiles are not read again."""
-    if not tools.run_files.exists(parent_id, CONTACTS):
+    if not tools.run_files.exists(parent_id, RunFile.CONTACTS):
         raise SetupError(
             f"The files of run {parent_id}, which this run retries, are not on this machine any more. "
             "Run the export again instead."
         )
     failed = failed_rows(tools.batches.of_run(parent_id), tools.batches.failed_rows(parent_id))
-    batches = map(with_lines, tools.run_files.stream(parent_id, CONTACTS))
+    batches = map(with_lines, tools.run_files.stream(parent_id, RunFile.CONTACTS))
     contacts = as_they_stand(pick_rows(batches, failed.ranges))
     return Prepared(contacts, REJECTIONS_SCHEMA.empty_table(), read=len(contacts), truncated=0)
 
 
 def file_of(run: Run, first_row: int, rows: int, tools: Tools) -> tuple[bytes, str]:
     """The CSV file of some rows of the run's contacts, and its digest."""
-    contacts = tools.run_files.rows(run.id, CONTACTS, first_row, rows)
+    contacts = tools.run_files.rows(run.id, RunFile.CONTACTS, first_row, rows)
     lines = [with_lines(batch).column("line") for batch in contacts.to_batches()]
     content = files.file_of(pa.concat_arrays(lines), mapping_of(run).fields)
     return content, hashlib.sha256(content).hexdigest()
@@ -122,7 +120,7 @@ def _write(run: Run, prepared: Prepared, without: np.ndarray, tools: Tools) -> F
             "(CCEXPORT_MAX_PROFILES). Nothing was sent. Choose smaller segments."
         )
     contacts = contacts.without(without) if len(without) else contacts
-    with tools.run_files.writer(run.id, REJECTIONS, REJECTIONS_SCHEMA) as file:
+    with tools.run_files.writer(run.id, RunFile.REJECTIONS, REJECTIONS_SCHEMA) as file:
         for batch in rejections.to_batches():
             file.write(batch)
     plan = _write_contacts(run, contacts, tools)
@@ -134,7 +132,7 @@ def _write(run: Run, prepared: Prepared, without: np.ndarray, tools: Tools) -> F
 def _write_contacts(run: Run, contacts: Contacts, tools: Tools) -> list[PlannedBatch]:
     """File by file, while those that come next are made in threads and the one before is sealed in another."""
     fields = mapping_of(run).fields
-    with tools.run_files.writer(run.id, CONTACTS, CONTACTS_SCHEMA) as file:
+    with tools.run_files.writer(run.id, RunFile.CONTACTS, CONTACTS_SCHEMA) as file:
         plan: list[PlannedBatch] = []
         for batch, planned in plan_files(contacts, fields):
             file.write(batch)

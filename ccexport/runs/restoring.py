@@ -24,7 +24,6 @@ from ccexport.errors import SetupError
 from ccexport.preparation.contacts import NOBODY
 from ccexport.preparation.files import PlannedBatch
 from ccexport.runs.preparing import (
-    CONTACTS,
     file_of,
     new_batch,
     open_addresses,
@@ -32,7 +31,7 @@ from ccexport.runs.preparing import (
     write_run_files,
 )
 from ccexport.runs.tools import Tools
-from ccexport.states import BatchState
+from ccexport.states import BatchState, RunFile
 from ccexport.store.database.tables import Batch, Run
 from ccexport.store.moves import Held
 
@@ -56,7 +55,7 @@ def restore_run_files(held: Held, run: Run, tools: Tools) -> bool:
 
 def _are_here(run: Run, batches: Sequence[Batch], tools: Tools) -> bool:
     """Whether the files are there, and are those that the pending batches were made of."""
-    if not tools.run_files.exists(run.id, CONTACTS):
+    if not tools.run_files.exists(run.id, RunFile.CONTACTS):
         return False
     pending = next((batch for batch in batches if batch.state is BatchState.PENDING), None)
     return pending is None or _is_as_stored(run, pending, tools)

@@ -13,12 +13,11 @@ import pytest
 from ccexport.consent import CONSENT_TEXTS, CONSENT_VERSION
 from ccexport.preparation.files import cut_files
 from ccexport.runs.pipeline import execute_run
-from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from ccexport.services.connections.connections import Connections, connection_document
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import Users
-from ccexport.states import RunState
+from ccexport.states import RunFile, RunState
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.kit.house import ANA, House, behaviour, check_sums, people, write_source
@@ -90,7 +89,7 @@ def test_consent_to_an_older_text_lets_new_runs_wait_until_an_administrator_agre
     run_id = house.queue()
     house.work()
     assert_waits(house, run_id, "I agree", "connections agree")
-    assert not house.installation.run_files.exists(run_id, CONTACTS), "the source was read"
+    assert not house.installation.run_files.exists(run_id, RunFile.CONTACTS), "the source was read"
     assert sent(house) == 0
     Connections(house.installation).agree("Marketing", by=OSCAR)
     house.work()
@@ -131,7 +130,7 @@ def test_export_user_who_loses_the_right_lets_runs_wait_until_another_steps_in(
     run_id = house.queue()
     house.work()
     assert_waits(house, run_id, OLD, "Add yourself as export user")
-    assert not house.installation.run_files.exists(run_id, CONTACTS), "the source was read"
+    assert not house.installation.run_files.exists(run_id, RunFile.CONTACTS), "the source was read"
     [view] = Connections(house.installation).views()
     assert connection_document(view)["waits_for"] == ["export_user"]
     Connections(house.installation).become_export_user("Marketing", by=OSCAR)

@@ -10,8 +10,8 @@ import pytest
 
 from ccexport.preparation.files import cut_files
 from ccexport.runs.pipeline import execute_run
-from ccexport.runs.preparing import CONTACTS
 from ccexport.services.runs.runs import Runs
+from ccexport.states import RunFile
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.kit.house import House, check_sums, people, write_source
@@ -180,7 +180,7 @@ def test_halves_are_proven_the_same_when_the_run_files_are_made_anew(house: Hous
     document = house.document(run_id)
     check_sums(document)
     assert (document["state"], document["counts"]["accepted"]) == ("completed_with_errors", 9)
-    assert house.installation.run_files.exists(run_id, CONTACTS)
+    assert house.installation.run_files.exists(run_id, RunFile.CONTACTS)
 
 
 def test_what_no_other_file_would_mend_is_not_halved_and_what_was_sent_is_followed(

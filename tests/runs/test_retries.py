@@ -9,11 +9,11 @@ import pytest
 
 from ccexport.errors import Conflict, NotFound
 from ccexport.preparation.files import cut_files
-from ccexport.runs.preparing import CONTACTS
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import Exports
 from ccexport.services.runs.progress import FailedRow, RunProgress
 from ccexport.services.runs.retries import Retries
+from ccexport.states import RunFile
 from tests.kit.house import ANA, House, check_sums, people, write_source
 
 UNNAMED = "failed; Constant Contact did not say which, so a retry cannot send them."
@@ -95,7 +95,7 @@ def test_a_retry_whose_files_are_gone_is_made_anew_from_the_run_it_retries(house
     house.work()
     document = house.document(new.id)
     assert (document["state"], document["counts"]["accepted"]) == ("succeeded", 1)
-    assert house.installation.run_files.exists(new.id, CONTACTS)
+    assert house.installation.run_files.exists(new.id, RunFile.CONTACTS)
 
 
 def test_rows_that_nobody_named_are_counted_and_not_sent(house: House) -> None:

@@ -11,7 +11,6 @@ import pytest
 from ccexport.clock import utc_now
 from ccexport.errors import Conflict, SetupError
 from ccexport.runs.pipeline import execute_run
-from ccexport.runs.preparing import CONTACTS
 from ccexport.sandbox.account.people import PEOPLE
 from ccexport.sandbox.behaviour import OWNER
 from ccexport.services.connections.connections import Connections
@@ -19,6 +18,7 @@ from ccexport.services.exports.exports import Exports
 from ccexport.services.runs.people import People
 from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.runs import Runs
+from ccexport.states import RunFile
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.kit.house import ANA, LIST_ID, House, check_sums, people, write_source
@@ -261,7 +261,7 @@ def test_run_files_that_are_gone_are_prepared_again_and_proven_the_same(
     with pytest.raises(SystemExit):
         execute_run(Held(run_id, "w1"), Worker(house.installation).tools)
     house.installation.runs.release(Held(run_id, "w1"))
-    assert not house.installation.run_files.exists(run_id, CONTACTS)
+    assert not house.installation.run_files.exists(run_id, RunFile.CONTACTS)
     house.work()
     assert house.document(run_id)["state"] == "succeeded"
 
@@ -340,7 +340,7 @@ def test_old_run_files_are_deleted_and_the_history_stays(house: House, tmp_path:
     document = house.run()
     later = House(tmp_path, house.sandbox, now=lambda: utc_now() + timedelta(days=31))
     later.work()
-    assert not house.installation.run_files.exists(document["id"], CONTACTS)
+    assert not house.installation.run_files.exists(document["id"], RunFile.CONTACTS)
     assert house.document(document["id"]) == document
     later.close()
 

@@ -10,12 +10,12 @@ import pytest
 
 from ccexport.errors import Conflict, UsageError
 from ccexport.runs.pipeline import execute_run
-from ccexport.runs.preparing import CONTACTS
 from ccexport.runs.retrying import pick_rows
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.runs.forgetting import Forgetting
 from ccexport.services.runs.people import People
 from ccexport.services.runs.runs import Runs
+from ccexport.states import RunFile
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
 from tests.kit.house import ANA, House, behaviour, people, write_source
@@ -100,7 +100,7 @@ def test_a_person_in_a_live_run_is_refused_before_anything_changes(house: House)
 
 def test_a_retry_leaves_a_forgotten_person_out(house: House) -> None:
     Forgetting(house.installation).forget(EMAIL, by=ANA)
-    picked = list(pick_rows(house.installation.run_files.stream(2, CONTACTS), [(0, 5)]))
+    picked = list(pick_rows(house.installation.run_files.stream(2, RunFile.CONTACTS), [(0, 5)]))
     lines = pa.Table.from_batches(picked)["line"].to_pylist()
     assert sorted(line.partition(",")[0] for line in lines) == [
         f"person{n}@example.com" for n in (1, 3, 4, 5)

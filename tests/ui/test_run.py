@@ -10,10 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from ccexport.installation import Installation
 from ccexport.preparation.contacts import CONTACTS_SCHEMA, REJECTIONS_SCHEMA
-from ccexport.runs.preparing import CONTACTS, REJECTIONS
 from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import local_administrator
-from ccexport.states import BatchState, RunState, Trigger, WaitingFor
+from ccexport.states import BatchState, RunFile, RunState, Trigger, WaitingFor
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportView
@@ -34,14 +33,14 @@ REJECTED = [("=1+1", "", "missing_email", ""), ("7", "ana@example.com", "duplica
 def write_rejections(installation: Installation, run: Run) -> None:
     columns = zip(*REJECTED, strict=True)
     rows = dict(zip(REJECTIONS_SCHEMA.names, map(list, columns), strict=True))
-    with installation.run_files.writer(run.id, REJECTIONS, REJECTIONS_SCHEMA) as file:
+    with installation.run_files.writer(run.id, RunFile.REJECTIONS, REJECTIONS_SCHEMA) as file:
         file.write(pa.RecordBatch.from_pydict(rows, schema=REJECTIONS_SCHEMA))
 
 
 def write_contacts(installation: Installation, run: Run, count: int) -> None:
     keys, lines = [f"C{n}" for n in range(count)], ["a@example.com\r\n"] * count
     rows = pa.RecordBatch.from_pydict({"customer_id": keys, "line": lines}, schema=CONTACTS_SCHEMA)
-    with installation.run_files.writer(run.id, CONTACTS, CONTACTS_SCHEMA) as file:
+    with installation.run_files.writer(run.id, RunFile.CONTACTS, CONTACTS_SCHEMA) as file:
         file.write(rows)
 
 

@@ -16,6 +16,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
 from ccexport.services.runs.people import People
+from ccexport.states import RunFile
 from ccexport.store.database.tables import Run
 
 
@@ -103,7 +104,5 @@ class Forgetting:
         return blanking.rows
 
     def _files(self, run: Run) -> list[str]:
-        from ccexport.runs.preparing import CONTACTS, REJECTIONS
-
         files = self._installation.run_files
-        return [name for name in (CONTACTS, REJECTIONS) if files.exists(run.id, name)]
+        return [name for name in RunFile if files.exists(run.id, name)]

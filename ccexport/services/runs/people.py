@@ -14,7 +14,7 @@ from ccexport.preparation.mapping import suggest_mapping
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import require
 from ccexport.services.people.roles import Action
-from ccexport.states import BatchState
+from ccexport.states import BatchState, RunFile
 from ccexport.store.database.tables import Batch, FailedRow, Run
 
 ACCEPTED, FAILED = "accepted", "failed"
@@ -81,12 +81,13 @@ class People:
     def _in_run(self, run: Run, email: str, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Raises `StoreError` where the run's files are gone."""
         from ccexport.preparation.blanking import Person as Someone  # these bring Arrow along
-        from ccexport.runs.preparing import CONTACTS, REJECTIONS
 
         if not run.read_count:
             return
         files = self._installation.run_files
-        rows = files.find(run.id, CONTACTS, Someone(email).rows) if run.prepared_count else []
+        rows = (
+            files.find(run.id, RunFile.CONTACTS, Someone(email).rows) if run.prepared_count else []
+        )
         if rows:
             batches = self._installation.batches.of_run(run.id)
             named = {
@@ -97,7 +98,7 @@ class People:
                 outcome, detail = _fate(number, batches, named)
                 yield _entry(run, row["customer_id"], outcome, detail)
         if run.rejected_count:
-            for _, row in files.find(run.id, REJECTIONS, Someone(email, ids).rows):
+            for _, row in files.find(run.id, RunFile.REJECTIONS, Someone(email, ids).rows):
                 reason, _, field = row["reason"].partition(": ")
                 yield _entry(run, row["customer_id"], reason, _left_out(field, row["sent_instead"]))
 

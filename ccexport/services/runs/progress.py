@@ -20,6 +20,7 @@ from ccexport.services.people.roles import Action
 from ccexport.services.runs.described import Progress, describe
 from ccexport.services.runs.runs import REJECTED_HEADER, Runs
 from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
+from ccexport.states import RunFile
 from ccexport.store.budget import SPACING_MARGIN
 from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.store.history import HistoryStore
@@ -138,14 +139,12 @@ class RunProgress:
 
     def _customer_ids(self, run_id: int, batch: Batch, rows: Sequence[int]) -> dict[int, str]:
         """Row of the file, counted from 0 → its profile; empty when the run's files are gone or damaged."""
-        from ccexport.runs.preparing import CONTACTS  # brings Arrow along
-
-        if not rows or not self._installation.run_files.exists(run_id, CONTACTS):
+        if not rows or not self._installation.run_files.exists(run_id, RunFile.CONTACTS):
             return {}
         first = min(rows)
         try:
             table = self._installation.run_files.rows(
-                run_id, CONTACTS, batch.first_row + first, max(rows) - first + 1
+                run_id, RunFile.CONTACTS, batch.first_row + first, max(rows) - first + 1
             )
         except SetupError:
             return {}
@@ -154,9 +153,7 @@ class RunProgress:
 
     def has_rejections(self, run_id: int) -> bool:
         """Whether the list of those left out is still kept."""
-        from ccexport.runs.preparing import REJECTIONS  # brings Arrow along
-
-        return self._installation.run_files.exists(run_id, REJECTIONS)
+        return self._installation.run_files.exists(run_id, RunFile.REJECTIONS)
 
     def rejected(
         self,

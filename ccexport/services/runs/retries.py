@@ -12,6 +12,7 @@ from ccexport.services.people.roles import Action
 from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.runs import Runs
 from ccexport.services.runs.spreadsheets import to_spreadsheet_csv
+from ccexport.states import RunFile
 from ccexport.store.database.tables import Run
 
 FAILED_HEADER = ("customer_id", "file", "line", "words")
@@ -83,9 +84,9 @@ class Retries:
                 )
 
     def _check_files(self, run: Run) -> None:
-        from ccexport.runs.preparing import CONTACTS
-
-        if run.files_deleted_at is None and self._installation.run_files.exists(run.id, CONTACTS):
+        if run.files_deleted_at is None and self._installation.run_files.exists(
+            run.id, RunFile.CONTACTS
+        ):
             return
         where = (
             "no longer kept (CCEXPORT_RETENTION_DAYS)"

@@ -13,7 +13,7 @@ from ccexport.segments.masking import mask_value
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import acting, may, require, why_not
 from ccexport.services.people.roles import Action
-from ccexport.states import RunState
+from ccexport.states import RunFile, RunState
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
@@ -105,20 +105,18 @@ class Runs:
 
         Addresses are masked for those who may not see values.
         """
-        from ccexport.runs.preparing import REJECTIONS  # brings Arrow along
-
         by = require(self._installation, by, Action.SEE_EXPORTS, "run", str(run_id))
         sees_values = may(self._installation, by, Action.SEE_VALUES)
         run = self._installation.runs.get(run_id)
         if run.rejected_count == 0:
             return iter(())
         if run.files_deleted_at is not None or not self._installation.run_files.exists(
-            run_id, REJECTIONS
+            run_id, RunFile.REJECTIONS
         ):
             raise NotFound(
                 f"The files of run {run_id} are no longer kept (CCEXPORT_RETENTION_DAYS); its counts are kept."
             )
-        rows = self._rows_of(run_id, REJECTIONS)
+        rows = self._rows_of(run_id, RunFile.REJECTIONS)
         return rows if sees_values else map(_masked, rows)
 
     def _rows_of(self, run_id: int, file: str) -> Iterator[tuple[str, ...]]:

@@ -13,11 +13,10 @@ from ccexport.services.people.audit import OUTCOMES, Audit, in_words
 from ccexport.services.people.roles import RULES, Action
 from ccexport.store.audit import AuditFilter
 from ccexport.store.database.tables import AuditEvent
+from ccexport.ui.choices import ALL_TIME, DAYS_CHOICES
 from ccexport.ui.ticked import Ticked
 
 PAGE_SIZE = 100
-DAYS_CHOICES = {"Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30, "Last year": 365}
-ALL_TIME = "All time"
 
 
 def filters(audit: Audit, *, by: Person) -> AuditFilter:
@@ -47,12 +46,6 @@ def filters(audit: Audit, *, by: Person) -> AuditFilter:
         search = st.text_input("To what", key="audit_search", placeholder="A part of its name")
     days = DAYS_CHOICES.get(since)
     return AuditFilter(who, action, outcome, audit.since_days(days), search.strip())
-
-
-def pager(total: int) -> int:
-    """The number of the page to show."""
-    pages = -(-total // PAGE_SIZE)
-    return int(st.pagination(pages, key="audit_page")) if pages > 1 else 1
 
 
 def table(events: list[AuditEvent]) -> None:

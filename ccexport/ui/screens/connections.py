@@ -21,7 +21,7 @@ from ccexport.services.people.access import Person
 from ccexport.settings import Settings
 from ccexport.store.connections import ConnectionView
 from ccexport.store.database.tables import Connection
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.page import plain
 from ccexport.words import moment
 
@@ -39,8 +39,7 @@ def welcome_back(views: Sequence[ConnectionView]) -> None:
             st.success(f"“{plain(name)}” is connected to {organization}.", icon=":material/check:")
     if name:
         del st.query_params["connected"]
-    if said := st.session_state.pop("connections_said", None):
-        st.success(said, icon=":material/check:")
+    flash.show("connections")
 
 
 def application_is_set(settings: Settings) -> bool:
@@ -169,7 +168,10 @@ def _what_waits(view: ConnectionView, by: Person) -> None:
 def _agree(connection: Connection, by: Person) -> None:
     with page.errors_shown():
         Connections(page.installation()).agree(connection.id, by=by)
-        _say(f"You agreed for “{plain(connection.name)}”. Runs that waited for it go on.")
+        flash.keep(
+            "connections",
+            f"You agreed for “{plain(connection.name)}”. Runs that waited for it go on.",
+        )
 
 
 def _export_user(view: ConnectionView, by: Person) -> None:
@@ -187,8 +189,9 @@ def _export_user(view: ConnectionView, by: Person) -> None:
 def _become_export_user(connection: Connection, by: Person) -> None:
     with page.errors_shown():
         Connections(page.installation()).become_export_user(connection.id, by=by)
-        _say(
-            f"You are the export user of “{plain(connection.name)}” now. Runs that waited for one go on."
+        flash.keep(
+            "connections",
+            f"You are the export user of “{plain(connection.name)}” now. Runs that waited for one go on.",
         )
 
 
@@ -310,8 +313,7 @@ def _rename(connection: Connection, by: Person) -> None:
         with page.errors_shown():
             renamed = Connections(page.installation()).rename(connection.id, new_name, by=by)
             _close()
-            _say(f"“{plain(name)}” is called “{plain(renamed.name)}” now.")
-            st.rerun()
+            flash.say("connections", f"“{plain(name)}” is called “{plain(renamed.name)}” now.")
 
 
 @st.dialog("Remove connection", on_dismiss=_close)
@@ -349,10 +351,4 @@ def _remove(view: ConnectionView, exports: Sequence[str], by: Person) -> None:
             )
             _close()
             words = (f"“{plain(name)}” is removed.", removed.in_words(), GRANT_REMAINS)
-            _say(" ".join(filter(None, words)))
-            st.rerun()
-
-
-def _say(text: str) -> None:
-    """Shown after the page has been drawn anew."""
-    st.session_state["connections_said"] = text
+            flash.say("connections", " ".join(filter(None, words)))

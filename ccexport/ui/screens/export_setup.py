@@ -18,7 +18,7 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action
 from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.format import count
 from ccexport.ui.page import plain
 from ccexport.ui.screens.list_picker import Account, list_picker
@@ -259,9 +259,7 @@ def save_bar(view: ExportView | None, filled: Filled, by: Person) -> None:
         if missing
         else "Saving checks everything with Constant Contact and does not run it."
     )
-    said = st.session_state.pop("export_said", None)
-    if said:
-        st.success(said, icon=":material/check_circle:")
+    flash.show("export")
     if clicked:
         _save(view, filled, by)
 
@@ -281,12 +279,12 @@ def _save(view: ExportView | None, filled: Filled, by: Person) -> None:
         return
     st.session_state["export_open"] = saved.export.id
     st.session_state["export_revision"] = saved.export.revision
-    st.session_state["export_said"] = (
-        f"“{plain(saved.export.name)}” is saved. Nothing was sent: it runs "
-        f"{WHEN[str(st.session_state['export_when'])].lower()}, or when you select Run."
-    )
     st.query_params["export"] = str(saved.export.id)
-    st.rerun()
+    flash.say(
+        "export",
+        f"“{plain(saved.export.name)}” is saved. Nothing was sent: it runs "
+        f"{WHEN[str(st.session_state['export_when'])].lower()}, or when you select Run.",
+    )
 
 
 def _offer_theirs(view: ExportView | None) -> None:

@@ -22,7 +22,7 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action
 from ccexport.store.database.tables import Run
 from ccexport.store.exports import ExportView
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.format import EXPORT_STATES, listed
 from ccexport.ui.page import plain
 from ccexport.ui.screens.runs import PAGES, STATE_WORDS, link
@@ -375,18 +375,16 @@ def _each(chosen: Sequence[Listed], act: Callable[[Listed], object]) -> list[str
 def _finish(said: str, failed: Sequence[str]) -> None:
     """Draw the page anew, and say there what happened."""
     _close()
-    st.session_state["exports_said"], st.session_state["exports_failed"] = said, list(failed)
-    st.rerun()
+    st.session_state["exports_failed"] = list(failed)
+    flash.say("exports", said)
 
 
 def say_what_happened() -> None:
     """The outcome of what was done just before."""
     state = st.session_state
-    said: str = state.pop("exports_said", "")
     failed: list[str] = state.pop("exports_failed", [])
     queued: Mapping[int, str] = state.pop("exports_queued", {})
-    if said:
-        st.success(said, icon=":material/check_circle:")
+    flash.show("exports")
     for trouble in failed:
         st.error(plain(trouble))
     if queued:

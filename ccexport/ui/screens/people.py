@@ -9,7 +9,7 @@ from ccexport.services.connections.connections import Connections
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import MAX_ADDRESS, Users, UserView
 from ccexport.settings import Settings
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.page import plain
 from ccexport.ui.ticked import Ticked
 from ccexport.words import moment
@@ -21,12 +21,6 @@ ROLE_WORDS: dict[Role, str] = {
 }
 _REMOVING = "people_removing"  # whose dialog is open: survives a full run of the page
 _NO_ROLE = "No access"
-
-
-def said() -> None:
-    """The outcome of what was done just before."""
-    if text := st.session_state.pop("people_said", None):
-        st.success(text, icon=":material/check:")
 
 
 def how_people_sign_in(settings: Settings) -> None:
@@ -108,7 +102,7 @@ def _change(users: Users, view: UserView, by: Person) -> None:
         with page.errors_shown():
             users.change(view.user.email, role, by=by)
             is_now = f"is {ROLE_WORDS[role].lower()} from the next click on."
-            _say(f"{plain(view.user.email)} {is_now}{_what_waits(view.user.email)}")
+            flash.say("people", f"{plain(view.user.email)} {is_now}{_what_waits(view.user.email)}")
 
 
 def add_form(users: Users, *, by: Person) -> None:
@@ -125,7 +119,9 @@ def add_form(users: Users, *, by: Person) -> None:
     if clicked:
         with page.errors_shown():
             added = users.add(email, role, by=by)
-            _say(f"{plain(added.user.email)} may sign in as {ROLE_WORDS[role].lower()}.")
+            flash.say(
+                "people", f"{plain(added.user.email)} may sign in as {ROLE_WORDS[role].lower()}."
+            )
 
 
 def _close() -> None:
@@ -142,7 +138,7 @@ def _remove(users: Users, email: str, by: Person) -> None:
         with page.errors_shown():
             users.remove(email, by=by)
             _close()
-            _say(f"{plain(email)} has no access any more.{_what_waits(email)}")
+            flash.say("people", f"{plain(email)} has no access any more.{_what_waits(email)}")
 
 
 def _what_waits(email: str) -> str:
@@ -152,9 +148,3 @@ def _what_waits(email: str) -> str:
         return ""
     over = ", ".join(f"“{plain(name)}”" for name in names)
     return f" Exports over {over} wait until another administrator steps in under Connections."
-
-
-def _say(text: str) -> None:
-    """Shown after the page has been drawn anew."""
-    st.session_state["people_said"] = text
-    st.rerun()

@@ -21,7 +21,7 @@ from ccexport.schedules import (
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person
 from ccexport.store.refreshes import RefreshView
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.page import plain
 from ccexport.words import moment
 
@@ -37,12 +37,6 @@ _STATES = {
     "failed": "failed",
     "done": "done",
 }
-
-
-def said() -> None:
-    """The outcome of what was done just before."""
-    if text := st.session_state.pop("refresh_said", None):
-        st.success(text, icon=":material/check:")
 
 
 def overview(refreshes: Refreshes, *, by: Person) -> None:
@@ -70,8 +64,7 @@ def overview(refreshes: Refreshes, *, by: Person) -> None:
             st.rerun()
         if times and st.button("Turn off", key="refresh_turn_off", icon=":material/sync_disabled:"):
             refreshes.turn_off(by=by)
-            st.session_state["refresh_said"] = "No refresh happens by itself any more."
-            st.rerun()
+            flash.say("refresh", "No refresh happens by itself any more.")
 
 
 def schedule_form(refreshes: Refreshes, *, by: Person) -> None:
@@ -109,8 +102,7 @@ def schedule_form(refreshes: Refreshes, *, by: Person) -> None:
             with page.errors_shown():
                 refreshes.set_schedule(days, times, zone, by=by)
                 _forget_draft()
-                st.session_state["refresh_said"] = "The schedule is saved."
-                st.rerun()
+                flash.say("refresh", "The schedule is saved.")
     with next_times:
         _would_be_next(refreshes, days, times, zone)
     row = refreshes.schedule()

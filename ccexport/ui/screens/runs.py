@@ -23,6 +23,7 @@ from ccexport.states import BatchState, RunState, Trigger
 from ccexport.store.database.tables import Run
 from ccexport.store.history import RunFilter
 from ccexport.ui import charts, page
+from ccexport.ui.choices import ALL_TIME, DAYS_CHOICES
 from ccexport.ui.page import plain
 from ccexport.words import duration, lasting, moment
 
@@ -62,9 +63,7 @@ STATE_CHOICES: Mapping[str, tuple[str, tuple[RunState, ...]]] = {
     "Ended badly": ("bad", (RunState.FAILED, RunState.COMPLETED_WITH_ERRORS)),
     **{words: (state.value, (state,)) for state, (words, _) in STATE_WORDS.items()},
 }
-DAYS_CHOICES = {"Last 24 hours": 1, "Last 7 days": 7, "Last 30 days": 30, "Last year": 365}
 DEFAULT_DAYS = "Last 30 days"
-ALL_TIME = "All time"
 
 
 # --- links, for other screens too ----------------------------------------------------------------
@@ -279,13 +278,3 @@ def _columns(open_key: str, open_clicked: Any) -> dict[str, Any]:
             for name in ("Read", "Left out", "Accepted", "Failed")
         },
     }
-
-
-def pager(total: int) -> int:
-    """The page to show, from 1; drawn where one page is not enough."""
-    pages = max(1, -(-total // PAGE_SIZE))
-    if int(st.session_state.get("runs_page", 1)) > pages:
-        st.session_state["runs_page"] = 1
-    if pages == 1:
-        return 1
-    return int(st.pagination(pages, key="runs_page"))
