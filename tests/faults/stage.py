@@ -56,6 +56,12 @@ class Stage:
         self._auth_timeout, self._repeated = auth.TIMEOUT_SECONDS, answers.MAX_REPEATED_SECONDS
         self._run_id = 0
         self._lists = 0
+        self._send_everybody()
+
+    def _send_everybody(self) -> None:
+        """The list holds its people whichever cells are played."""
+        self._run_id = self.house.queue()
+        self._go_on()
 
     def close(self) -> None:
         auth.TIMEOUT_SECONDS, answers.MAX_REPEATED_SECONDS = self._auth_timeout, self._repeated
