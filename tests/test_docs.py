@@ -144,3 +144,28 @@ def test_docs_every_command_and_file_that_the_operators_pages_name_exists(text: 
         assert ((ROOT / text).parent / target).exists(), target
     for name in re.findall(r"requirements[\w-]*\.(?:txt|lock)", content):
         assert (ROOT / name).exists(), name
+
+
+# "they" for everybody, and "not a" instead of "is no": what people and newcomers read in code, screens and documents
+TWISTED = re.compile(
+    r"\b(he|his|him|himself|whoever|lest)\b|(?<![Tt]here )\b(is|are) no (?!longer\b|more\b|such\b|[^a-z])",
+    re.IGNORECASE,
+)
+
+
+def prose() -> Iterator[tuple[str, str]]:
+    """Every line of code, pages and documents, with its place."""
+    files = [
+        *(ROOT / "ccexport").rglob("*.py"),
+        *(ROOT / "pages").glob("*.py"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / name for name in ("app.py", "README.md", "SECURITY.md", "CHANGELOG.md")),
+    ]
+    for file in files:
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            yield f"{file.relative_to(ROOT)}:{number}", line
+
+
+def test_docs_are_in_plain_english() -> None:
+    found = {place: line for place, line in prose() if TWISTED.search(line)}
+    assert {place: line for place, line in found.items() if "he-IL" not in line} == {}

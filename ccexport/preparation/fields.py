@@ -103,7 +103,7 @@ def is_sent_as_it_is(field: str, custom_type: str, value: ir.StringValue) -> ir.
     kind = custom_type if field.startswith("cf:") else field
     limit = CUT_AT.get(kind) or TOO_LONG_AT.get(kind) or MAX_CUSTOM_VALUE
     if field in CUT_AT or field in TOO_LONG_AT or (field.startswith("cf:") and kind in _TEXTS):
-        return octets(value) <= limit  # bytes are no fewer than code points
+        return octets(value) <= limit  # at least as many bytes as code points
     checked = check_value(field, custom_type, value)
     claims = (checked.is_cut, checked.is_too_long, checked.is_invalid)
     wrong = [claim.fill_null(True) for claim in claims if claim is not None]

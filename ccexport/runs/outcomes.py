@@ -98,7 +98,7 @@ def judge_activity(activity: Counters, rows: int) -> Outcome:
     failed = min(failed, rows - unsubscribed)
     named = (
         named if failed else {}
-    )  # what is said of rows that are none of the failed ones is no failure
+    )  # what is said of other rows than the failed ones does not make them fail
     return Outcome(BatchState.COMPLETED, failed, unsubscribed, problem, named)
 
 

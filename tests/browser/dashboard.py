@@ -95,7 +95,7 @@ class Dashboard:
             self.lines.append(line)
             if self._ready_word in line:
                 self._ready.set()
-        self._ready.set()  # it has ended; whoever waits shall not wait on
+        self._ready.set()  # it has ended: nobody has to wait on
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def dashboard(
             yield dashboard
 
 
-def test_person_signs_in_behind_the_proxy_and_is_where_he_wanted_to_be(
+def test_person_signs_in_behind_the_proxy_and_is_where_they_wanted_to_be(
     dashboard: Dashboard, provider: str, open_browser: OpenBrowser
 ) -> None:
     visitor = _enter(open_browser, dashboard, provider, "vera", "exports?exports_search=news")
@@ -78,7 +78,7 @@ def test_person_signs_in_behind_the_proxy_and_is_where_he_wanted_to_be(
     assert [c["name"] for c in cookies if not c["secure"]] == []
     assert [c["name"] for c in cookies if not c["httpOnly"]] == ["_streamlit_xsrf"]
     visitor.press("Sign out")
-    visitor.press("End session")  # the provider asks whether he means it
+    visitor.press("End session")  # the provider asks once more
     visitor.sees_page("Sign in")
     assert visitor.page.url.startswith(dashboard.public_url)
 
@@ -97,7 +97,7 @@ def test_administrator_connects_an_account_behind_the_proxy(
     assert (row.target_name, row.who) == ("Stores", address_of("adam"))
 
 
-def test_audit_has_the_visitors_address_and_not_the_one_that_he_claims(
+def test_audit_has_the_visitors_address_and_not_the_one_that_they_claim(
     dashboard: Dashboard, provider: str, open_browser: OpenBrowser
 ) -> None:
     visitor = _enter(open_browser, dashboard, provider, "vera", "exports")

@@ -169,7 +169,7 @@ def test_cookies_kept_from_before_signing_out_open_nothing(enter: Enter, house: 
     visitor = enter("cleo")
     kept = [c for c in visitor.page.context.cookies() if c["name"].startswith("_streamlit")]
     visitor.press("Sign out")
-    visitor.press("End session")  # the provider asks whether he means it
+    visitor.press("End session")  # the provider asks once more
     visitor.sees_page("Sign in")
     visitor.page.context.add_cookies(kept)  # type: ignore[arg-type]  # what Playwright itself gave
     visitor.open("runs", "Sign in")

@@ -353,7 +353,7 @@ class Incarnation:
         raise Killed
 
     def _hang(self) -> None:
-        """The lease lapses and the other host goes on; whoever wakes up then has lost the run, and shows it."""
+        """The lease lapses and the other host goes on; the one that wakes up then has lost the run, and shows it."""
         world = self._world
         world.clock.move(seconds=BEYOND_A_LEASE)
         other = "b" if self._host == "a" else "a"

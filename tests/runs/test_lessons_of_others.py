@@ -63,7 +63,7 @@ def test_an_empty_segment_never_removes_anybody(house: House) -> None:
 
 
 def test_a_full_run_takes_nobody_off_the_list_and_unsubscribes_nobody(tmp_path: Path) -> None:
-    """Whoever is on the list already stays, and no request that removes or changes a permission is made."""
+    """Those on the list already stay, and no request that removes or changes a permission is made."""
     lists = [{"list_id": LIST_ID, "name": "Spring buyers", "members": ["older@example.com"]}]
     with running_sandbox(behaviour(lists=lists)) as sandbox:
         house = House(tmp_path, sandbox)

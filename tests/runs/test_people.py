@@ -47,7 +47,7 @@ def test_a_person_is_found_in_every_run_with_what_became_of_them(
     assert "Too many." in find(house, "person7@example.com").document["runs"][0]["detail"]
 
 
-def test_whoever_was_left_out_is_found_with_the_reason_and_the_one_sent_instead(
+def test_a_person_who_was_left_out_is_found_with_the_reason_and_the_one_sent_instead(
     house: House,
 ) -> None:
     profiles = people(4)
@@ -118,6 +118,6 @@ def test_what_is_no_address_is_refused(house: House) -> None:
         find(house, "ana")
 
 
-def test_whoever_may_not_see_values_may_not_look_for_people(house: House) -> None:
+def test_those_who_may_not_see_values_may_not_look_for_people(house: House) -> None:
     with pytest.raises(Exception, match=r"may find what became of a person"):
         People(house.installation).find("a@example.com", by=Person("vera", Role.VIEWER))

@@ -58,12 +58,12 @@ def test_nothing_of_the_person_stays_and_all_else_does(house: House) -> None:
     done = Forgetting(house.installation).forget(" Person2@Example.com ", by=ANA)
     assert (done.rows, done.runs, done.unreadable_runs, done.is_in_source) == (3, 2, 0, True)
     after = everything(house)
-    his = [row["customer_id"] in ("0000002", "0000009") for row in before]
-    assert sum(his) == 3
-    assert [row for row, is_his in zip(after, his, strict=True) if not is_his] == [
-        row for row, is_his in zip(before, his, strict=True) if not is_his
+    theirs = [row["customer_id"] in ("0000002", "0000009") for row in before]
+    assert sum(theirs) == 3
+    assert [row for row, is_theirs in zip(after, theirs, strict=True) if not is_theirs] == [
+        row for row, is_theirs in zip(before, theirs, strict=True) if not is_theirs
     ]
-    blank = [row for row, is_his in zip(after, his, strict=True) if is_his]
+    blank = [row for row, is_theirs in zip(after, theirs, strict=True) if is_theirs]
     kept = [{name: value for name, value in row.items() if value} for row in blank]
     assert sorted(map(str, kept)) == sorted(
         map(str, [{}, {"reason": "missing_email"}, {"reason": "duplicate"}])
@@ -72,7 +72,7 @@ def test_nothing_of_the_person_stays_and_all_else_does(house: House) -> None:
     assert [row[2] for row in Runs(house.installation).rejected(2, by=ANA)] == ["duplicate"]
 
 
-def test_afterwards_he_is_not_found_and_forgetting_again_changes_nothing(house: House) -> None:
+def test_afterwards_they_are_not_found_and_forgetting_again_changes_nothing(house: House) -> None:
     Forgetting(house.installation).forget(EMAIL, by=ANA)
     assert People(house.installation).find(EMAIL, by=ANA).document["runs"] == []
     again = Forgetting(house.installation).forget(EMAIL, by=ANA)

@@ -153,11 +153,11 @@ def test_audit_of_a_change_that_fails_has_no_row(
         assert content(scene) == before
 
 
-def test_roles_a_person_lowered_or_removed_may_nothing_that_his_page_still_offers(
+def test_roles_a_person_lowered_or_removed_may_nothing_that_their_page_still_offers(
     original: Scene, tmp_path: Path
 ) -> None:
     with copy_of(original, tmp_path / "house") as scene:
-        by = scene.person(Role.ADMINISTRATOR)  # as his page was drawn
+        by = scene.person(Role.ADMINISTRATOR)  # as their page was drawn
         scene.installation.users.set_role(by.name, Role.VIEWER.value)
         with pytest.raises(NotAllowed, match="your role is viewer"):
             PERFORM[Action.SHARE_CONNECTION](scene, by)

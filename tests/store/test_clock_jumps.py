@@ -24,7 +24,7 @@ def runs(engine: Engine, clock: Clock) -> RunStore:
 def test_a_run_has_one_worker_whichever_way_the_clock_jumps(
     runs: RunStore, clock: Clock, hours: int
 ) -> None:
-    """Another may take the run over at once; whoever had it then touches nothing more."""
+    """Another may take the run over at once; the worker that had it then touches nothing more."""
     run = runs.queue(run_row(at=clock()))
     assert runs.claim("first") is not None
     clock.move(hours=hours)

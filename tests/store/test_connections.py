@@ -139,7 +139,7 @@ def test_a_run_that_is_queued_while_its_connection_goes_is_refused_with_the_reas
         _queued(engine, clock, marketing, exports.by_name("mine").export.id)
 
 
-def test_an_export_user_is_whoever_has_the_machine_or_is_an_administrator_among_the_people(
+def test_an_export_user_has_the_machine_or_is_an_administrator_among_the_people(
     engine: Engine, store: ConnectionStore, clock: Clock
 ) -> None:
     marketing, users = _connection(store, clock, "Marketing"), UserStore(engine, clock)

@@ -58,7 +58,7 @@ def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
 
 
 def _as_whom(host: Path) -> list[str]:
-    """It does not run as root: then as whoever may open the server's socket."""
+    """It does not run as root: then as the user who may open the server's socket."""
     if getpass.getuser() != "root":
         return []
     return ["-u", host.owner() if host.is_dir() and host.owner() != "root" else "nobody"]

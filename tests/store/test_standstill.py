@@ -36,7 +36,7 @@ def postgresql(postgres_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_whoever_waits_for_a_stopped_process_is_told_which_one_it_is_and_what_to_do(
+def test_those_who_wait_for_a_stopped_process_are_told_which_one_it_is_and_what_to_do(
     sqlite: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stopped_writer(sqlite) as stopped:

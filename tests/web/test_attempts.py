@@ -1,4 +1,4 @@
-"""Whoever keeps failing at the sign-in has to wait; memory stays bounded."""
+"""After many failures at the sign-in a caller has to wait; memory stays bounded."""
 
 from __future__ import annotations
 

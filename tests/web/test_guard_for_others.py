@@ -56,7 +56,7 @@ def test_other_names_are_refused_and_told_of_the_public_one(url: str, host: str)
     assert "CCEXPORT_PUBLIC_URL" in answer.text
 
 
-def test_health_is_for_whoever_watches_under_any_name(url: str) -> None:
+def test_health_is_for_those_who_watch_under_any_name(url: str) -> None:
     assert _get(url, "/healthz", Host="10.0.0.7:8501").status_code == 200
 
 

@@ -222,7 +222,7 @@ class _Account:
 
 
 def _make_trouble(sandbox: RunningSandbox, kind: str, *, times: int) -> None:
-    """For whoever asks whose account it is."""
+    """Says whose account it is."""
     faults = [{"on": "getAccountById", "do": kind, "times": times}] if times else []
     told = requests.post(
         f"{sandbox.url}/_sandbox/behaviour", json={"faults": faults}, timeout=TIMEOUT

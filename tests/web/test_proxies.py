@@ -1,6 +1,6 @@
 """Behind a reverse proxy, over real HTTP: whose address counts, and that no header changes what the public address is.
 
-The proxy is 127.0.0.2; who comes from another address of this machine is a stranger, whatever his headers say.
+The proxy is 127.0.0.2; a caller from another address of this machine is a stranger, whatever the headers say.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def test_pages_know_the_same_address(
     assert (refused.who, refused.target_name, refused.came_from) == (VERA, "People", address)
 
 
-def test_stranger_is_held_back_whatever_address_he_claims_for_each_attempt(
+def test_stranger_is_held_back_whatever_address_they_claim_for_each_attempt(
     dashboard: Dashboard,
 ) -> None:
     for number in range(MAX_FAILURES):

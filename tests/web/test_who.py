@@ -75,7 +75,7 @@ def test_every_route_answers_each_role_as_the_table_says(
     owner = somebody(installation, Role.ADMINISTRATOR, "owner")
     door.person = somebody(installation, role) if role else None
     may = role in RULES[Action.ASK_FOR_CONNECTION].roles
-    assert door.get("/healthz").status_code == 200  # for whoever watches: words and numbers
+    assert door.get("/healthz").status_code == 200  # for those who watch: words and numbers
     assert door.get("/home").headers["location"] == f"{PATH}/"  # the page asks for itself
     own = door.person if may and door.person else owner
     assert door.get(f"/oauth/start/{ticket_of(installation, own)}").status_code == (

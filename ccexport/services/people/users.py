@@ -37,7 +37,7 @@ _KIND = "person"
 
 
 class SessionEnded(NotAllowed):
-    """He was signed in and has to sign in again."""
+    """They were signed in and have to sign in again."""
 
 
 @dataclass(frozen=True)

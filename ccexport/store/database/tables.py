@@ -363,7 +363,7 @@ class SegmentSize(SQLModel, table=True):
 
 
 class User(SQLModel, table=True):
-    """Somebody who signs in, or may. His role is the one that a claim gives, else the one that was given here."""
+    """Somebody who signs in, or may. Their role is the one that a claim gives, else the one that was given here."""
 
     __tablename__ = "user"
 
