@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.store.vault.keys import Keys
     from ccexport.store.vault.run_files import RunFiles
+    from ccexport.store.webhooks import WebhookStore
+    from ccexport.telling.webhooks import Teller
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,19 @@ class Installation:
     @cached_property
     def workers(self) -> WorkerStore:
         return WorkerStore(self.engine, self.now)
+
+    @cached_property
+    def webhooks(self) -> WebhookStore:
+        from ccexport.store.webhooks import WebhookStore
+
+        return WebhookStore(self.engine, self.keys, self.now)
+
+    @cached_property
+    def teller(self) -> Teller:
+        from ccexport.telling.webhooks import Teller
+
+        hosts = self.settings.webhook_hosts
+        return Teller(self.webhooks, self.settings.public_url, hosts, self.now)
 
     @cached_property
     def users(self) -> UserStore:

@@ -54,6 +54,7 @@ SHOULD_HOLD: dict[str, str] = {
     "audit_days": "a whole number from 30 to 36500",
     "contributors_see_values": "true or false",
     "trusted_proxies": "network addresses separated by commas, such as 10.0.0.5 or 10.0.0.0/24",
+    "webhook_hosts": "names of hosts or network addresses separated by commas, such as hooks.local or 10.0.0.0/24",
 }
 _SECRET_OPTION = re.compile(
     r"([?&;][\w.-]*(?:password|passwd|pwd|passphrase|secret|token|(?:api|access|private|account)_?key|sas|sig)=)"
@@ -98,6 +99,7 @@ class Settings(BaseSettings):
     audit_days: int = Field(default=730, ge=30, le=36_500)
     contributors_see_values: bool = False
     trusted_proxies: str = ""
+    webhook_hosts: str = ""
 
     @field_validator("cc_client_secret", "secret_key", "backup_passphrase", "oidc_client_secret")
     @classmethod
@@ -176,6 +178,16 @@ class Settings(BaseSettings):
     def _are_networks(cls, value: str) -> str:
         for text in filter(None, map(str.strip, value.split(","))):
             ip_network(text)  # raises ValueError
+        return value
+
+    @field_validator("webhook_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        for text in filter(None, map(str.strip, value.split(","))):
+            if "/" in text:
+                ip_network(text)  # raises ValueError
+            elif not re.fullmatch(r"[\w.:-]+", text):
+                raise ValueError("not a host")
         return value
 
     @field_validator("source_url")

@@ -88,6 +88,16 @@ class EventKind(StrEnum):
         return cls(f"batch {state.value}")
 
 
+class Told(StrEnum):
+    """What is told about an export when its state changes."""
+
+    FAILED = "run.failed"
+    COMPLETED_WITH_ERRORS = "run.completed_with_errors"
+    NEEDS_PERSON = "run.needs_person"  # waits for a sign-in or an approval
+    RECOVERED = "run.recovered"  # the first good end after any of these
+    SUCCEEDED = "run.succeeded"
+
+
 class Rejection(StrEnum):
     """Why a profile is left out of a run, before anything is sent."""
 

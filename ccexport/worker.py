@@ -37,6 +37,8 @@ DUE_EVERY_SECONDS = 5
 BEAT_EVERY_SECONDS = 15
 CLEAN_EVERY_MINUTES = 60
 TICK_SECONDS = 0.2
+TELL_EVERY_SECONDS = 1
+TELL_FOR_SECONDS = 10.0  # then what is left is for the next pass
 
 
 class _Shares:
@@ -98,6 +100,7 @@ class Worker:
         self._to_let_go: set[int] = set()  # runs that the store was not there for
         self._said: dict[str, str] = {}  # the trouble of each tick that goes on: told once
         self._refreshing: threading.Thread | None = None
+        self._told = threading.Event()  # nothing more happens here that is to be told
 
     def work(self, *, until_idle: bool = False) -> None:
         """Tick until stopped; with `until_idle`, until nothing is left that goes on by itself today."""
@@ -106,6 +109,8 @@ class Worker:
         )
         log.info("worker %s started", self.id)
         ticks = self._schedule()
+        telling = threading.Thread(target=self._tell, name="telling")
+        telling.start()
         try:
             self._guarded(self._free_runs_of_the_dead)
             self._guarded(self._clean)
@@ -116,6 +121,8 @@ class Worker:
                 self.stop.wait(TICK_SECONDS)
         finally:
             self._end()
+            self._told.set()
+            telling.join()
 
     def _schedule(self) -> schedule.Scheduler:
         ticks = schedule.Scheduler()
@@ -165,6 +172,15 @@ class Worker:
                 target=self._guarded, args=(lambda: due.perform(begun),), name="refresh"
             )
             self._refreshing.start()
+
+    def _tell(self) -> None:
+        """Deliver what is in the outbox beside everything else; at the end once more, for a few seconds at most."""
+        while not self._told.wait(TELL_EVERY_SECONDS):
+            self._guarded(self._deliver)
+        self._guarded(self._deliver)
+
+    def _deliver(self) -> None:
+        self._installation.teller.deliver_due(time.monotonic() + TELL_FOR_SECONDS)
 
     def _is_refreshing(self) -> bool:
         return self._refreshing is not None and self._refreshing.is_alive()

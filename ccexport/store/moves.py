@@ -19,6 +19,7 @@ from sqlmodel import Session, col, delete, func, select, update
 from ccexport.errors import CcexportError
 from ccexport.states import RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
 from ccexport.store.database.tables import Batch, Connection, Run, RunAddresses, RunEvent
+from ccexport.store.outbox import write_outbox
 
 # Renewed every 15 s; when it lapses, another worker takes the run over.
 LEASE = timedelta(seconds=60)
@@ -93,6 +94,7 @@ def move_run(
     if to.is_final:
         session.exec(delete(RunAddresses).where(col(RunAddresses.run_id) == run.id))
     add_event(session, run.id, now, who, to.value, detail)
+    write_outbox(session, run, to, values.get("waiting_for"), now)
 
 
 def end_run(

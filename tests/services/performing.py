@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from sqlmodel import SQLModel, select
 
 from ccexport.clock import utc_now
 from ccexport.constantcontact.auth import read_callback
+from ccexport.errors import Conflict
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import running_sandbox
 from ccexport.sandbox.visitor import sign_in_at_once
@@ -33,6 +35,7 @@ from ccexport.services.runs.people import People
 from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
+from ccexport.services.telling.webhooks import Webhooks
 from ccexport.store.database.engine import reading
 from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
@@ -156,10 +159,20 @@ def make_ready(scene: Scene, action: Action) -> None:
     """What has to be so before somebody who may do it can."""
     if action is Action.RESTORE_BACKUP:
         Backups(scene.installation)._write(_backup_of(scene), PASSPHRASE)
+    if action in (Action.TEST_WEBHOOK, Action.REMOVE_WEBHOOK):
+        scene.installation.webhooks.add(HOOK, b"whsec_AAAA", [], "ana")
 
 
 def _backup_of(scene: Scene) -> Path:
     return Path(scene.house.source.parent / "store.backup")
+
+
+HOOK = "https://127.0.0.1:9/hook"  # refused at the call, since it is private
+
+
+def _test_webhook(at: Scene, by: Person) -> None:
+    with contextlib.suppress(Conflict):
+        Webhooks(at.installation).test(HOOK, by=by)
 
 
 Perform = Callable[[Scene, Person], object]
@@ -222,6 +235,9 @@ PERFORM: dict[Action, Perform] = {
     ),
     Action.ROTATE_KEYS: lambda at, by: KeyRotation(at.installation).rotate(by=by),
     Action.DROP_OLD_KEYS: lambda at, by: KeyRotation(at.installation).drop_old(by=by),
+    Action.ADD_WEBHOOK: lambda at, by: Webhooks(at.installation).add(HOOK, [], by=by),
+    Action.TEST_WEBHOOK: _test_webhook,
+    Action.REMOVE_WEBHOOK: lambda at, by: Webhooks(at.installation).remove(HOOK, by=by),
     Action.ADD_PERSON: lambda at, by: Users(at.installation).add(
         "new@example.com", Role.CONTRIBUTOR, by=by
     ),

@@ -55,6 +55,10 @@ class Action(StrEnum):
     ROTATE_KEYS = "keys.rotate"
     DROP_OLD_KEYS = "keys.drop_old"
 
+    ADD_WEBHOOK = "webhook.add"
+    TEST_WEBHOOK = "webhook.test"
+    REMOVE_WEBHOOK = "webhook.remove"
+
     ADD_PERSON = "person.add"
     CHANGE_PERSON = "person.change"
     REMOVE_PERSON = "person.remove"
@@ -124,6 +128,9 @@ RULES: dict[Action, Rule] = {
     Action.RESTORE_BACKUP: Rule("restore backups", _ADMINISTRATORS),
     Action.ROTATE_KEYS: Rule("rotate the keys", _ADMINISTRATORS),
     Action.DROP_OLD_KEYS: Rule("take old keys away", _ADMINISTRATORS),
+    Action.ADD_WEBHOOK: Rule("add webhooks", _ADMINISTRATORS),
+    Action.TEST_WEBHOOK: Rule("test webhooks", _ADMINISTRATORS),
+    Action.REMOVE_WEBHOOK: Rule("remove webhooks", _ADMINISTRATORS),
     Action.ADD_PERSON: Rule("add people", _ADMINISTRATORS),
     Action.CHANGE_PERSON: Rule("change people's roles", _ADMINISTRATORS),
     Action.REMOVE_PERSON: Rule("remove people", _ADMINISTRATORS),

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session, SQLModel, col, select
 
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import OAuthSignIn, RunAddresses, Token
+from ccexport.store.database.tables import OAuthSignIn, RunAddresses, Token, Webhook
 from ccexport.store.vault.keys import Keys
 
 # every column that `Keys.encrypt` fills
@@ -18,6 +18,7 @@ ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
     (OAuthSignIn, "verifier"),
     (RunAddresses, "rows"),
     (RunAddresses, "staying"),
+    (Webhook, "secret"),
 )
 
 
@@ -63,7 +64,7 @@ def _lock(session: Session) -> None:
     """SQLite's write lock is held from the first statement on; PostgreSQL is told."""
     if session.connection().dialect.name == "postgresql":
         session.connection().execute(
-            text("LOCK TABLE token, oauth_sign_in, run_addresses IN EXCLUSIVE MODE")
+            text("LOCK TABLE token, oauth_sign_in, run_addresses, webhook IN EXCLUSIVE MODE")
         )
     else:
         session.connection().execute(text("SELECT 1"))

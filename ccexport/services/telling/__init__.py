@@ -1,0 +1,1 @@
+"""Who is told when an export's state changes."""

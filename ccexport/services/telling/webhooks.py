@@ -1,0 +1,79 @@
+"""What administrators do with webhooks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from ccexport.clock import iso
+from ccexport.errors import Conflict, NotFound, UsageError
+from ccexport.installation import Installation
+from ccexport.services.people.access import Person
+from ccexport.services.people.permission import acting, require
+from ccexport.services.people.roles import Action
+from ccexport.states import Told
+from ccexport.store.database.tables import Webhook
+from ccexport.store.webhooks import Attempted
+from ccexport.telling.calling import NotReached, check_url
+from ccexport.telling.webhooks import new_secret
+
+EVENTS = tuple(each.value for each in Told)
+USUAL = tuple(each for each in EVENTS if each != Told.SUCCEEDED.value)
+_KIND = "webhook"
+
+
+class Webhooks:
+    """Add, look at, test and remove."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._store = installation.webhooks
+
+    def all(self, *, by: Person) -> list[Webhook]:
+        """By address."""
+        require(self._installation, by, Action.SEE_ADMINISTRATION, _KIND)
+        return self._store.all()
+
+    def add(self, url: str, events: Sequence[str], *, by: Person) -> str:
+        """Store it; gives its secret, which is shown this once."""
+        check_url(url)
+        chosen = list(dict.fromkeys(events)) or list(USUAL)
+        for event in chosen:
+            if event not in EVENTS:
+                raise UsageError(f'"{event}" is not an event. There are: {", ".join(EVENTS)}.')
+        with acting(
+            self._installation, by, Action.ADD_WEBHOOK, _KIND, url, after={"events": chosen}
+        ) as person:
+            if self._store.find(url) is not None:
+                raise Conflict(f"There is a webhook for {url} already. Remove it first.")
+            secret = new_secret()
+            self._store.add(url, secret.encode(), chosen, person.name)
+        return secret
+
+    def test(self, url: str, *, by: Person) -> int:
+        """Send a message of the kind `test` now; the status of the answer. Raises `Conflict`."""
+        with acting(self._installation, by, Action.TEST_WEBHOOK, _KIND, url):
+            secret = self._store.secret_of(self._find(url)).decode()
+        now = self._installation.now()
+        body: dict[str, Any] = {"type": "test", "timestamp": iso(now), "data": {}}
+        try:
+            return self._installation.teller.call(url, secret, f"msg_{secrets.token_hex(16)}", body)
+        except NotReached as error:
+            raise Conflict(f"{url} is not reached. {error}") from None
+
+    def deliveries(self, url: str, *, by: Person) -> list[Attempted]:
+        """The newest hundred."""
+        require(self._installation, by, Action.SEE_ADMINISTRATION, _KIND)
+        return self._store.deliveries(self._find(url).id)
+
+    def remove(self, url: str, *, by: Person) -> None:
+        """Take it away, with what it was still to be told."""
+        with acting(self._installation, by, Action.REMOVE_WEBHOOK, _KIND, url):
+            self._store.remove(self._find(url).id)
+
+    def _find(self, url: str) -> Webhook:
+        hook = self._store.find(url)
+        if hook is None:
+            raise NotFound(f"There is no webhook for {url}. See: webhooks list")
+        return hook

@@ -1,0 +1,1 @@
+"""Tells other programs what changed: knows the outbox, and nothing of runs."""

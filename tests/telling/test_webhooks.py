@@ -1,0 +1,277 @@
+"""What is told of an export: written with the change, delivered until it is taken, to nobody inside unless allowed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+
+import pytest
+from sqlalchemy import Engine
+
+from ccexport.errors import UsageError
+from ccexport.states import RunState, Told, WaitingFor
+from ccexport.store.database.engine import writing
+from ccexport.store.moves import Held
+from ccexport.store.runs import RunStore, Wait
+from ccexport.store.vault.keys import Keys
+from ccexport.store.webhooks import CLAIM, WebhookStore
+from ccexport.telling import calling
+from ccexport.telling.calling import NotReached, check_url, may_reach, post
+from ccexport.telling.webhooks import WAITS, Teller, new_secret, signed
+from tests.conftest import Clock
+from tests.kit.rows import export_row, run_row
+
+ALL = [each.value for each in Told]
+
+
+class Receiver:
+    """An address of this machine that takes messages and answers as told."""
+
+    def __init__(self) -> None:
+        self.status, self.headers = 200, dict[str, str]()
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.let_go = threading.Event()
+        self.let_go.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append((dict(self.headers), body))
+                outer.let_go.wait(30)
+                self.send_response(outer.status)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def end(self) -> None:
+        self.let_go.set()
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    @property
+    def types(self) -> list[str]:
+        return [json.loads(body)["type"] for _, body in self.got]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.end()
+
+
+@pytest.fixture
+def runs(engine: Engine, clock: Clock) -> RunStore:
+    return RunStore(engine, clock)
+
+
+@pytest.fixture
+def store(engine: Engine, keys: Keys, clock: Clock) -> WebhookStore:
+    return WebhookStore(engine, keys, clock)
+
+
+@pytest.fixture
+def teller(store: WebhookStore, clock: Clock) -> Teller:
+    return Teller(store, "https://exports.example.com", "127.0.0.0/8", clock)
+
+
+@pytest.fixture
+def export_id(engine: Engine, clock: Clock) -> int:
+    row = export_row(at=clock())
+    with writing(engine) as session:
+        session.add(row)
+        session.flush()
+        return row.id
+
+
+def _run(runs: RunStore, export_id: int, at: datetime) -> Held:
+    run = runs.queue(run_row(at=at, export_id=export_id))
+    assert runs.claim("w1") is not None
+    held = Held(run.id, "w1")
+    runs.move(held, RunState.PREPARING)
+    return held
+
+
+def _deliver(teller: Teller) -> None:
+    teller.deliver_due(time.monotonic() + 60)
+
+
+def test_one_message_a_change_of_state_of_an_export(
+    runs: RunStore,
+    store: WebhookStore,
+    teller: Teller,
+    receiver: Receiver,
+    export_id: int,
+    clock: Clock,
+) -> None:
+    store.add(receiver.url, new_secret().encode(), ALL, "ana")
+    for end in ("failed", "failed", "waits", "succeeded", "succeeded"):
+        held = _run(runs, export_id, clock())
+        if end == "waits":
+            for _ in range(2):
+                runs.wait(held, Wait(WaitingFor.SIGN_IN, clock(), "ana@example.com signs in."))
+                clock.move(seconds=1)
+                assert runs.claim("w1") is not None
+                runs.resume(held)
+            runs.finish(held, RunState.CANCELED)
+        else:
+            runs.finish(held, RunState(end), error="ana@example.com is refused")
+    _deliver(teller)
+    assert receiver.types == ["run.failed", "run.needs_person", "run.recovered", "run.succeeded"]
+    assert b"ana" not in b"".join(body for _, body in receiver.got)
+    data = json.loads(receiver.got[0][1])["data"]
+    assert data["export"] == "Newsletter"
+    assert data["url"] == f"https://exports.example.com/run?run={data['run']}"
+
+
+def test_a_move_that_does_not_commit_tells_nothing(
+    engine: Engine,
+    runs: RunStore,
+    store: WebhookStore,
+    export_id: int,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = store.add("https://example.com/", b"whsec_", ALL, "ana")
+    held = _run(runs, export_id, clock())
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    from sqlalchemy import event
+    from sqlalchemy.orm import Session
+
+    event.listen(Session, "before_commit", fail)
+    try:
+        with pytest.raises(RuntimeError, match="killed"):
+            runs.finish(held, RunState.FAILED, error="no")
+    finally:
+        event.remove(Session, "before_commit", fail)
+    assert store.deliveries(hook.id) == []
+    runs.finish(held, RunState.FAILED, error="no")
+    assert [each.what for each in store.deliveries(hook.id)] == ["run.failed"]
+
+
+def test_a_delivery_whose_worker_was_killed_is_made_again_with_the_same_id(
+    runs: RunStore,
+    store: WebhookStore,
+    teller: Teller,
+    receiver: Receiver,
+    export_id: int,
+    clock: Clock,
+) -> None:
+    hook = store.add(receiver.url, new_secret().encode(), ALL, "ana")
+    runs.finish(_run(runs, export_id, clock()), RunState.FAILED, error="no")
+    taken = store.claim(set())
+    assert taken is not None
+    _deliver(teller)
+    assert receiver.got == []
+    clock.move(seconds=CLAIM.total_seconds())
+    _deliver(teller)
+    assert [headers["webhook-id"] for headers, _ in receiver.got] == [taken.message_id]
+    assert store.deliveries(hook.id)[0].delivered_at == clock()
+
+
+def test_what_is_not_taken_is_tried_for_three_days_and_then_no_more(
+    runs: RunStore,
+    store: WebhookStore,
+    teller: Teller,
+    receiver: Receiver,
+    export_id: int,
+    clock: Clock,
+) -> None:
+    hook = store.add(receiver.url, new_secret().encode(), ALL, "ana")
+    runs.finish(_run(runs, export_id, clock()), RunState.FAILED, error="no")
+    receiver.status, receiver.headers = 302, {"Location": receiver.url}  # not followed
+    began = clock()
+    for wait in (timedelta(0), *WAITS):
+        clock.at += wait
+        _deliver(teller)
+        _deliver(teller)  # not before its time
+    assert len(receiver.got) == 1 + len(WAITS)
+    assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+    assert clock() - began >= timedelta(days=3)
+    assert (store.deliveries(hook.id)[0].next_at, store.deliveries(hook.id)[0].answer) == (
+        None,
+        "302",
+    )
+
+
+def test_an_address_that_is_gone_is_turned_off(
+    runs: RunStore,
+    store: WebhookStore,
+    teller: Teller,
+    receiver: Receiver,
+    export_id: int,
+    clock: Clock,
+) -> None:
+    store.add(receiver.url, new_secret().encode(), ALL, "ana")
+    runs.finish(_run(runs, export_id, clock()), RunState.FAILED, error="no")
+    receiver.status = 410
+    _deliver(teller)
+    assert [each.is_on for each in store.all()] == [False]
+    clock.move(days=1)
+    _deliver(teller)
+    assert len(receiver.got) == 1
+
+
+def test_the_signature_is_that_of_the_standard() -> None:
+    at = datetime.fromtimestamp(1614265330, UTC)
+    headers = signed(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        at,
+        b'{"test": 2432232314}',
+    )
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::1",  # noqa: S104
+     "fe80::1", "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"],
+)  # fmt: skip
+def test_private_addresses_are_refused(address: str) -> None:
+    assert not may_reach("x.example", ip_address(address), "")
+    assert may_reach("X.example", ip_address(address), "x.example")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "127.1"])
+def test_a_private_address_gets_no_connection(receiver: Receiver, host: str) -> None:
+    url = receiver.url.replace("127.0.0.1", host)
+    with pytest.raises(NotReached, match="CCEXPORT_WEBHOOK_HOSTS"):
+        post(url, {}, b"{}", "")
+    assert receiver.got == []
+
+
+def test_an_address_that_answers_never_is_left(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calling, "TIMEOUT_SECONDS", 0.2)
+    receiver.let_go.clear()
+    with pytest.raises(NotReached, match="no answer"):
+        post(receiver.url, {}, b"{}", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "ftp://a", "https://", "https://u:p@a", "https://a/#b", "https://a/ b", "https://a:x"],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(UsageError):
+        check_url(url)
