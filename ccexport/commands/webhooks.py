@@ -59,6 +59,19 @@ def test(ctx: typer.Context, url: Url) -> None:
 
 
 @app.command()
+def rotate(ctx: typer.Context, url: Url) -> None:
+    """Sign with a new secret, printed this once; for a day the one before it signs too."""
+    from ccexport.services.telling.webhooks import Webhooks
+
+    secret = Webhooks(open_installation(ctx)).rotate(url, by=local_administrator())
+    say(
+        "Keep this secret where the messages are checked: it is shown this once. For a day messages"
+    )
+    say("are signed with the one before it too.")
+    print_text(secret)
+
+
+@app.command()
 def deliveries(ctx: typer.Context, url: Url, as_json: Json = False) -> None:
     """What went to an address, the newest first."""
     from ccexport.services.telling.webhooks import Webhooks

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # longer than an attempt takes: a worker that was killed leaves it to another
 CLAIM = timedelta(seconds=60)
+BOTH_VALID = timedelta(days=1)  # the secrets before and after a rotation
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Due:
     attempt: int  # from 1
     first_at: datetime
     url: str
-    secret: bytes
+    secrets: tuple[bytes, ...]  # each signs; the newest first
     message_id: str
     body: dict[str, Any]
 
@@ -63,8 +64,12 @@ class WebhookStore:
         with reading(self._engine) as session:
             return session.exec(select(Webhook).where(Webhook.url == url)).first()
 
-    def secret_of(self, hook: Webhook) -> bytes:
-        return self._keys.decrypt(hook.secret)
+    def secrets_of(self, hook: Webhook) -> tuple[bytes, ...]:
+        """The newest first; for a while after a rotation the one before it too."""
+        sealed = [hook.secret]
+        if hook.old_secret is not None and hook.old_until and self._now() < hook.old_until:
+            sealed.append(hook.old_secret)
+        return tuple(map(self._keys.decrypt, sealed))
 
     def add(self, url: str, secret: bytes, events: list[str], by: str) -> Webhook:
         hook = Webhook(
@@ -77,6 +82,30 @@ class WebhookStore:
         with writing(self._engine) as session:
             session.add(hook)
         return hook
+
+    def rotate(self, webhook_id: int, secret: bytes) -> None:
+        """Sign with a new secret, and for a day with the one before it too."""
+        with writing(self._engine) as session:
+            hook = session.get_one(Webhook, webhook_id)
+            hook.old_secret, hook.old_until = hook.secret, self._now() + BOTH_VALID
+            hook.secret = self._keys.encrypt(secret)
+            session.add(hook)
+
+    def send_again(self, webhook_id: int, message_id: str) -> bool:
+        """Make a delivery due now, with its id; False where there is no such message."""
+        with writing(self._engine) as session:
+            row = session.exec(
+                select(Delivery).where(
+                    Delivery.webhook_id == webhook_id,
+                    col(Delivery.telling_id) == col(Telling.id),
+                    Telling.message_id == message_id,
+                )
+            ).first()
+            if row is None:
+                return False
+            row.attempts, row.next_at, row.delivered_at = 0, self._now(), None
+            session.add(row)
+        return True
 
     def remove(self, webhook_id: int) -> None:
         with writing(self._engine) as session:
@@ -137,7 +166,7 @@ class WebhookStore:
             attempt=row.attempts,
             first_at=telling.at,
             url=hook.url,
-            secret=self._keys.decrypt(hook.secret),
+            secrets=self.secrets_of(hook),
             message_id=telling.message_id,
             body=telling.body,
         )
@@ -151,6 +180,11 @@ class WebhookStore:
             row.answer, row.next_at = answer, next_at
             row.delivered_at = self._now() if ok else None
             session.add(row)
+
+    def turn_on(self, webhook_id: int) -> None:
+        """It answers again: it is told what happens from now on."""
+        with writing(self._engine) as session:
+            session.exec(update(Webhook).where(col(Webhook.id) == webhook_id).values(is_on=True))
 
     def turn_off(self, webhook_id: int) -> None:
         """It is gone: nothing more is tried."""

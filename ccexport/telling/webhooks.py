@@ -8,7 +8,7 @@ import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,19 +30,23 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
-def signed(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, str]:
-    """The headers of one attempt."""
+def signed(secrets: Sequence[bytes], message_id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """The headers of one attempt: a signature a secret."""
     seconds = str(int(at.timestamp()))
-    key = base64.b64decode(secret.removeprefix(_PREFIX))
     content = b".".join((message_id.encode(), seconds.encode(), body))
-    signature = base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
+    signatures = " ".join(f"v1,{_signature(secret, content)}" for secret in secrets)
     return {
         "Content-Type": "application/json",
         "User-Agent": "ccexport",
         "webhook-id": message_id,
         "webhook-timestamp": seconds,
-        "webhook-signature": f"v1,{signature}",
+        "webhook-signature": signatures,
     }
+
+
+def _signature(secret: bytes, content: bytes) -> str:
+    key = base64.b64decode(secret.decode().removeprefix(_PREFIX))
+    return base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
 
 
 class Teller:
@@ -61,17 +65,19 @@ class Teller:
             if not self._deliver(due):
                 failed.add(due.webhook_id)
 
-    def call(self, url: str, secret: str, message_id: str, body: Mapping[str, Any]) -> int:
+    def call(
+        self, url: str, secrets: Sequence[bytes], message_id: str, body: Mapping[str, Any]
+    ) -> int:
         """The status that an address answers with. Raises `NotReached`."""
         data = dict(body["data"])
         if "run" in data:
             data["url"] = f"{self._public_url}/run?run={data['run']}"
         content = json.dumps({**body, "data": data}, separators=(",", ":")).encode()
-        return post(url, signed(secret, message_id, self._now(), content), content, self._allowed)
+        return post(url, signed(secrets, message_id, self._now(), content), content, self._allowed)
 
     def _deliver(self, due: Due) -> bool:
         try:
-            status = self.call(due.url, due.secret.decode(), due.message_id, due.body)
+            status = self.call(due.url, due.secrets, due.message_id, due.body)
         except NotReached as error:
             status, answer = 0, str(error)
         else:

@@ -36,7 +36,9 @@ from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
 from ccexport.services.telling.webhooks import Webhooks
-from ccexport.store.database.engine import reading
+from ccexport.states import Told
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.tables import Delivery, Telling
 from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions
@@ -159,14 +161,32 @@ def make_ready(scene: Scene, action: Action) -> None:
     """What has to be so before somebody who may do it can."""
     if action is Action.RESTORE_BACKUP:
         Backups(scene.installation)._write(_backup_of(scene), PASSPHRASE)
-    if action in (Action.TEST_WEBHOOK, Action.REMOVE_WEBHOOK):
-        scene.installation.webhooks.add(HOOK, b"whsec_AAAA", [], "ana")
+    if action in _ON_A_WEBHOOK:
+        hook = scene.installation.webhooks.add(HOOK, b"whsec_AAAA", [], "ana")
+        with writing(scene.installation.engine) as session:
+            telling = Telling(
+                message_id=MESSAGE,
+                at=scene.installation.now(),
+                what=Told.FAILED,
+                reason="",
+                body={},
+            )
+            session.add(telling)
+            session.flush()
+            session.add(Delivery(telling_id=telling.id, webhook_id=hook.id))
 
 
 def _backup_of(scene: Scene) -> Path:
     return Path(scene.house.source.parent / "store.backup")
 
 
+_ON_A_WEBHOOK = (
+    Action.TEST_WEBHOOK,
+    Action.ROTATE_WEBHOOK,
+    Action.SEND_WEBHOOK_AGAIN,
+    Action.REMOVE_WEBHOOK,
+)
+MESSAGE = "msg_1"
 HOOK = "https://127.0.0.1:9/hook"  # refused at the call, since it is private
 
 
@@ -237,6 +257,10 @@ PERFORM: dict[Action, Perform] = {
     Action.DROP_OLD_KEYS: lambda at, by: KeyRotation(at.installation).drop_old(by=by),
     Action.ADD_WEBHOOK: lambda at, by: Webhooks(at.installation).add(HOOK, [], by=by),
     Action.TEST_WEBHOOK: _test_webhook,
+    Action.ROTATE_WEBHOOK: lambda at, by: Webhooks(at.installation).rotate(HOOK, by=by),
+    Action.SEND_WEBHOOK_AGAIN: lambda at, by: Webhooks(at.installation).send_again(
+        HOOK, MESSAGE, by=by
+    ),
     Action.REMOVE_WEBHOOK: lambda at, by: Webhooks(at.installation).remove(HOOK, by=by),
     Action.ADD_PERSON: lambda at, by: Users(at.installation).add(
         "new@example.com", Role.CONTRIBUTOR, by=by

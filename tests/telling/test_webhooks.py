@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from standardwebhooks import WebhookVerificationError
 
 from ccexport.errors import UsageError
 from ccexport.states import RunState, Told, WaitingFor
@@ -23,9 +27,10 @@ from ccexport.store.webhooks import CLAIM, WebhookStore
 from ccexport.telling import calling
 from ccexport.telling.calling import NotReached, check_url, may_reach, post
 from ccexport.telling.webhooks import WAITS, Teller, new_secret, signed
-from tests.conftest import Clock
+from tests.kit.clocks import Clock
 from tests.kit.rows import export_row, run_row
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "webhooks.md"
 ALL = [each.value for each in Told]
 
 
@@ -233,12 +238,52 @@ def test_an_address_that_is_gone_is_turned_off(
 def test_the_signature_is_that_of_the_standard() -> None:
     at = datetime.fromtimestamp(1614265330, UTC)
     headers = signed(
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        [b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         at,
         b'{"test": 2432232314}',
     )
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_for_a_day_after_a_rotation_messages_are_signed_with_both_secrets(
+    store: WebhookStore,
+    teller: Teller,
+    runs: RunStore,
+    receiver: Receiver,
+    clock: Clock,
+    export_id: int,
+) -> None:
+    old, new = new_secret(), new_secret()
+    hook = store.add(receiver.url, old.encode(), ALL, "ana")
+    store.rotate(hook.id, new.encode())
+    for hours, secrets in ((23, [new, old]), (2, [new])):
+        clock.move(hours=hours)
+        runs.finish(_run(runs, export_id, clock()), RunState.SUCCEEDED)
+        _deliver(teller)
+        headers, body = receiver.got[-1]
+        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+        expected = signed([each.encode() for each in secrets], headers["webhook-id"], at, body)
+        assert headers["webhook-signature"] == expected["webhook-signature"]
+
+
+def test_a_message_is_sent_again_with_its_id(
+    store: WebhookStore,
+    teller: Teller,
+    runs: RunStore,
+    receiver: Receiver,
+    clock: Clock,
+    export_id: int,
+) -> None:
+    hook = store.add(receiver.url, new_secret().encode(), ALL, "ana")
+    runs.finish(_run(runs, export_id, clock()), RunState.FAILED)
+    _deliver(teller)
+    [message] = store.deliveries(hook.id)
+    assert store.send_again(hook.id, message.message_id)
+    assert not store.send_again(hook.id, "msg_of_nobody")
+    _deliver(teller)
+    first, second = (headers["webhook-id"] for headers, _ in receiver.got)
+    assert first == second == message.message_id
 
 
 @pytest.mark.parametrize(
@@ -275,3 +320,30 @@ def test_an_address_that_answers_never_is_left(
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError):
         check_url(url)
+
+
+RECEIVER = re.compile(r"```python\n(.*?)```", re.S)
+
+
+def test_the_receiver_in_the_documents_takes_our_messages_and_no_others(
+    store: WebhookStore,
+    teller: Teller,
+    runs: RunStore,
+    receiver: Receiver,
+    export_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = new_secret()
+    found = RECEIVER.search(DOCUMENT.read_text(encoding="utf-8"))
+    assert found
+    namespace: dict[str, Any] = {"SECRET": secret}
+    exec(found[1].replace('os.environ["WEBHOOK_SECRET"]', "SECRET"), namespace)  # noqa: S102  # ours
+    store.add(receiver.url, secret.encode(), ALL, "ana")
+    clock = datetime.now(UTC)
+    teller = Teller(store, "https://exports.example.com", "127.0.0.0/8", lambda: clock)
+    runs.finish(_run(runs, export_id, clock), RunState.FAILED)
+    _deliver(teller)
+    [(headers, body)] = receiver.got
+    assert namespace["read"](body, headers)["type"] == "run.failed"
+    with pytest.raises(WebhookVerificationError):
+        namespace["read"](body.replace(b"failed", b"passed"), headers)

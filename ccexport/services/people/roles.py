@@ -57,6 +57,8 @@ class Action(StrEnum):
 
     ADD_WEBHOOK = "webhook.add"
     TEST_WEBHOOK = "webhook.test"
+    ROTATE_WEBHOOK = "webhook.rotate"
+    SEND_WEBHOOK_AGAIN = "webhook.send_again"
     REMOVE_WEBHOOK = "webhook.remove"
 
     ADD_PERSON = "person.add"
@@ -130,6 +132,8 @@ RULES: dict[Action, Rule] = {
     Action.DROP_OLD_KEYS: Rule("take old keys away", _ADMINISTRATORS),
     Action.ADD_WEBHOOK: Rule("add webhooks", _ADMINISTRATORS),
     Action.TEST_WEBHOOK: Rule("test webhooks", _ADMINISTRATORS),
+    Action.ROTATE_WEBHOOK: Rule("give webhooks a new secret", _ADMINISTRATORS),
+    Action.SEND_WEBHOOK_AGAIN: Rule("send a message of a webhook again", _ADMINISTRATORS),
     Action.REMOVE_WEBHOOK: Rule("remove webhooks", _ADMINISTRATORS),
     Action.ADD_PERSON: Rule("add people", _ADMINISTRATORS),
     Action.CHANGE_PERSON: Rule("change people's roles", _ADMINISTRATORS),

@@ -52,15 +52,37 @@ class Webhooks:
         return secret
 
     def test(self, url: str, *, by: Person) -> int:
-        """Send a message of the kind `test` now; the status of the answer. Raises `Conflict`."""
+        """Send a message of the kind `test` now; the status of the answer. Raises `Conflict`.
+
+        One that was turned off is on again once it takes the message.
+        """
         with acting(self._installation, by, Action.TEST_WEBHOOK, _KIND, url):
-            secret = self._store.secret_of(self._find(url)).decode()
+            hook = self._find(url)
         now = self._installation.now()
         body: dict[str, Any] = {"type": "test", "timestamp": iso(now), "data": {}}
+        message_id = f"msg_{secrets.token_hex(16)}"
         try:
-            return self._installation.teller.call(url, secret, f"msg_{secrets.token_hex(16)}", body)
+            status = self._installation.teller.call(
+                url, self._store.secrets_of(hook), message_id, body
+            )
         except NotReached as error:
             raise Conflict(f"{url} is not reached. {error}") from None
+        if 200 <= status < 300 and not hook.is_on:
+            self._store.turn_on(hook.id)
+        return status
+
+    def rotate(self, url: str, *, by: Person) -> str:
+        """A new secret, shown this once; for a day messages are signed with the one before it too."""
+        with acting(self._installation, by, Action.ROTATE_WEBHOOK, _KIND, url):
+            secret = new_secret()
+            self._store.rotate(self._find(url).id, secret.encode())
+        return secret
+
+    def send_again(self, url: str, message_id: str, *, by: Person) -> None:
+        """Deliver a message once more, with the id it had. Raises `NotFound`."""
+        with acting(self._installation, by, Action.SEND_WEBHOOK_AGAIN, _KIND, url):
+            if not self._store.send_again(self._find(url).id, message_id):
+                raise NotFound(f"There is no message {message_id} for {url}.")
 
     def deliveries(self, url: str, *, by: Person) -> list[Attempted]:
         """The newest hundred."""

@@ -430,6 +430,9 @@ class Webhook(SQLModel, table=True):
     id: int = Field(default=None, primary_key=True)  # given by the database
     url: str
     secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # encrypted
+    # encrypted; signs beside the new one until `old_until`
+    old_secret: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    old_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     events: list[str] = Field(sa_column=Column(JSON, nullable=False))
     is_on: bool = True  # off once it answered 410
     created_by: str

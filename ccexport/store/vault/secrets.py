@@ -19,6 +19,7 @@ ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
     (RunAddresses, "rows"),
     (RunAddresses, "staying"),
     (Webhook, "secret"),
+    (Webhook, "old_secret"),
 )
 
 

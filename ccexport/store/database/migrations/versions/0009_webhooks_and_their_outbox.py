@@ -15,6 +15,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("url", sa.String(), nullable=False),
         sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("old_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("old_until", UtcDateTime(), nullable=True),
         sa.Column("events", sa.JSON(), nullable=False),
         sa.Column("is_on", sa.Boolean(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
