@@ -66,6 +66,9 @@ class EventKind(StrEnum):
     PREPARED_AGAIN = "prepared again"
     ADDRESSES_CHANGED = "addresses changed"
     WITHOUT_PROFILE = "members without a profile"
+    LIST_NOT_READ = "list not read"  # who left it is not known then
+    LEDGER_BEGUN_ANEW = "ledger begun anew"  # none of the keys opened the one there was
+    MAPPING_CHANGED = "mapping changed"  # so nearly every line is another
     RESTORED = "restored"  # from a backup
     BATCH_PENDING = "batch pending"
     BATCH_SENDING = "batch sending"
@@ -105,6 +108,9 @@ class Mode(StrEnum):
     """What a run sends."""
 
     FULL = "full"  # everything each time
+    CHANGES = (
+        "changes"  # who is new, or has another line than the one confirmed; whoever left stays away
+    )
 
 
 _LIVE = frozenset({RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING, RunState.WAITING})

@@ -46,7 +46,13 @@ def add(
             help='CONTACT_FIELD=ATTRIBUTE, ="constant" or "template with {Attribute}"; repeat for more.',
         ),
     ],
-    mode: Annotated[str, typer.Option(help="full: everything each time.")] = "full",
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="full: everybody, each time; changes: new and changed people only, and whoever left the list stays "
+            "away."
+        ),
+    ] = "full",
     schedule: Annotated[
         str,
         typer.Option(
@@ -174,6 +180,13 @@ def run(
     ctx: typer.Context,
     name: ExportName,
     wait: Annotated[bool, typer.Option("--wait", help="Perform or follow it to its end.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Send everybody once more, whatever the mode; whoever left the list stays away in mode changes.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Queue a run; a worker performs it. With --wait the exit code tells how it ended."""
@@ -184,7 +197,7 @@ def run(
     if wait:
         from ccexport.commands.following import EXIT_CODES, follow_run
     installation = open_installation(ctx)
-    queued = Exports(installation).queue(name, by=local_administrator())
+    queued = Exports(installation).queue(name, by=local_administrator(), resync=full)
     if not wait:
         if as_json:
             print_json(run_document(queued))

@@ -95,6 +95,7 @@ def _finish(held: Held, tools: Tools) -> None:
     totals = RunTotals(
         read=run.read_count,
         prepared=run.prepared_count,
+        to_send=run.new_count + run.changed_count,
         submitted=run.submitted_count,
         unsubscribed=run.unsubscribed_count,
         failed=run.failed_count,

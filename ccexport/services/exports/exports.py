@@ -271,14 +271,25 @@ class Exports:
         by: Person,
         trigger: Trigger = Trigger.MANUAL,
         due_at: datetime | None = None,
+        resync: bool = False,
     ) -> Run:
-        """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said."""
+        """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said.
+
+        `resync`: whatever its mode it sends once more what was confirmed before; whoever left the list stays away.
+        """
         view, by = self.for_change(name, Action.RUN_EXPORT, by=by)
-        after = {"trigger": trigger.value, "mode": view.export.mode, "list_id": view.export.list_id}
+        after: dict[str, Any] = {
+            "trigger": trigger.value,
+            "mode": view.export.mode,
+            "list_id": view.export.list_id,
+        }
+        after |= {"resync": True} if resync else {}
         with audited(
             self._installation, by, Action.RUN_EXPORT, "export", view.export.name, after=after
         ):
-            return self._installation.due.queue(view, trigger, requested_by=by.name, due_at=due_at)
+            return self._installation.due.queue(
+                view, trigger, requested_by=by.name, due_at=due_at, resync=resync
+            )
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:
         if not mapping.custom_fields:

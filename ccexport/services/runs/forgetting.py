@@ -103,7 +103,9 @@ class Forgetting:
         return blanking.rows
 
     def _files(self, run: Run) -> list[str]:
-        from ccexport.runs.preparing import CONTACTS, REJECTIONS
+        from ccexport.runs.listing import ON_LIST
+        from ccexport.runs.preparing import CONTACTS, REJECTIONS, SUPPRESSED
 
         files = self._installation.run_files
-        return [name for name in (CONTACTS, REJECTIONS) if files.exists(run.id, name)]
+        kept = (CONTACTS, REJECTIONS, SUPPRESSED, ON_LIST)
+        return [name for name in kept if files.exists(run.id, name)]
