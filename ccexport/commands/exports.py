@@ -228,12 +228,19 @@ def _why_it_ended(document: Mapping[str, Any]) -> str:
 
 
 def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
-    counts = found.counts
+    counts, beside = found.counts, found.beside
     print_text(
-        f'{counted(counts.read, "profile")} read, {counts.prepared:,} would be sent to "{list_name}"'
+        f'{counted(counts.read, "profile")} read, {beside.goes:,} would be sent to "{list_name}"'
     )
     if counts.rejected:
         print_text(f"{counts.rejected:,} would be left out: {reasons(counts.rejections)}")
+    if beside.goes != counts.prepared or beside.changed:
+        print_text(
+            f"{beside.new:,} are new, {beside.changed:,} changed; {beside.unchanged:,} are unchanged and "
+            f"{beside.suppressed:,} left the list, so they are not sent"
+        )
+    if said := beside.said():
+        print_text(said)
     if counts.truncated:
         verb = "has" if counts.truncated == 1 else "have"
         print_text(f"{counts.truncated:,} {verb} a value that is cut to the length allowed")
@@ -241,8 +248,8 @@ def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
         print_text(words)
     seconds = found.seconds_at_least(rate)
     print_text(
-        f"{counted(counts.files, 'file')}, {counted(counts.bytes, 'byte')}, "
-        f"about {counted(counts.requests, 'request')}, {seconds} s at least"
+        f"{counted(beside.files, 'file')}, {counted(beside.bytes, 'byte')}, "
+        f"about {counted(found.requests, 'request')}, {seconds} s at least"
     )
     for item in found.samples:
         _print_sample(item)

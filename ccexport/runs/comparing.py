@@ -56,20 +56,35 @@ def compare(
     In mode `full` everybody is sent. In a resync what is unchanged is sent too.
     """
     observed = observe(known.own, on_list)
+    order = np.argsort(rows.who)  # ascending hashes are found in a tenth of the time
+    verdicts = np.empty(len(rows), dtype=np.uint8)
+    sorted_rows = rows.take(order)
+    verdicts[order] = _verdicts(sorted_rows, known, on_list, observed, mode, resync=resync)
+    return Compared(verdicts, observed)
+
+
+def _verdicts(
+    rows: Sent,
+    known: Known,
+    on_list: OnList | None,
+    observed: Observed,
+    mode: Mode,
+    *,
+    resync: bool,
+) -> np.ndarray:
     standing = known.own.standing_of(rows.who)
     is_back = is_among(rows.who, observed.back)
-    is_placed = (standing == Standing.PLACED) | is_back
     is_same = (standing == Standing.PLACED) & (known.own.line_of(rows.who) == rows.line)
     verdicts = np.full(len(rows), Verdict.NEW, dtype=np.uint8)
-    verdicts[is_placed] = Verdict.CHANGED
+    verdicts[(standing == Standing.PLACED) | is_back] = Verdict.CHANGED
     if mode is Mode.FULL:
-        return Compared(verdicts, observed)
+        return verdicts
     if not resync:
         verdicts[is_same] = Verdict.UNCHANGED
     has_left = ((standing == Standing.LEFT) & ~is_back) | is_among(rows.who, observed.left)
     has_left |= (standing == 0) & _left_of_others(rows.who, known.others, on_list)
     verdicts[has_left] = Verdict.SUPPRESSED
-    return Compared(verdicts, observed)
+    return verdicts
 
 
 def observe(people: People, on_list: OnList | None) -> Observed:

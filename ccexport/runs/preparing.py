@@ -58,9 +58,17 @@ def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     tools.reached("files written")
     say_moved(held, run, tools)
     say_moved_since(held, run, found.moved, tools)
+    _say_mapping_changed(held, run, found, tools)
     batches = [new_batch(run, planned) for planned in found.plan]
     tools.batches.store_prepared(held, found.counts, batches, found.sealed)
     tools.reached("batches stored")
+
+
+def _say_mapping_changed(held: Held, run: Run, found: Found, tools: Tools) -> None:
+    before, now = found.known.mapping, mapping_of(run).pairs
+    if Mode(run.mode) is not Mode.FULL and before is not None and before != now:
+        words = f"so {found.counts.changed:,} people have another line than the one sent last"
+        tools.runs.note(held, EventKind.MAPPING_CHANGED, words)
 
 
 @dataclass(frozen=True)

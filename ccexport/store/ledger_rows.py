@@ -173,6 +173,10 @@ class Sent:
         batch = None if self.batch is None else self.batch[which]
         return Sent(self.who[which], self.key[which], self.line[which], batch)
 
+    def by_hash(self) -> Sent:
+        """The same, the hashes of the addresses ascending."""
+        return self.take(np.argsort(self.who, kind="stable"))
+
     def of_batch(self, number: int) -> Sent:
         """The same rows, as those of one batch."""
         return Sent(self.who, self.key, self.line, np.full(len(self), number, dtype=np.uint64))

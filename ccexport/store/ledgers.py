@@ -194,17 +194,17 @@ class LedgerStore:
         at: int,
     ) -> None:
         self._make_room(session, ledger, len(confirmed) + len(unsure))
-        parts = [
-            parts_of(who, ledger.bits) for who in (seen.left, seen.back, confirmed.who, unsure.who)
-        ]
+        confirmed, unsure = confirmed.by_hash(), unsure.by_hash()
+        columns = (np.sort(seen.left), np.sort(seen.back), confirmed.who, unsure.who)
+        parts = [parts_of(who, ledger.bits) for who in columns]
         touched = np.unique(np.concatenate(parts)).tolist()
         before = self._parts(session, ledger, touched)
         after: dict[int, People] = {}
         for part in touched:
-            left, back, placed, doubtful = (each == part for each in parts)
+            left, back, placed, doubtful = (_where(each, part) for each in parts)
             after[part] = settled(
                 before.pop(part, no_people()),
-                Observed(seen.left[left], seen.back[back]),
+                Observed(columns[0][left], columns[1][back]),
                 confirmed.take(placed),
                 unsure.take(doubtful),
                 at,
@@ -351,6 +351,11 @@ class LedgerStore:
                     session.delete(ledger)
                     dropped += 1
         return dropped
+
+
+def _where(ascending: np.ndarray, value: int) -> slice:
+    first, last = np.searchsorted(ascending, [value, value + 1]).tolist()
+    return slice(first, last)
 
 
 def _only_hash(people: People, place: int) -> People:

@@ -198,10 +198,9 @@ def test_a_full_run_keeps_the_ledger_so_a_change_of_mode_needs_no_first_full_run
 
 
 def change(house: House, name: str, **values: str) -> None:
-    draft = {"list_id": LIST_ID, "mode": "changes", **values}
-    found = ExportDraft(
-        name, "Marketing", draft["list_id"], ["All"], parse_mapping(MAPPING), draft["mode"]
-    )
+    draft = {"list_id": LIST_ID, "mode": "changes", "mapping": MAPPING[1], **values}
+    mapping = parse_mapping([MAPPING[0], draft["mapping"], MAPPING[2]])
+    found = ExportDraft(name, "Marketing", draft["list_id"], ["All"], mapping, draft["mode"])
     Exports(house.installation).update(name, found, by=ANA)
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.services.preview.previews import ExportPreview
+    from ccexport.store.ledgers import Known
 
 __all__ = [
     "CheckedDraft",
@@ -241,7 +242,8 @@ class Exports:
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
-        from ccexport.services.preview.preview_values import Question  # the two bring Ibis along
+        from ccexport.services.preview.beside_ledger import beside_ledger  # these bring Ibis along
+        from ccexport.services.preview.preview_values import Question
         from ccexport.services.preview.previews import as_seen, preview_mapping
 
         by = require(self._installation, by, Action.PREVIEW_EXPORT, "export", name)
@@ -254,8 +256,23 @@ class Exports:
             source.check_types(mapping.attributes_used)
             source.check_segments(view.segments)
             question = Question(tuple(view.segments), mapping, tuple(types.items()))
-            found = preview_mapping(source, question, samples)
+            found = preview_mapping(source, question, samples, Mode(view.export.mode))
+            known = self._known(view)
+            if known is not None:
+                key = self._installation.ledgers.hash_key()
+                found = replace(found, beside=beside_ledger(source, view, types, known, key))
         return replace(found, samples=as_seen(found.samples, masked=masked))
+
+    def _known(self, view: ExportView) -> Known | None:
+        """Who is known of the export's list; None where nobody is, or it has no account."""
+        connection = self._connection_of(view)
+        if connection is None:
+            return None
+        from ccexport.store.ledgers import Target
+
+        target = Target(view.export.id, connection.account_id, view.export.list_id)
+        known = self._installation.ledgers.known(target)
+        return known if len(known.own) or any(map(len, known.others)) else None
 
     def remove(self, name: str | int, *, by: Person) -> None:
         """Remove it; the history of its runs stays."""
