@@ -35,6 +35,7 @@ COMMITS = [
     "TokenStore.write",
     "TokenStore.give_lease_back",
     "BudgetStore.reserve_slot",
+    "LedgerStore.hash_key",
     "RunStore.wait",
     "RunStore.resume uploading",
     "BatchStore.store_prepared",
