@@ -111,7 +111,7 @@ def _left_of_others(
 
 
 def count_moved(rows: Sent, people: People) -> int:
-    """How many profiles were placed with another address than they have now, which nobody else has now either."""
+    """How many profiles have an address that is new, and were placed with another, which nobody has any more."""
     keys, order = np.unique(rows.key, return_index=True)
     is_placed = people.standing == Standing.PLACED
     placed, who = people.key[is_placed], people.who[is_placed]
@@ -119,6 +119,6 @@ def count_moved(rows: Sent, people: People) -> int:
         return 0
     places = np.minimum(np.searchsorted(keys, placed), len(keys) - 1)
     same_key = keys[places] == placed
-    other_address = rows.who[order[places]] != who
+    is_new = people.standing_of(rows.who[order[places]]) == 0
     still_sent = is_among(who, np.sort(rows.who))
-    return int(np.count_nonzero(same_key & other_address & ~still_sent))
+    return int(np.count_nonzero(same_key & is_new & ~still_sent))

@@ -124,14 +124,14 @@ class Beside:
 
 def _known(held: Held, run: Run, tools: Tools) -> Known:
     """What the ledger says. One that no key opens is begun anew by a run that sends everybody, and stops any other."""
-    target = Target.of(run)
+    target, is_full = Target.of(run), Mode(run.mode) is Mode.FULL
     try:
         tools.ledgers.hash_key()
-        return tools.ledgers.known(target)
+        return tools.ledgers.known(target, others=not is_full)
     except StoreError as error:
         if not tools.ledgers.is_unreadable(target):
             raise
-        if Mode(run.mode) is not Mode.FULL:
+        if not is_full:
             raise SetupError(
                 f"{error} Without it nobody knows who was sent before and who left: to begin anew, run the export "
                 "once in mode full."

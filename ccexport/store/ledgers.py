@@ -101,8 +101,8 @@ class LedgerStore:
             return self.hash_key()
         return self._keys().decrypt(row.sealed)
 
-    def known(self, target: Target) -> Known:
-        """Raises `StoreError` where a ledger cannot be opened."""
+    def known(self, target: Target, *, others: bool = True) -> Known:
+        """What is known of a list; without `others` by its own ledger. Raises `StoreError` where none opens it."""
         with reading(self._engine) as session:
             rows = session.exec(
                 select(Ledger).where(
@@ -112,7 +112,7 @@ class LedgerStore:
             own = next((row for row in rows if row.export_id == target.export_id), None)
             return Known(
                 no_people() if own is None else self._people(session, own),
-                tuple(self._people(session, row) for row in rows if row is not own),
+                tuple(self._people(session, row) for row in rows if others and row is not own),
                 None if own is None else tuple((pair[0], pair[1]) for pair in own.mapping),
             )
 

@@ -28,6 +28,7 @@ POINTS = [
 # every commit of a run from its claim to its end, with a sign-in that has to be renewed and a file that is lost once
 COMMITS = [
     "WorkerStore.started",
+    "LedgerStore.drop_old",
     "AuditStore.delete_older_than",
     "RunStore.claim",
     "RunStore.move preparing",

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ccexport.preparation.mapping import parse_mapping
+from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
 from ccexport.store.ledgers import Target
+from ccexport.store.moves import Held
+from ccexport.worker import Worker
 from tests.crash.conftest import wait_until
 from tests.house import (
     ANA,
@@ -257,3 +262,48 @@ def test_a_ledger_holds_no_address_and_is_counted_without_being_opened(house: Ho
     take_off(house, "person1@example.com")
     house.run()
     assert house.installation.ledgers.sizes(target) == (9, 1)
+
+
+def test_an_export_of_the_list_that_never_ends_is_not_waited_for_longer_than_an_hour(
+    house: House,
+) -> None:
+    house.tell("/_sandbox/behaviour", faults=[{"on": EXPORT, "do": "activity_stuck", "times": 1}])
+    run_id = house.queue()
+    house.perform_until(run_id, "list asked for")
+    reading = house.installation.ledgers.reading_of(run_id)
+    assert reading is not None
+    reading.asked_at -= timedelta(hours=2)
+    house.installation.ledgers.store_reading(reading)
+    house.work()
+    assert counts(house.document(run_id))["unchanged"] == 10
+    [told] = said(house, run_id, "list not read")
+    assert "within an hour" in told
+    assert len(house.requests(EXPORT)) == 1, "the run went on with the export it had asked for"
+
+
+def test_a_run_can_be_canceled_while_it_waits_for_the_list(house: House) -> None:
+    house.tell("/_sandbox/behaviour", faults=[{"on": EXPORT, "do": "activity_stuck", "times": 1}])
+    run_id, worker = house.queue(), Worker(house.installation)
+
+    def canceled(point: str) -> None:
+        if point == "list asked for":
+            Runs(house.installation).request_cancel(run_id, by=ANA)
+
+    worker.tools = replace(worker.tools, reached=canceled)
+    worker.work(until_idle=True)
+    assert house.document(run_id)["state"] == "canceled"
+    assert counts(house.run())["unchanged"] == 10
+
+
+def test_where_the_service_is_down_the_run_waits_for_the_list(house: House) -> None:
+    fault = {"on": EXPORT, "do": "unavailable", "times": -1}
+    house.tell("/_sandbox/behaviour", faults=[fault])
+    run_id = house.queue()
+    held = house.installation.runs.claim("one", run_id=run_id)
+    assert held is not None
+    execute_run(Held(run_id, "one"), Worker(house.installation).tools)
+    assert house.document(run_id)["waiting_for"] == "service"
+    house.tell("/_sandbox/behaviour", faults=[])
+    house.installation.runs.wake(run_id)
+    house.work()
+    assert counts(house.document(run_id))["unchanged"] == 10

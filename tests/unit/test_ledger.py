@@ -207,6 +207,8 @@ def test_what_a_live_run_keeps_reads_as_it_was_written_and_that_of_earlier_versi
 def test_a_profile_has_moved_where_nobody_has_its_earlier_address_now() -> None:
     placed = ledger({n: Row(1, Standing.PLACED) for n in (1, 2, 3)})
     now = Sent(numbers([1, 9, 2]), numbers([1001, 1002, 1003]), numbers([1, 1, 1]))
-    assert count_moved(now, placed) == 1, "the address 3 has gone; 2 is that of another profile now"
+    assert count_moved(now, placed) == 0, "9 alone is new, and 2 is that of another profile now"
+    now = Sent(numbers([1, 9, 8]), numbers([1001, 1002, 1003]), numbers([1, 1, 1]))
+    assert count_moved(now, placed) == 2
     assert count_moved(Sent(nobody(), nobody(), nobody()), placed) == 0
     assert count_moved(now, no_people()) == 0
