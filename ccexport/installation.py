@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ccexport.constantcontact.keeper import TokenKeeper
     from ccexport.runs.tools import Tools
     from ccexport.segments.source import Source
+    from ccexport.store.ledgers import LedgerStore
     from ccexport.store.vault.keys import Keys
     from ccexport.store.vault.run_files import RunFiles
     from ccexport.store.webhooks import WebhookStore
@@ -74,7 +75,7 @@ class Installation:
 
     @cached_property
     def connections(self) -> ConnectionStore:
-        return ConnectionStore(self.engine, self.now)
+        return ConnectionStore(self.engine, self.now, lambda: self.ledgers)
 
     @cached_property
     def exports(self) -> ExportStore:
@@ -82,7 +83,13 @@ class Installation:
 
     @cached_property
     def runs(self) -> RunStore:
-        return RunStore(self.engine, self.now)
+        return RunStore(self.engine, self.now, lambda: self.ledgers)
+
+    @cached_property
+    def ledgers(self) -> LedgerStore:
+        from ccexport.store.ledgers import LedgerStore
+
+        return LedgerStore(self.engine, lambda: self.keys, self.now)
 
     @cached_property
     def batches(self) -> BatchStore:
@@ -252,6 +259,7 @@ class Installation:
             batches=self.batches,
             connections=self.connections,
             budget=self.budget,
+            ledgers=self.ledgers,
             run_files=self.run_files,
             keys=self.keys,
             open_source=self.open_source,

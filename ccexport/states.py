@@ -36,6 +36,7 @@ class RunFile(StrEnum):
 
     CONTACTS = "contacts"  # key and line of each, in the order in which they are sent
     REJECTIONS = "rejections"  # the profiles that are left out, each with its reason
+    SUPPRESSED = "suppressed"  # who left the list and is not put back
 
 
 class WaitingFor(StrEnum):
@@ -73,6 +74,9 @@ class EventKind(StrEnum):
     PREPARED_AGAIN = "prepared again"
     ADDRESSES_CHANGED = "addresses changed"
     WITHOUT_PROFILE = "members without a profile"
+    LIST_NOT_READ = "list not read"  # who left it is not known then
+    LEDGER_BEGUN_ANEW = "ledger begun anew"  # none of the keys opened the one there was
+    MAPPING_CHANGED = "mapping changed"  # so nearly every line is another
     RESTORED = "restored"  # from a backup
     BATCH_PENDING = "batch pending"
     BATCH_SENDING = "batch sending"
@@ -122,6 +126,9 @@ class Mode(StrEnum):
     """What a run sends."""
 
     FULL = "full"  # everything each time
+    CHANGES = (
+        "changes"  # who is new, or has another line than the one confirmed; whoever left stays away
+    )
 
 
 _LIVE = frozenset({RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING, RunState.WAITING})

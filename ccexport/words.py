@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ccexport.states import Rejection
+from ccexport.states import Mode, Rejection
 
 DASH = "–"  # noqa: RUF001  # stands where there is nothing to show
 REASONS = {
@@ -14,6 +14,18 @@ REASONS = {
     Rejection.DUPLICATE: "Another profile with the same address is sent",
     Rejection.VALUE_TOO_LONG: "A value is too long and cannot be cut",
     Rejection.INVALID_VALUE: "A value is not valid for its field",
+}
+SUPPRESSED = "suppressed"  # beside the reasons for which a profile is left out
+_SUPPRESSED_WORDS = "They left the list, so they are not put back"
+MODE_WORDS = {  # for a label, and in one sentence
+    Mode.FULL: (
+        "Everybody",
+        "Each run sends everybody again, and puts back who had left the list.",
+    ),
+    Mode.CHANGES: (
+        "New and changed people",
+        "Each run sends who is new or has changed since the last one; whoever left the list stays away.",
+    ),
 }
 
 
@@ -48,6 +60,8 @@ def lasting(span: timedelta) -> str:
 
 def reason(rejection: str) -> str:
     """Why a profile is left out, for a label; a reason of a newer version as it is called."""
+    if rejection == SUPPRESSED:
+        return _SUPPRESSED_WORDS
     try:
         return REASONS[Rejection(rejection)]
     except ValueError:

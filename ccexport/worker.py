@@ -227,13 +227,14 @@ class Worker:
                 self._installation.runs.release(Held(run.id, run.lease_owner))
 
     def _clean(self) -> None:
-        """Delete run files, and rows of the audit, older than their settings; the history stays."""
+        """Delete run files, and rows of the audit, older than their settings, and ledgers of lists left long ago."""
         runs = self._installation.runs
         for run_id in runs.with_old_files(
             timedelta(days=self._installation.settings.retention_days)
         ):
             self._installation.run_files.delete(run_id)
             runs.mark_files_deleted(run_id)
+        self._installation.ledgers.drop_old()
         self._installation.audit.delete_older_than(
             timedelta(days=self._installation.settings.audit_days)
         )

@@ -46,7 +46,13 @@ def add(
             help='CONTACT_FIELD=ATTRIBUTE, ="constant" or "template with {Attribute}"; repeat for more.',
         ),
     ],
-    mode: Annotated[str, typer.Option(help="full: everything each time.")] = "full",
+    mode: Annotated[
+        str,
+        typer.Option(
+            help="full: everybody, each time; changes: new and changed people only, and whoever left the list stays "
+            "away."
+        ),
+    ] = "full",
     schedule: Annotated[
         str,
         typer.Option(
@@ -174,6 +180,13 @@ def run(
     ctx: typer.Context,
     name: ExportName,
     wait: Annotated[bool, typer.Option("--wait", help="Perform or follow it to its end.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Send everybody once more, whatever the mode; whoever left the list stays away in mode changes.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Queue a run; a worker performs it. With --wait the exit code tells how it ended."""
@@ -184,7 +197,7 @@ def run(
     if wait:
         from ccexport.commands.following import EXIT_CODES, follow_run
     installation = open_installation(ctx)
-    queued = Exports(installation).queue(name, by=local_administrator())
+    queued = Exports(installation).queue(name, by=local_administrator(), resync=full)
     if not wait:
         if as_json:
             print_json(run_document(queued))
@@ -215,12 +228,19 @@ def _why_it_ended(document: Mapping[str, Any]) -> str:
 
 
 def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
-    counts = found.counts
+    counts, beside = found.counts, found.beside
     print_text(
-        f'{counted(counts.read, "profile")} read, {counts.prepared:,} would be sent to "{list_name}"'
+        f'{counted(counts.read, "profile")} read, {beside.goes:,} would be sent to "{list_name}"'
     )
     if counts.rejected:
         print_text(f"{counts.rejected:,} would be left out: {reasons(counts.rejections)}")
+    if beside.goes != counts.prepared or beside.changed:
+        print_text(
+            f"{beside.new:,} are new, {beside.changed:,} changed; {beside.unchanged:,} are unchanged and "
+            f"{beside.suppressed:,} left the list, so they are not sent"
+        )
+    if said := beside.said():
+        print_text(said)
     if counts.truncated:
         verb = "has" if counts.truncated == 1 else "have"
         print_text(f"{counts.truncated:,} {verb} a value that is cut to the length allowed")
@@ -228,8 +248,8 @@ def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
         print_text(words)
     seconds = found.seconds_at_least(rate)
     print_text(
-        f"{counted(counts.files, 'file')}, {counted(counts.bytes, 'byte')}, "
-        f"about {counted(counts.requests, 'request')}, {seconds} s at least"
+        f"{counted(beside.files, 'file')}, {counted(beside.bytes, 'byte')}, "
+        f"about {counted(found.requests, 'request')}, {seconds} s at least"
     )
     for item in found.samples:
         _print_sample(item)

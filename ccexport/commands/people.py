@@ -11,6 +11,12 @@ from ccexport.commands.session import open_installation
 from ccexport.words import counted
 
 app = typer.Typer(help="What became of a person in every export and run.", rich_markup_mode=None)
+LEDGER_WORDS = {
+    "placed": "placed on the list",
+    "left": "left the list, not put back",
+    "unsure": "sent in a file of which it is not known who arrived; sent again",
+    "allowed": "may be put back",
+}
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
 
 
@@ -42,6 +48,10 @@ def find(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
         ],
         empty="No run whose files are kept had this address.",
     )
+    for each in document["ledgers"]:
+        say(
+            f'In the ledger of "{each["export"]}": {LEDGER_WORDS[each["state"]]} since {shown_time(each["since"])}.'
+        )
 
 
 @app.command()
@@ -52,6 +62,11 @@ def forget(ctx: typer.Context, email: Email) -> None:
 
     done = Forgetting(open_installation(ctx)).forget(email, by=local_administrator())
     say(f"{counted(done.rows, 'row')} of {counted(done.runs, 'run')} are blank now.")
+    if done.ledgers:
+        say(
+            f"They are taken out of {counted(done.ledgers, 'ledger')}; where they had left a list, a keyed hash stays, "
+            "so that they are not put back."
+        )
     if done.unreadable_runs:
         say(
             f"{counted(done.unreadable_runs, 'file')} of runs could not be read with any key; they go with their runs' "

@@ -22,6 +22,14 @@ def print_run(run: Mapping[str, Any], *, why_waiting: str | None = None) -> None
     _line("read", counts["read"])
     _line("rejected", counts["rejected"], reasons(run["rejections"]))
     _line("prepared", counts["prepared"], _cut(counts["truncated"]))
+    known = counts["changed"] + counts["unchanged"] + counts["suppressed"]
+    if known:
+        _line("new", counts["new"])
+        _line("changed", counts["changed"], "or sent again" if run["mode"] == "full" else "")
+    if counts["unchanged"]:
+        _line("unchanged", counts["unchanged"], "not sent: the list has them as they are")
+    if counts["suppressed"]:
+        _line("suppressed", counts["suppressed"], "left the list, so they are not put back")
     _line("submitted", counts["submitted"], f"in {counted(len(run['batches']), 'file')}")
     if run["not_sent"]:
         ended = RunState(run["state"]).is_final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -12,17 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ccexport.preparation.columns import AT_ONCE, Pieces, text_data, text_edges
-from ccexport.preparation.duplicates import is_among
+from ccexport.preparation.columns import AT_ONCE, Pieces, numbers, text_data, text_edges
 from ccexport.preparation.emails import MAX_PLAIN_EMAIL
 from ccexport.preparation.files import PlannedBatch, cut_files, file_of, line_of
 from ccexport.preparation.hashes import text_hashes
+from ccexport.preparation.keyed import keyed_hashes
 
 CONTACTS_SCHEMA = pa.schema([("customer_id", pa.string()), ("line", pa.string())])
 REJECTIONS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("customer_id", "email", "reason", "sent_instead")]
 )
-NOBODY = np.empty(0, dtype=np.uint64)
 _COMMA, _END = ord(","), ord("\r")
 
 
@@ -30,12 +29,11 @@ _COMMA, _END = ord(","), ord("\r")
 class Contacts:
     """Lines in the order of the files: `order` has their places in `rows`, whose columns are those of the schema.
 
-    Of each contact in that order: the hash of its address, its size in bytes. The first `plain` have plain addresses.
+    Of each contact in that order its size in bytes. The first `plain` have plain addresses.
     """
 
     rows: Pieces
     order: np.ndarray
-    addresses: np.ndarray
     line_bytes: np.ndarray
     plain: int
 
@@ -46,16 +44,24 @@ class Contacts:
         """Some of them, by `CONTACTS_SCHEMA`."""
         return self.rows.take(self.order[first : first + count], CONTACTS_SCHEMA.names)
 
-    def without(self, addresses: np.ndarray) -> Contacts:
-        """Those whose address has none of these hashes, which are sorted."""
-        stays = ~is_among(self.addresses, addresses)
+    def only(self, stays: np.ndarray) -> Contacts:
+        """Those for which it is true, in the same order."""
         return replace(
             self,
             order=self.order[stays],
-            addresses=self.addresses[stays],
             line_bytes=self.line_bytes[stays],
             plain=int(np.count_nonzero(stays[: self.plain])),
         )
+
+    def hashes(self, key: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each: the hash of its address under a secret key, that of its profile's key, that of its line."""
+        columns: tuple[Callable[[pa.RecordBatch], np.ndarray], ...] = (
+            lambda piece: keyed_hashes(piece.column("line"), key, _address_bytes(piece)),
+            lambda piece: text_hashes(piece.column("customer_id")),
+            lambda piece: text_hashes(piece.column("line")),
+        )
+        who, profile, line = (self.rows.each(each, np.uint64)[self.order] for each in columns)
+        return who, profile, line
 
 
 @dataclass(frozen=True)
@@ -72,23 +78,20 @@ class Prepared:
         return counted_reasons(self.rejections.column("reason"))
 
 
-def in_file_order(
-    rows: Pieces, order: np.ndarray, sizes: np.ndarray, hashes: np.ndarray
-) -> Contacts:
-    """The rows of `order`; of them those with a long address last. `sizes` and `hashes` of every row's address."""
+def in_file_order(rows: Pieces, order: np.ndarray, sizes: np.ndarray) -> Contacts:
+    """The rows of `order`; of them those with a long address last. `sizes` of every row's address."""
     is_long = sizes[order] > MAX_PLAIN_EMAIL
     order = np.concatenate([order[~is_long], order[is_long]])
     line_bytes = rows.each(lambda piece: np.diff(text_edges(piece.column("line"))), np.int32)
     plain = len(order) - int(np.count_nonzero(is_long))
-    return Contacts(rows, order, hashes[order], line_bytes[order], plain)
+    return Contacts(rows, order, line_bytes[order], plain)
 
 
 def as_they_stand(batches: Iterable[pa.RecordBatch]) -> Contacts:
     """Contacts that were written before, in their order."""
     rows = Pieces(list(batches))
     sizes = rows.each(lambda piece: address_bytes(piece.column("line")), np.int64)
-    hashes = rows.each(lambda piece: address_hashes(piece.column("line")), np.uint64)
-    return in_file_order(rows, np.arange(rows.rows), sizes, hashes)
+    return in_file_order(rows, np.arange(rows.rows), sizes)
 
 
 def plan_files(
@@ -123,9 +126,28 @@ def address_bytes(lines: pa.Array) -> np.ndarray:
     return np.asarray(stops - starts)
 
 
+def _address_bytes(piece: pa.RecordBatch) -> np.ndarray:
+    """As the engine measured it, where it did."""
+    if "address_bytes" in piece.schema.names:
+        return numbers(piece.column("address_bytes"), np.uint8)
+    return address_bytes(piece.column("line"))
+
+
 def address_hashes(lines: pa.Array) -> np.ndarray:
     """The hash of the address that each line begins with."""
     return text_hashes(lines, address_bytes(lines))
+
+
+def addresses_of(lines: pa.Array) -> pa.Array:
+    """The address that each line begins with."""
+    starts = text_edges(lines)[:-1].astype(np.int64)
+    stops = starts + address_bytes(lines)
+    data = np.frombuffer(lines.buffers()[2], dtype=np.uint8)
+    edges = np.concatenate([[0], np.cumsum(stops - starts)])
+    kept = np.arange(edges[-1]) + np.repeat(starts - edges[:-1], stops - starts)
+    return pa.StringArray.from_buffers(
+        len(lines), pa.py_buffer(edges.astype(np.int32)), pa.py_buffer(data[kept])
+    )
 
 
 def with_lines(batch: pa.RecordBatch) -> pa.RecordBatch:

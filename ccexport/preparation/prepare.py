@@ -120,7 +120,7 @@ def _put_together(
         lambda some: text_array([_address(line) for line in found(some).to_pylist()]),
     )
     sizes[list(late)] = 0
-    contacts = in_file_order(rows, order[sizes[order] > 0], sizes, hashes)
+    contacts = in_file_order(rows, order[sizes[order] > 0], sizes)
     is_cut = np.zeros(rows.rows, dtype=bool)
     careful_rows = Pieces(careful)
     is_cut[first_careful:] = careful_rows.each(

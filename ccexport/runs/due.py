@@ -116,9 +116,12 @@ class Due:
         *,
         requested_by: str,
         due_at: datetime | None = None,
+        resync: bool = False,
     ) -> Run:
         """Queue a run of an export. Raises `Conflict` while one is live, `SetupError` where it is detached."""
-        return self._runs.queue(self._new_run(view, trigger, requested_by, due_at))
+        run = self._new_run(view, trigger, requested_by, due_at)
+        run.resync = resync
+        return self._runs.queue(run)
 
     def queue_again(self, run: Run, *, requested_by: str) -> Run:
         """Queue the run that sends again what failed in an earlier one."""

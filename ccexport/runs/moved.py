@@ -15,7 +15,7 @@ from ccexport.errors import StoreError
 from ccexport.preparation.contacts import address_hashes, with_lines
 from ccexport.preparation.hashes import text_hashes
 from ccexport.runs.tools import Tools
-from ccexport.states import EventKind
+from ccexport.states import EventKind, Mode
 from ccexport.store.database.tables import Run
 from ccexport.store.moves import Held
 from ccexport.store.vault.run_files import RunFiles
@@ -27,7 +27,9 @@ _CONTACTS = "contacts"
 
 def say_moved(held: Held, run: Run, tools: Tools) -> None:
     """A line in the run's history where profiles have moved, as far as the earlier run's file is on this machine."""
-    earlier = None if run.retry_of is not None else tools.runs.sent_before(run)
+    if run.retry_of is not None or Mode(run.mode) is not Mode.FULL:
+        return  # the files of other modes do not hold everybody: the ledger says it then
+    earlier = tools.runs.sent_before(run)
     if earlier is None or not tools.run_files.exists(earlier.id, _CONTACTS):
         return
     try:
@@ -43,6 +45,19 @@ def say_moved(held: Held, run: Run, tools: Tools) -> None:
             f"{profiles} another address than in run {earlier.id}. The old one stays on the list, as a contact of its "
             "own; remove it at Constant Contact where that is not wanted.",
         )
+
+
+def say_moved_since(held: Held, run: Run, moved: int, tools: Tools) -> None:
+    """The same by the ledger, which knows with which address each profile was placed."""
+    if not moved or run.retry_of is not None:
+        return
+    profiles = "1 profile has" if moved == 1 else f"{moved:,} profiles have"
+    tools.runs.note(
+        held,
+        EventKind.ADDRESSES_CHANGED,
+        f"{profiles} another address than the one that was sent before. The old one stays on the list, as a contact "
+        "of its own; remove it at Constant Contact where that is not wanted.",
+    )
 
 
 def count_moved(files: RunFiles, earlier: int, present: int) -> int:

@@ -71,6 +71,7 @@ class RunTotals:
 
     read: int
     prepared: int
+    to_send: int  # of those prepared; the others are unchanged, or have left the list
     submitted: int
     unsubscribed: int
     failed: int
@@ -130,14 +131,14 @@ def judge_run(totals: RunTotals, *, canceled: bool) -> tuple[RunState, str | Non
         return RunState.FAILED, (
             "Constant Contact accepted none of the files. Their words are with each batch; then run the export again."
         )
-    if totals.failed or totals.submitted != totals.prepared:
+    if totals.failed or totals.submitted != totals.to_send:
         return RunState.COMPLETED_WITH_ERRORS, None
     return RunState.SUCCEEDED, None
 
 
 def _judge_stopped(totals: RunTotals) -> tuple[RunState, str]:
     not_sent = totals.not_sent
-    rest = f" {not_sent:,} of {totals.prepared:,} contacts were not sent." if not_sent else ""
+    rest = f" {not_sent:,} of {totals.to_send:,} contacts were not sent." if not_sent else ""
     words = f"{totals.stop_reason}{rest} Change what this names, then run the export again."
     none_taken = totals.submitted == totals.failed
     state = RunState.FAILED if not_sent or none_taken else RunState.COMPLETED_WITH_ERRORS

@@ -24,6 +24,7 @@ from ccexport.errors import (
     StoreError,
 )
 from ccexport.redaction import with_their_words
+from ccexport.runs.listing import ON_LIST
 from ccexport.runs.outcomes import RunTotals, judge_run
 from ccexport.runs.preparing import prepare_run
 from ccexport.runs.tools import ConnectionRemoved, StopAsked, Tools
@@ -95,6 +96,7 @@ def _finish(held: Held, tools: Tools) -> None:
     totals = RunTotals(
         read=run.read_count,
         prepared=run.prepared_count,
+        to_send=run.new_count + run.changed_count,
         submitted=run.submitted_count,
         unsubscribed=run.unsubscribed_count,
         failed=run.failed_count,
@@ -106,6 +108,7 @@ def _finish(held: Held, tools: Tools) -> None:
     tools.reached("before the end")
     state, message = judge_run(totals, canceled=bool(run.cancel_requested_by))
     tools.runs.finish(held, state, error=message)
+    tools.run_files.drop(held.run_id, ON_LIST)  # it holds people who are none of ours
     log.info("run %d: %s", held.run_id, state)
 
 

@@ -13,57 +13,79 @@ import pyarrow as pa
 
 from ccexport.errors import SetupError, StoreError
 from ccexport.preparation import files
+from ccexport.preparation.columns import text_array
 from ccexport.preparation.contacts import (
     CONTACTS_SCHEMA,
-    NOBODY,
     REJECTIONS_SCHEMA,
     Contacts,
     Prepared,
+    addresses_of,
     as_they_stand,
     plan_files,
     with_lines,
 )
-from ccexport.preparation.files import PlannedBatch
+from ccexport.preparation.duplicates import is_among
+from ccexport.preparation.files import MAX_CONTACTS_PER_FILE, PlannedBatch
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.prepare import prepare
 from ccexport.runs.clearance import check_clearance, check_export_user
+from ccexport.runs.comparing import Compared, OnList, Verdict, compare, count_moved
 from ccexport.runs.failures import failed_rows
-from ccexport.runs.moved import say_moved
+from ccexport.runs.listing import CancelAsked, read_list
+from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
 from ccexport.runs.retrying import pick_rows
 from ccexport.runs.tools import Tools
-from ccexport.states import BatchState, EventKind, RunFile
-from ccexport.store.batches import PreparedCounts
+from ccexport.states import BatchState, EventKind, Mode, RunFile
+from ccexport.store.batches import PreparedCounts, Sealed
 from ccexport.store.database.tables import Batch, Run
+from ccexport.store.ledger_rows import Sent, write_observed, write_sent
+from ccexport.store.ledgers import Known, Target
 from ccexport.store.moves import Held
 
-_HASHED_BY = (
-    b"hashes1\0"  # before the hashes that are kept of addresses: those of another kind say nothing
-)
+SUPPRESSED = "suppressed"  # the reason of those who left the list
 
 
 def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     """Check, read, write the run's files, and record counts and batches in one transaction."""
     check_clearance(tools.connections.view(run.connection_id or 0))
-    found = write_run_files(held, run, tools)
+    try:
+        found = write_run_files(held, run, tools)
+    except CancelAsked:
+        return
     tools.reached("files written")
     say_moved(held, run, tools)
-    tools.batches.store_prepared(
-        held, found.counts, [new_batch(run, planned) for planned in found.plan], found.addresses
-    )
+    say_moved_since(held, run, found.moved, tools)
+    _say_mapping_changed(held, run, found, tools)
+    batches = [new_batch(run, planned) for planned in found.plan]
+    tools.batches.store_prepared(held, found.counts, batches, found.sealed)
     tools.reached("batches stored")
+
+
+def _say_mapping_changed(held: Held, run: Run, found: Found, tools: Tools) -> None:
+    before, now = found.known.mapping, mapping_of(run).pairs
+    if Mode(run.mode) is not Mode.FULL and before is not None and before != now:
+        words = f"so {found.counts.changed:,} people have another line than the one sent last"
+        tools.runs.note(held, EventKind.MAPPING_CHANGED, words)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What preparing found: counts, the files to be, and an encrypted hash of each contact's address, in file order."""
+    """What preparing found: counts, the files to be, and what is kept of the run while it is live.
+
+    `known`: what the ledger said; `moved`: profiles that have another address than the one they were placed with.
+    """
 
     counts: PreparedCounts
     plan: Sequence[PlannedBatch]
-    addresses: bytes
+    sealed: Sealed
+    known: Known
+    moved: int
 
 
-def write_run_files(held: Held, run: Run, tools: Tools, *, without: np.ndarray = NOBODY) -> Found:
+def write_run_files(
+    held: Held, run: Run, tools: Tools, *, without: np.ndarray | None = None
+) -> Found:
     """Check what the run relies on, and write its files; `without`: hashes of addresses that are left out, ascending.
 
     Constant Contact is asked before the run's turn to prepare: one that does not answer holds up no other run.
@@ -72,18 +94,50 @@ def write_run_files(held: Held, run: Run, tools: Tools, *, without: np.ndarray =
     check_export_user(view)
     connection = view.connection
     mapping = mapping_of(run)
+    known = _known(held, run, tools)
     with closing(tools.guarded_client(held, connection.id)) as client:
         types = check_target(run, connection, mapping, client)
+        on_list = read_list(held, run, client, tools)
     with tools.turn_to_prepare():
         if run.retry_of is not None:
-            return _write(run, _retried(run, run.retry_of, tools), without, tools)
-        with tools.open_source() as source:
-            check_source(run, mapping, source)
-            prepared = prepare(source, run.segments, mapping, types)
-            strangers = source.strangers(run.segments, found=prepared.read)
-        if said := strangers.said():
-            tools.runs.note(held, EventKind.WITHOUT_PROFILE, said)
-        return _write(run, prepared, without, tools)
+            prepared = _retried(run, run.retry_of, tools)
+        else:
+            with tools.open_source() as source:
+                check_source(run, mapping, source)
+                prepared = prepare(source, run.segments, mapping, types)
+                strangers = source.strangers(run.segments, found=prepared.read)
+            if said := strangers.said():
+                tools.runs.note(held, EventKind.WITHOUT_PROFILE, said)
+        return _write(run, prepared, Beside(known, on_list, without), tools)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the contacts are compared with: the ledger, the list, and addresses that were sent already, ascending."""
+
+    known: Known
+    on_list: OnList | None
+    without: np.ndarray | None
+
+
+def _known(held: Held, run: Run, tools: Tools) -> Known:
+    """What the ledger says. One that no key opens is begun anew by a run that sends everybody, and stops any other."""
+    target, is_full = Target.of(run), Mode(run.mode) is Mode.FULL
+    try:
+        tools.ledgers.hash_key()
+        return tools.ledgers.known(target, others=not is_full)
+    except StoreError as error:
+        if not tools.ledgers.is_unreadable(target):
+            raise
+        if not is_full:
+            raise SetupError(
+                f"{error} Without it nobody knows who was sent before and who left: to begin anew, run the export "
+                "once in mode full."
+            ) from error
+    tools.ledgers.begin_anew(target)
+    words = "none of the keys opens what was known of the list, so this run begins it anew"
+    tools.runs.note(held, EventKind.LEDGER_BEGUN_ANEW, words)
+    return tools.ledgers.known(target)
 
 
 def _retried(run: Run, parent_id: int, tools: Tools) -> Prepared:
@@ -112,21 +166,68 @@ def mapping_of(run: Run) -> FieldMapping:
     return FieldMapping(tuple((pair[0], pair[1]) for pair in run.mapping))
 
 
-def _write(run: Run, prepared: Prepared, without: np.ndarray, tools: Tools) -> Found:
+def _write(run: Run, prepared: Prepared, beside: Beside, tools: Tools) -> Found:
     contacts, rejections = prepared.contacts, prepared.rejections
     if len(contacts) > tools.max_profiles:
         raise SetupError(
             f"The segments hold more than {tools.max_profiles:,} contacts, the most one run may send "
             "(CCEXPORT_MAX_PROFILES). Nothing was sent. Choose smaller segments."
         )
-    contacts = contacts.without(without) if len(without) else contacts
+    rows = Sent(*contacts.hashes(tools.ledgers.hash_key()))
+    if beside.without is not None:
+        stays = ~is_among(rows.who, beside.without)
+        contacts, rows = contacts.only(stays), rows.take(stays)
+    again = run.resync or run.retry_of is not None
+    found = compare(rows, beside.known, beside.on_list, Mode(run.mode), resync=again)
     with tools.run_files.writer(run.id, RunFile.REJECTIONS, REJECTIONS_SCHEMA) as file:
         for batch in rejections.to_batches():
             file.write(batch)
-    plan = _write_contacts(run, contacts, tools)
-    read = len(contacts) + rejections.num_rows
-    counts = PreparedCounts(read, len(contacts), prepared.truncated, prepared.reasons())
-    return Found(counts, plan, seal_addresses(contacts.addresses, tools))
+    _write_suppressed(run, contacts, found, tools)
+    plan = _write_contacts(run, contacts.only(found.goes), tools)
+    return Found(
+        _counts(prepared, len(contacts), found),
+        plan,
+        Sealed(
+            tools.keys.seal(write_sent(rows.take(found.goes))),
+            tools.keys.seal(write_observed(found.observed)),
+        ),
+        beside.known,
+        0 if Mode(run.mode) is Mode.FULL else count_moved(rows, beside.known.own),
+    )
+
+
+def _counts(prepared: Prepared, contacts: int, found: Compared) -> PreparedCounts:
+    return PreparedCounts(
+        read=contacts + prepared.rejections.num_rows,
+        prepared=contacts,
+        truncated=prepared.truncated,
+        rejections=prepared.reasons(),
+        changed=found.count(Verdict.CHANGED),
+        unchanged=found.count(Verdict.UNCHANGED),
+        suppressed=found.count(Verdict.SUPPRESSED),
+    )
+
+
+def _write_suppressed(run: Run, contacts: Contacts, found: Compared, tools: Tools) -> None:
+    """Who left the list, by name, as rows of rejections; no file where there is nobody."""
+    left = contacts.only(found.verdicts == Verdict.SUPPRESSED)
+    if not len(left):
+        return
+    with tools.run_files.writer(run.id, RunFile.SUPPRESSED, REJECTIONS_SCHEMA) as file:
+        for first in range(0, len(left), MAX_CONTACTS_PER_FILE):
+            some = left.take(first, MAX_CONTACTS_PER_FILE)
+            file.write(_named(some))
+
+
+def _named(some: pa.RecordBatch) -> pa.RecordBatch:
+    rows = some.num_rows
+    columns = [
+        some.column("customer_id"),
+        addresses_of(some.column("line")),
+        text_array([SUPPRESSED] * rows),
+        pa.nulls(rows, pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=REJECTIONS_SCHEMA)
 
 
 def _write_contacts(run: Run, contacts: Contacts, tools: Tools) -> list[PlannedBatch]:
@@ -138,22 +239,6 @@ def _write_contacts(run: Run, contacts: Contacts, tools: Tools) -> list[PlannedB
             file.write(batch)
             plan.append(planned)
     return plan
-
-
-def seal_addresses(hashes: np.ndarray, tools: Tools) -> bytes:
-    """Hashes of addresses as they are kept while a run is live."""
-    return tools.keys.encrypt(_HASHED_BY + hashes.tobytes())
-
-
-def open_addresses(sealed: bytes, tools: Tools) -> np.ndarray:
-    """What `seal_addresses` kept; nobody where it was sealed with another key, or by another version's hash."""
-    try:
-        opened = tools.keys.decrypt(sealed) if sealed else b""
-    except StoreError:
-        return NOBODY
-    if not opened.startswith(_HASHED_BY):
-        return NOBODY
-    return np.frombuffer(opened, dtype=np.uint64, offset=len(_HASHED_BY))
 
 
 def new_file_name(run: Run, number: int) -> str:

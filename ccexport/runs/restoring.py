@@ -10,7 +10,7 @@ Prepared again they are the same, which the digest of each batch proves. Where t
   prepared` holds, and a profile that was sent and has another address or is left out by now is counted in both.
 
 Which addresses a batch has is known by a hash of each, kept encrypted with the run while it is live (two addresses of
-one hash are one in 10**13 for a million contacts: the second would not be sent). Batches that stay keep no rows here:
+one hash are one in 10**7 for a million contacts: the second would not be sent). Batches that stay keep no rows here:
 their `first_row` is below 0, so that none of their lines is ever taken for somebody else.
 """
 
@@ -20,19 +20,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ccexport.errors import SetupError
-from ccexport.preparation.contacts import NOBODY
+from ccexport.errors import SetupError, StoreError
 from ccexport.preparation.files import PlannedBatch
+from ccexport.runs.listing import CancelAsked
 from ccexport.runs.preparing import (
     file_of,
     new_batch,
-    open_addresses,
-    seal_addresses,
     write_run_files,
 )
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState, RunFile
 from ccexport.store.database.tables import Batch, Run
+from ccexport.store.ledger_rows import Sent, Standing, joined, nobody_sent, read_sent, write_sent
 from ccexport.store.moves import Held
 
 
@@ -41,8 +40,15 @@ def restore_run_files(held: Held, run: Run, tools: Tools) -> bool:
     batches = tools.batches.of_run(run.id)
     if _are_here(run, batches, tools):
         return True
+    try:
+        return _made_here(held, run, batches, tools)
+    except CancelAsked:  # what is pending is given up then
+        return False
+
+
+def _made_here(held: Held, run: Run, batches: Sequence[Batch], tools: Tools) -> bool:
     earlier, _ = _opened(run, tools)
-    found = write_run_files(held, run, tools, without=np.sort(earlier))
+    found = write_run_files(held, run, tools, without=np.sort(earlier.who))
     if _are_as_stored(run, found.plan, batches, tools):
         return True
     tools.run_files.delete(run.id)
@@ -83,25 +89,31 @@ def _is_as_stored(run: Run, batch: Batch, tools: Tools) -> bool:
 
 def _prepare_the_rest(held: Held, run: Run, batches: Sequence[Batch], tools: Tools) -> None:
     stay = [batch for batch in batches if batch.state is not BatchState.PENDING]
-    gone = _addresses(run, stay, tools)
-    found = write_run_files(held, run, tools, without=np.sort(gone))
+    gone = _rows(run, stay, tools)
+    found = write_run_files(held, run, tools, without=np.sort(gone.who))
     last = max(batch.number for batch in batches)
+    standing = found.known.own.standing_of(gone.who)
     tools.batches.store_prepared_again(
         held,
         found.counts,
         [new_batch(run, planned, after=last) for planned in found.plan],
-        found.addresses,
-        staying=seal_addresses(gone, tools),
+        found.sealed,
+        staying=tools.keys.seal(write_sent(gone)),
+        changed_before=int(np.count_nonzero(standing == Standing.PLACED)),
         given_up=[batch.id for batch in batches if batch.state is BatchState.PENDING],
     )
     tools.reached("prepared again")
 
 
-def _addresses(run: Run, stay: Sequence[Batch], tools: Tools) -> np.ndarray:
-    """The hashes of the addresses of these batches. Raises `SetupError` where nobody knows them any more."""
+def _rows(run: Run, stay: Sequence[Batch], tools: Tools) -> Sent:
+    """The rows of these batches. Raises `SetupError` where nobody knows them any more."""
     earlier, rows = _opened(run, tools)
-    here = [rows[b.first_row : b.first_row + b.rows] for b in stay if b.first_row >= 0]
-    known = np.concatenate([NOBODY, earlier, *here])
+    here = [
+        rows.take(slice(b.first_row, b.first_row + b.rows)).of_batch(b.number)
+        for b in stay
+        if b.first_row >= 0
+    ]
+    known = joined([earlier, *here])
     if len(known) != sum(batch.rows for batch in stay):
         raise SetupError(
             "The run's files are gone, the source has changed since they were made, and it is not known any more who "
@@ -110,7 +122,14 @@ def _addresses(run: Run, stay: Sequence[Batch], tools: Tools) -> np.ndarray:
     return known
 
 
-def _opened(run: Run, tools: Tools) -> tuple[np.ndarray, np.ndarray]:
-    """The hashes of what earlier preparations sent, and of the rows of the present one; none that cannot be opened."""
-    sealed = tools.batches.addresses(run.id)
-    return open_addresses(sealed.staying, tools), open_addresses(sealed.rows, tools)
+def _opened(run: Run, tools: Tools) -> tuple[Sent, Sent]:
+    """The rows of what earlier preparations sent, and those of the present one; none that cannot be opened."""
+    kept = tools.batches.addresses(run.id)
+    return _open(kept.staying, tools), _open(kept.rows, tools)
+
+
+def _open(sealed: bytes, tools: Tools) -> Sent:
+    try:
+        return read_sent(tools.keys.decrypt(sealed)) if sealed else nobody_sent()
+    except StoreError:
+        return nobody_sent()

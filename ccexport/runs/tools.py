@@ -18,6 +18,7 @@ from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import Run
+from ccexport.store.ledgers import LedgerStore
 from ccexport.store.moves import Held
 from ccexport.store.runs import RunStore
 from ccexport.store.vault.keys import Keys
@@ -46,6 +47,7 @@ class Tools:
     batches: BatchStore
     connections: ConnectionStore
     budget: BudgetStore
+    ledgers: LedgerStore
     run_files: RunFiles
     keys: Keys
     open_source: Callable[[], Source]

@@ -10,9 +10,10 @@ from datetime import timedelta
 from ccexport.constantcontact.client import Client
 from ccexport.errors import NeedsAdministrator
 from ccexport.runs.clearance import missing_export_user
-from ccexport.runs.following import PollTimer, follow_batches
+from ccexport.runs.following import follow_batches
 from ccexport.runs.halving import sending_order
 from ccexport.runs.outcomes import repeated_failure
+from ccexport.runs.poll_timer import PollTimer
 from ccexport.runs.restoring import restore_run_files
 from ccexport.runs.sending import FilesAhead, send_batch
 from ccexport.runs.tools import MAX_IN_FLIGHT, Tools

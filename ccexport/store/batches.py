@@ -22,12 +22,27 @@ _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
 
 @dataclass(frozen=True)
 class PreparedCounts:
-    """What preparation found; `read = rejected + prepared`."""
+    """What preparation found; `read = rejected + prepared`, `prepared = new + changed + unchanged + suppressed`."""
 
     read: int
     prepared: int
     truncated: int
     rejections: Mapping[str, int]
+    changed: int = 0
+    unchanged: int = 0
+    suppressed: int = 0
+
+    @property
+    def new(self) -> int:
+        return self.prepared - self.changed - self.unchanged - self.suppressed
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What is kept of a live run, encrypted: hashes of what its rows hold, and what a look at the list said."""
+
+    rows: bytes = b""
+    observed: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -73,23 +88,24 @@ class BatchStore:
             )
 
     def store_prepared(
-        self, held: Held, counts: PreparedCounts, batches: Sequence[Batch], addresses: bytes = b""
+        self,
+        held: Held,
+        counts: PreparedCounts,
+        batches: Sequence[Batch],
+        sealed: Sealed = Sealed(),  # nothing in it changes
     ) -> None:
-        """The outcome of preparing, in one transaction: counts, batches, and the run in `uploading`.
-
-        `addresses`: encrypted hashes of the contacts' addresses, in the order of the rows.
-        """
+        """The outcome of preparing, in one transaction: counts, batches, and the run in `uploading`."""
         with writing(self._engine) as session:
             run = held_run(session, held, self._now(), lapsed_too=True)
             if run.state is not RunState.PREPARING:
                 raise LeaseLost(f"run {held.run_id}")
             session.exec(delete(Batch).where(col(Batch.run_id) == held.run_id))
             session.add_all(batches)
-            session.merge(RunAddresses(run_id=held.run_id, rows=addresses, staying=b""))
+            session.merge(_kept(held, sealed, b""))
             _count(run, counts)
             session.add(run)
             session.flush()
-            detail = f"{counts.prepared:,} contacts in {counted(len(batches), 'file')}"
+            detail = _say_prepared(counts, len(batches))
             now = self._now()
             move_run(session, run, RunState.UPLOADING, who=held.worker, now=now, detail=detail)
 
@@ -98,14 +114,16 @@ class BatchStore:
         held: Held,
         counts: PreparedCounts,
         batches: Sequence[Batch],
-        addresses: bytes,
+        sealed: Sealed,
         *,
         staying: bytes,
+        changed_before: int,
         given_up: Collection[int],
     ) -> None:
         """The outcome of preparing the rest of a run anew: new batches instead of those that are given up.
 
-        `staying`: encrypted hashes of all addresses in the batches that stay; these lose their rows.
+        `staying`: encrypted hashes of all rows of the batches that stay; these lose their rows. Of their people
+        `changed_before` had been known, the others were new.
         """
         with writing(self._engine) as session:
             run = held_run(session, held, self._now(), lapsed_too=True)
@@ -119,8 +137,8 @@ class BatchStore:
                 session.add(batch)
             session.exec(delete(Batch).where(col(Batch.id).in_(pending)))
             session.add_all(batches)
-            session.merge(RunAddresses(run_id=held.run_id, rows=addresses, staying=staying))
-            _count(run, counts, sent_before=sum(batch.rows for batch in stay))
+            session.merge(_kept(held, sealed, staying))
+            _count(run, counts, sum(batch.rows for batch in stay), changed_before)
             session.add(run)
             detail = (
                 f"its files were gone and the source has changed since: {counted(len(stay), 'file')} stay as sent, "
@@ -277,9 +295,24 @@ def _failed_as_refused(batch: Batch, words: str, now: datetime) -> dict[str, Any
     }
 
 
-def _count(run: Run, counts: PreparedCounts, *, sent_before: int = 0) -> None:
+def _kept(held: Held, sealed: Sealed, staying: bytes) -> RunAddresses:
+    return RunAddresses(
+        run_id=held.run_id, rows=sealed.rows, staying=staying, observed=sealed.observed
+    )
+
+
+def _say_prepared(counts: PreparedCounts, files: int) -> str:
+    goes = counts.new + counts.changed
+    stays = "" if goes == counts.prepared else f", of {counts.prepared:,} that were prepared"
+    return f"{goes:,} contacts in {counted(files, 'file')}{stays}"
+
+
+def _count(run: Run, counts: PreparedCounts, sent_before: int = 0, changed_before: int = 0) -> None:
     run.read_count = counts.read + sent_before
     run.prepared_count = counts.prepared + sent_before
+    run.new_count = counts.new + sent_before - changed_before
+    run.changed_count = counts.changed + changed_before
+    run.unchanged_count, run.suppressed_count = counts.unchanged, counts.suppressed
     run.rejected_count = counts.read - counts.prepared
     run.truncated_count, run.rejections = counts.truncated, dict(counts.rejections)
 

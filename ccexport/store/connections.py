@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +17,9 @@ from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Connection, Consent, Export, Token, User
 from ccexport.store.moves import stop_runs_of, wake_runs_over
 from ccexport.store.users import ADMINISTRATOR, role_of
+
+if TYPE_CHECKING:
+    from ccexport.store.ledgers import LedgerStore
 
 _GONE = "This connection has been removed."
 
@@ -38,11 +42,17 @@ class ConnectionView:
 
 
 class ConnectionStore:
-    """Questions and changes about connections."""
+    """Questions and changes about connections. `get_ledgers`: as for runs, whose end one's removal can be."""
 
-    def __init__(self, engine: Engine, now: Now = utc_now) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        now: Now = utc_now,
+        get_ledgers: Callable[[], LedgerStore | None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._now = now
+        self._get_ledgers = get_ledgers
 
     def by_name(self, name: str) -> Connection:
         """Raises `NotFound`."""
@@ -158,9 +168,10 @@ class ConnectionStore:
 
         Live runs are stopped. Raises `NotFound`.
         """
+        ledgers = self._get_ledgers()
         with writing(self._engine) as session:
             row = _locked(session, connection_id)
-            stop_runs_of(session, row, by, self._now())
+            stop_runs_of(session, row, by, self._now(), ledgers)
             if exports_too:
                 session.exec(delete(Export).where(col(Export.connection_id) == connection_id))
             session.exec(delete(Connection).where(col(Connection.id) == connection_id))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, delete, func, select, update
@@ -20,6 +20,9 @@ from ccexport.errors import CcexportError
 from ccexport.states import RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
 from ccexport.store.database.tables import Batch, Connection, Run, RunAddresses, RunEvent
 from ccexport.store.outbox import write_outbox
+
+if TYPE_CHECKING:
+    from ccexport.store.ledgers import LedgerStore
 
 # Renewed every 15 s; when it lapses, another worker takes the run over.
 LEASE = timedelta(seconds=60)
@@ -98,9 +101,18 @@ def move_run(
 
 
 def end_run(
-    session: Session, run: Run, to: RunState, *, who: str, now: datetime, error: str | None
+    session: Session,
+    run: Run,
+    to: RunState,
+    *,
+    who: str,
+    now: datetime,
+    error: str | None,
+    ledgers: LedgerStore | None,
 ) -> None:
-    """The last move of a run: nobody holds it any more, and it waits for nothing."""
+    """The last move of a run: nobody holds it any more, it waits for nothing, and its ledger knows what it placed."""
+    if ledgers is not None:
+        ledgers.settle_run(session, run, now)
     values = {
         "error": error,
         "finished_at": now,
@@ -140,7 +152,13 @@ def request_cancel(session: Session, run: Run, by: str, now: datetime, detail: s
 # --- runs of a connection that is removed --------------------------------------------------------
 
 
-def stop_runs_of(session: Session, connection: Connection, by: str, now: datetime) -> None:
+def stop_runs_of(
+    session: Session,
+    connection: Connection,
+    by: str,
+    now: datetime,
+    ledgers: LedgerStore | None = None,
+) -> None:
     """End the live runs of a connection, or have their workers end them after the step in hand.
 
     Nothing more is sent either way: the tokens are gone with the same commit.
@@ -155,10 +173,12 @@ def stop_runs_of(session: Session, connection: Connection, by: str, now: datetim
         run.connection_id = None
         request_cancel(session, run, by, now, f'the connection "{connection.name}" was removed')
         if run.lease_owner is None or run.lease_until is None or run.lease_until < now:
-            end_without_connection(session, run, by, now)
+            end_without_connection(session, run, by, now, ledgers)
 
 
-def end_without_connection(session: Session, run: Run, who: str, now: datetime) -> None:
+def end_without_connection(
+    session: Session, run: Run, who: str, now: datetime, ledgers: LedgerStore | None = None
+) -> None:
     """The end of a run whose connection is gone: what was not begun is canceled, what is under way stays as it is."""
     session.exec(
         update(Batch)
@@ -171,7 +191,7 @@ def end_without_connection(session: Session, run: Run, who: str, now: datetime) 
         .where(Batch.run_id == run.id, col(Batch.state).in_(_UNDER_WAY))
     ).one()
     words = _say_removed(run, under_way)
-    end_run(session, run, RunState.CANCELED, who=who, now=now, error=words)
+    end_run(session, run, RunState.CANCELED, who=who, now=now, error=words, ledgers=ledgers)
 
 
 def _say_removed(run: Run, under_way: int) -> str:

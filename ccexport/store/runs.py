@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, func
 from sqlalchemy.exc import IntegrityError
@@ -30,6 +30,9 @@ from ccexport.store.moves import (
     wake_runs,
 )
 
+if TYPE_CHECKING:
+    from ccexport.store.ledgers import LedgerStore
+
 
 @dataclass(frozen=True)
 class Wait:
@@ -41,11 +44,17 @@ class Wait:
 
 
 class RunStore:
-    """Questions and changes about runs."""
+    """Questions and changes about runs. `get_ledgers` gives where the end of a run is written down, if anywhere."""
 
-    def __init__(self, engine: Engine, now: Now = utc_now) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        now: Now = utc_now,
+        get_ledgers: Callable[[], LedgerStore | None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._now = now
+        self._get_ledgers = get_ledgers  # brings Arrow along, so only where a run ends
 
     # --- queue ---------------------------------------------------------------------------------
 
@@ -270,10 +279,10 @@ class RunStore:
 
     def finish(self, held: Held, to: RunState, *, error: str | None = None) -> Run:
         """The end of a run."""
-        now = self._now()
+        now, ledgers = self._now(), self._get_ledgers()
         with writing(self._engine) as session:
             run = held_run(session, held, now)
-            end_run(session, run, to, who=held.worker, now=now, error=error)
+            end_run(session, run, to, who=held.worker, now=now, error=error, ledgers=ledgers)
         return self.get(held.run_id)
 
     def stop(self, held: Held, reason: str) -> None:
@@ -288,9 +297,10 @@ class RunStore:
 
     def end_without_connection(self, held: Held) -> Run:
         """The end of a run whose connection was removed. Raises `LeaseLost`."""
-        now = self._now()
+        now, ledgers = self._now(), self._get_ledgers()
         with writing(self._engine) as session:
-            end_without_connection(session, held_run(session, held, now), held.worker, now)
+            run = held_run(session, held, now)
+            end_without_connection(session, run, held.worker, now, ledgers)
         return self.get(held.run_id)
 
     def made_progress(self, held: Held) -> None:

@@ -18,8 +18,9 @@ from tests.commands.running import Here, run_process, start_process
 from tests.kit.house import LIST_ID, OTHER_LIST_ID, House, check_sums, people, write_source
 
 COUNTS = {
-    **dict.fromkeys(("read", "rejected", "prepared", "unchanged", "submitted", "accepted"), int),
-    **dict.fromkeys(("unsubscribed", "failed", "removed", "suppressed", "truncated"), int),
+    **dict.fromkeys(("read", "rejected", "prepared", "new", "changed", "unchanged"), int),
+    **dict.fromkeys(("submitted", "accepted", "unsubscribed", "failed"), int),
+    **dict.fromkeys(("removed", "suppressed", "truncated"), int),
 }
 NULLABLE_TEXT, NULLABLE_INT = (str, type(None)), (int, type(None))
 
@@ -35,6 +36,7 @@ RUN: dict[str, Any] = {
     "list_id": str,
     "trigger": str,
     "mode": str,
+    "resync": bool,
     "state": str,
     "error": NULLABLE_TEXT,
     "waiting_for": NULLABLE_TEXT,

@@ -28,6 +28,7 @@ POINTS = [
 # every commit of a run from its claim to its end, with a sign-in that has to be renewed and a file that is lost once
 COMMITS = [
     "WorkerStore.started",
+    "LedgerStore.drop_old",
     "AuditStore.delete_older_than",
     "RunStore.claim",
     "RunStore.move preparing",
@@ -35,6 +36,7 @@ COMMITS = [
     "TokenStore.write",
     "TokenStore.give_lease_back",
     "BudgetStore.reserve_slot",
+    "LedgerStore.hash_key",
     "RunStore.wait",
     "RunStore.resume uploading",
     "BatchStore.store_prepared",

@@ -160,20 +160,21 @@ class House:
         mapping: Sequence[str] = MAPPING,
         list_id: str = LIST_ID,
         connection: str = "Marketing",
+        mode: str = "full",
     ) -> None:
-        draft = ExportDraft(name, connection, list_id, segments, parse_mapping(mapping))
+        draft = ExportDraft(name, connection, list_id, segments, parse_mapping(mapping), mode)
         Exports(self.installation).add(draft, by=ANA)
 
-    def queue(self, name: str = "Newsletter") -> int:
-        return Exports(self.installation).queue(name, by=ANA).id
+    def queue(self, name: str = "Newsletter", *, resync: bool = False) -> int:
+        return Exports(self.installation).queue(name, by=ANA, resync=resync).id
 
     def work(self) -> None:
         """A worker of this process until nothing is left to do."""
         Worker(self.installation).work(until_idle=True)
 
-    def run(self, name: str = "Newsletter") -> dict[str, Any]:
+    def run(self, name: str = "Newsletter", *, resync: bool = False) -> dict[str, Any]:
         """Queue, work, and the document of the end."""
-        run_id = self.queue(name)
+        run_id = self.queue(name, resync=resync)
         self.work()
         return self.document(run_id)
 
@@ -241,6 +242,7 @@ def check_sums(document: Mapping[str, Any]) -> None:
     counts = document["counts"]
     assert counts["read"] == counts["rejected"] + counts["prepared"]
     assert counts["rejected"] == sum(document["rejections"].values())
+    assert counts["submitted"] == counts["new"] + counts["changed"]
     assert counts["prepared"] == counts["unchanged"] + counts["suppressed"] + counts["submitted"]
     assert counts["accepted"] == counts["submitted"] - counts["unsubscribed"] - counts["failed"]
     assert RunState(document["state"]).is_final

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from ccexport.errors import CcexportError, QuotaExceeded
-from ccexport.runs.following import PollTimer
+from ccexport.runs.poll_timer import PollTimer
 from ccexport.states import RunState
 from ccexport.store.budget import BudgetStore
 from ccexport.store.moves import Held

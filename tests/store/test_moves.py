@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from ccexport.states import BatchState, EventKind, RunState, WaitingFor
-from ccexport.store.batches import BatchStore, PreparedCounts
+from ccexport.store.batches import BatchStore, PreparedCounts, Sealed
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import RunAddresses
 from ccexport.store.moves import Held, LeaseLost
@@ -36,7 +36,7 @@ def held(runs: RunStore, batches: BatchStore, clock: Clock) -> Held:
     held = Held(run.id, "w1")
     runs.move(held, RunState.PREPARING)
     new = [batch_row(run.id, number, rows=5) for number in (1, 2)]
-    batches.store_prepared(held, COUNTS, new, addresses=b"hashes")
+    batches.store_prepared(held, COUNTS, new, Sealed(b"hashes"))
     return held
 
 
@@ -77,7 +77,7 @@ def test_whatever_ends_a_run_drops_the_hashes_of_its_addresses(
     assert runs.claim("w1") is not None
     removed = Held(other.id, "w1")
     runs.move(removed, RunState.PREPARING)
-    batches.store_prepared(removed, COUNTS, [batch_row(other.id, 1, rows=10)], addresses=b"x")
+    batches.store_prepared(removed, COUNTS, [batch_row(other.id, 1, rows=10)], Sealed(b"x"))
     runs.end_without_connection(removed)
     runs.finish(held, RunState.FAILED, error="no")
     with Session(engine) as session:

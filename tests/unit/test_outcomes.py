@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ccexport.constantcontact.model import Activity
-from ccexport.runs.following import PollTimer
 from ccexport.runs.outcomes import RunTotals, first_words, judge_activity, judge_run
+from ccexport.runs.poll_timer import PollTimer
 from ccexport.states import BatchState, RunState
 
 
@@ -63,6 +63,7 @@ def totals(**changed: int) -> RunTotals:
     whole = {
         "read": 100,
         "prepared": 90,
+        "to_send": changed.get("prepared", 90),
         "submitted": 90,
         "unsubscribed": 0,
         "failed": 0,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.services.preview.previews import ExportPreview
+    from ccexport.store.ledgers import Known
 
 __all__ = [
     "CheckedDraft",
@@ -241,7 +242,8 @@ class Exports:
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
-        from ccexport.services.preview.preview_values import Question  # the two bring Ibis along
+        from ccexport.services.preview.beside_ledger import beside_ledger  # these bring Ibis along
+        from ccexport.services.preview.preview_values import Question
         from ccexport.services.preview.previews import as_seen, preview_mapping
 
         by = require(self._installation, by, Action.PREVIEW_EXPORT, "export", name)
@@ -254,8 +256,23 @@ class Exports:
             source.check_types(mapping.attributes_used)
             source.check_segments(view.segments)
             question = Question(tuple(view.segments), mapping, tuple(types.items()))
-            found = preview_mapping(source, question, samples)
+            found = preview_mapping(source, question, samples, Mode(view.export.mode))
+            known = self._known(view)
+            if known is not None:
+                key = self._installation.ledgers.hash_key()
+                found = replace(found, beside=beside_ledger(source, view, types, known, key))
         return replace(found, samples=as_seen(found.samples, masked=masked))
+
+    def _known(self, view: ExportView) -> Known | None:
+        """Who is known of the export's list; None where nobody is, or it has no account."""
+        connection = self._connection_of(view)
+        if connection is None:
+            return None
+        from ccexport.store.ledgers import Target
+
+        target = Target(view.export.id, connection.account_id, view.export.list_id)
+        known = self._installation.ledgers.known(target)
+        return known if len(known.own) or any(map(len, known.others)) else None
 
     def remove(self, name: str | int, *, by: Person) -> None:
         """Remove it; the history of its runs stays."""
@@ -271,14 +288,25 @@ class Exports:
         by: Person,
         trigger: Trigger = Trigger.MANUAL,
         due_at: datetime | None = None,
+        resync: bool = False,
     ) -> Run:
-        """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said."""
+        """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said.
+
+        `resync`: whatever its mode it sends once more what was confirmed before; whoever left the list stays away.
+        """
         view, by = self.for_change(name, Action.RUN_EXPORT, by=by)
-        after = {"trigger": trigger.value, "mode": view.export.mode, "list_id": view.export.list_id}
+        after: dict[str, Any] = {
+            "trigger": trigger.value,
+            "mode": view.export.mode,
+            "list_id": view.export.list_id,
+        }
+        after |= {"resync": True} if resync else {}
         with audited(
             self._installation, by, Action.RUN_EXPORT, "export", view.export.name, after=after
         ):
-            return self._installation.due.queue(view, trigger, requested_by=by.name, due_at=due_at)
+            return self._installation.due.queue(
+                view, trigger, requested_by=by.name, due_at=due_at, resync=resync
+            )
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:
         if not mapping.custom_fields:

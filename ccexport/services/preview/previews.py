@@ -9,8 +9,10 @@ from typing import Any
 
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Source, Strangers
+from ccexport.services.preview.beside_ledger import BesideLedger, nobody_known
 from ccexport.services.preview.preview_engine import PreviewEngine
 from ccexport.services.preview.preview_values import ProfileSample, Question, Whole
+from ccexport.states import Mode
 
 
 @dataclass(frozen=True)
@@ -20,20 +22,27 @@ class ExportPreview:
     counts: Whole
     samples: tuple[ProfileSample, ...]
     strangers: Strangers
+    beside: BesideLedger
+
+    @property
+    def requests(self) -> int:
+        return self.beside.requests(self.counts)
 
     def seconds_at_least(self, requests_per_second: float) -> int:
         """The time the requests alone take at the allowed rate."""
-        return math.ceil(self.counts.requests / requests_per_second)
+        return math.ceil(self.requests / requests_per_second)
 
 
-def preview_mapping(source: Source, question: Question, samples: int) -> ExportPreview:
-    """Judge every profile as a run does. Raises `SourceError` and `MappingError`."""
+def preview_mapping(
+    source: Source, question: Question, samples: int, mode: Mode = Mode.FULL
+) -> ExportPreview:
+    """Judge every profile as a run does, and as if nobody were known. Raises `SourceError` and `MappingError`."""
     engine = PreviewEngine(source)
     counts = engine.count(question)
     keys = counts.examples(samples)
     samples_found = engine.evaluate(question, keys, counts.sent_instead(keys))
     strangers = source.strangers(question.segments, found=counts.read)
-    return ExportPreview(counts, samples_found, strangers)
+    return ExportPreview(counts, samples_found, strangers, nobody_known(counts, mode))
 
 
 def as_seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:
@@ -56,7 +65,7 @@ def preview_document(
     preview: ExportPreview, *, export: str, list_id: str, requests_per_second: float
 ) -> dict[str, Any]:
     """As `exports preview --json` prints it."""
-    counts = preview.counts
+    counts, beside = preview.counts, preview.beside
     return {
         "export": export,
         "list_id": list_id,
@@ -64,16 +73,20 @@ def preview_document(
             "read": counts.read,
             "rejected": counts.rejected,
             "prepared": counts.prepared,
-            "unchanged": 0,
+            "new": beside.new,
+            "changed": beside.changed,
+            "unchanged": beside.unchanged,
+            "suppressed": beside.suppressed,
             "truncated": counts.truncated,
         },
         "rejections": dict(counts.rejections),
         "warnings": counts.warnings,
         "members_without_profile": preview.strangers.without_profile,
         "example_of_each_side": preview.strangers.example_of_each_side,
-        "files": counts.files,
-        "bytes": counts.bytes,
-        "requests": counts.requests,
+        "mapping_changed": beside.mapping_changed,
+        "files": beside.files,
+        "bytes": beside.bytes,
+        "requests": preview.requests,
         "seconds_at_least": preview.seconds_at_least(requests_per_second),
         "samples": [
             {

@@ -28,6 +28,7 @@ class Forgotten:
     runs: int
     unreadable_runs: int
     is_in_source: bool
+    ledgers: int  # that knew them; of one who had left a list the hash of the address stays, so that they stay away
 
 
 class Forgetting:
@@ -64,7 +65,9 @@ class Forgetting:
             after={"runs": len(affected)},
         ):
             rows = sum(self._blank(run, wanted, ids) for run in affected)
-        return Forgotten(rows, len(affected), unreadable, bool(in_source))
+            self._drop_lists(runs)
+            ledgers = self._installation.ledgers.forget(found.hash_of(wanted))
+        return Forgotten(rows, len(affected), unreadable, bool(in_source), ledgers)
 
     def _ids(self, runs: Iterable[Run], email: str, ids: set[str]) -> tuple[set[str], int]:
         """The keys of all profiles that ever had the address here; how many runs cannot be read."""
@@ -102,6 +105,14 @@ class Forgetting:
                 run.id
             )  # their time was over while they were rewritten
         return blanking.rows
+
+    def _drop_lists(self, runs: Iterable[Run]) -> None:
+        """Who was on a list, where a worker died before it could delete that file."""
+        from ccexport.runs.listing import ON_LIST  # brings Arrow along
+
+        for run in runs:
+            if run.state.is_final:
+                self._installation.run_files.drop(run.id, ON_LIST)
 
     def _files(self, run: Run) -> list[str]:
         files = self._installation.run_files

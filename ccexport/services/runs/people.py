@@ -61,8 +61,39 @@ class People:
                 f"{not_searched:,} runs could not be searched: their files are no longer kept here."
             )
         known = dict.fromkeys([*ids, *(entry["customer_id"] for entry in entries)])
-        document = {"email": wanted, "customer_ids": sorted(known), "runs": entries}
+        document = {
+            "email": wanted,
+            "customer_ids": sorted(known),
+            "runs": entries,
+            "ledgers": self._ledgers(wanted, remarks),
+        }
         return Found(document, tuple(remarks))
+
+    def _ledgers(self, email: str, remarks: list[str]) -> list[dict[str, Any]]:
+        """Where the person stands in the ledger of each export."""
+        try:
+            found = self._installation.ledgers.stands(self.hash_of(email))
+        except StoreError as error:
+            remarks.append(f"The ledgers were not searched: {error}")
+            return []
+        names = {view.export.id: view.export.name for view in self._installation.exports.views()}
+        return [
+            {
+                "export": names.get(each.export_id),
+                "list_id": each.list_id,
+                "state": each.standing.name.lower(),
+                "since": iso(each.at),
+            }
+            for each in found
+        ]
+
+    def hash_of(self, email: str) -> int:
+        """As ledgers know an address. Raises `StoreError` where their key cannot be opened."""
+        from ccexport.preparation.columns import text_array  # these bring Arrow along
+        from ccexport.preparation.keyed import keyed_hashes
+
+        [found] = keyed_hashes(text_array([email]), self._installation.ledgers.hash_key())
+        return int(found)
 
     def ids_now(self, email: str) -> tuple[list[str], list[str]]:
         """Whose address it is in the source at present, in any attribute that an export takes addresses from."""
@@ -85,9 +116,8 @@ class People:
         if not run.read_count:
             return
         files = self._installation.run_files
-        rows = (
-            files.find(run.id, RunFile.CONTACTS, Someone(email).rows) if run.prepared_count else []
-        )
+        goes = run.new_count + run.changed_count
+        rows = files.find(run.id, RunFile.CONTACTS, Someone(email).rows) if goes else []
         if rows:
             batches = self._installation.batches.of_run(run.id)
             named = {
@@ -97,6 +127,11 @@ class People:
             for number, row in rows:
                 outcome, detail = _fate(number, batches, named)
                 yield _entry(run, row["customer_id"], outcome, detail)
+        if run.suppressed_count:
+            for _, row in files.find(run.id, RunFile.SUPPRESSED, Someone(email).rows):
+                yield _entry(
+                    run, row["customer_id"], RunFile.SUPPRESSED.value, "left the list, not put back"
+                )
         if run.rejected_count:
             for _, row in files.find(run.id, RunFile.REJECTIONS, Someone(email, ids).rows):
                 reason, _, field = row["reason"].partition(": ")

@@ -24,6 +24,7 @@ from ccexport.states import RunFile
 from ccexport.store.budget import SPACING_MARGIN
 from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.store.history import HistoryStore
+from ccexport.words import SUPPRESSED
 
 SHOWN_REJECTIONS = 200  # rows of the table on the page; the download has all
 
@@ -175,7 +176,8 @@ class RunProgress:
         found = tuple(islice(rows, most))
         if wanted:
             return Rejected(found, len(found) + sum(1 for _ in rows))
-        return Rejected(found, run.rejections.get(reason, 0) if reason else run.rejected_count)
+        counts = {**run.rejections, SUPPRESSED: run.suppressed_count}
+        return Rejected(found, counts.get(reason, 0) if reason else sum(counts.values()))
 
     def rejected_csv(self, run_id: int, *, by: Person) -> bytes:
         """All profiles left out, as CSV for a spreadsheet: UTF-8 with BOM, formulas disarmed. Raises `NotFound`."""

@@ -31,7 +31,8 @@ def headline(progress: Progress) -> str:
             return f"Reading {segments} and checking each profile; nothing has been sent yet."
         case RunState.UPLOADING:
             files = f"{progress.batches_sent:,} of {counted(len(progress.batches), 'file')}"
-            return f"{counted(funnel.prepared, 'contact')} are going to {place}: {files} sent."
+            going = funnel.prepared - funnel.unchanged - funnel.suppressed
+            return f"{counted(going, 'contact')} are going to {place}: {files} sent."
         case RunState.CONFIRMING:
             open_files = len(progress.batches) - progress.batches_ended
             return (
@@ -45,6 +46,9 @@ def headline(progress: Progress) -> str:
 
 
 def _outcome(run: Run, funnel: Funnel, place: str) -> str:
+    stays = funnel.unchanged + funnel.suppressed
+    if funnel.sent == 0 and stays and stays == funnel.prepared:
+        return _nothing_changed(funnel, place)
     if funnel.sent == 0:
         start = {
             RunState.CANCELED: "Canceled before anything was sent",
@@ -59,11 +63,22 @@ def _outcome(run: Run, funnel: Funnel, place: str) -> str:
         _part(funnel.failed, "failed", "failed"),
         _part(funnel.not_sent, "was not sent", "were not sent"),
         _part(funnel.unchanged, "was unchanged", "were unchanged"),
+        _part(funnel.suppressed, "had left the list", "had left the list"),
     ]
     remarks = ", ".join(part for part in parts if part)
     sentence = f"{funnel.accepted:,} of {funnel.read:,} profiles {are} on {place}"
     sentence = f"{sentence}; {remarks}." if remarks else f"{sentence}."
     return f"Canceled: {sentence}" if run.state is RunState.CANCELED else sentence
+
+
+def _nothing_changed(funnel: Funnel, place: str) -> str:
+    parts = [
+        _part(funnel.unchanged, "is unchanged", "are unchanged"),
+        _part(funnel.suppressed, "had left the list", "had left the list"),
+        _part(funnel.left_out, "was left out", "were left out"),
+    ]
+    remarks = ", ".join(part for part in parts if part)
+    return f"Nothing new for {place}, so nothing was sent: of {counted(funnel.read, 'profile')} {remarks}."
 
 
 def _part(count: int, one: str, many: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from ccexport.clock import iso
@@ -101,14 +102,15 @@ class Runs:
             return None
 
     def rejected(self, run_id: int, *, by: Person) -> Iterator[tuple[str, ...]]:
-        """The profiles left out: customer_id, email, reason, sent_instead. Raises `NotFound`.
+        """The profiles left out, and who had left the list: customer_id, email, reason, sent_instead.
 
+        Raises `NotFound`.
         Addresses are masked for those who may not see values.
         """
         by = require(self._installation, by, Action.SEE_EXPORTS, "run", str(run_id))
         sees_values = may(self._installation, by, Action.SEE_VALUES)
         run = self._installation.runs.get(run_id)
-        if run.rejected_count == 0:
+        if run.rejected_count == run.suppressed_count == 0:
             return iter(())
         if run.files_deleted_at is not None or not self._installation.run_files.exists(
             run_id, RunFile.REJECTIONS
@@ -116,7 +118,8 @@ class Runs:
             raise NotFound(
                 f"The files of run {run_id} are no longer kept (CCEXPORT_RETENTION_DAYS); its counts are kept."
             )
-        rows = self._rows_of(run_id, RunFile.REJECTIONS)
+        files = [RunFile.REJECTIONS] + ([RunFile.SUPPRESSED] if run.suppressed_count else [])
+        rows = chain.from_iterable(self._rows_of(run_id, file) for file in files)
         return rows if sees_values else map(_masked, rows)
 
     def _rows_of(self, run_id: int, file: str) -> Iterator[tuple[str, ...]]:
@@ -141,6 +144,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "trigger": run.trigger.value,
         "retry_of": run.retry_of,
         "mode": run.mode,
+        "resync": run.resync,
         "state": run.state.value,
         "error": run.error,
         "waiting_for": run.waiting_for.value if run.waiting_for else None,
@@ -158,11 +162,16 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def counts(run: Run) -> Mapping[str, int]:
-    """`read = rejected + prepared`; `accepted = submitted - unsubscribed - failed`, which is an estimate."""
+    """`read = rejected + prepared`, `prepared = new + changed + unchanged + suppressed`.
+
+    `accepted = submitted - unsubscribed - failed`, which is an estimate.
+    """
     return {
         "read": run.read_count,
         "rejected": run.rejected_count,
         "prepared": run.prepared_count,
+        "new": run.new_count,
+        "changed": run.changed_count,
         "unchanged": run.unchanged_count,
         "submitted": run.submitted_count,
         "accepted": run.accepted_count,

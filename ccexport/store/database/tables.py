@@ -148,6 +148,7 @@ class Run(SQLModel, table=True):
     trigger: Trigger = Field(sa_column=state_column(Trigger))
     requested_by: str
     retry_of: int | None = None
+    resync: bool = False  # sends once more what was confirmed before, whatever its mode
 
     state: RunState = Field(sa_column=state_column(RunState))
     resume_state: RunState | None = Field(
@@ -180,6 +181,8 @@ class Run(SQLModel, table=True):
     read_count: int = 0
     rejected_count: int = 0
     prepared_count: int = 0
+    new_count: int = 0
+    changed_count: int = 0
     unchanged_count: int = 0
     suppressed_count: int = 0
     removed_count: int = 0
@@ -246,7 +249,7 @@ class Batch(SQLModel, table=True):
 
 
 class RunAddresses(SQLModel, table=True):
-    """Encrypted hashes of the addresses a live run sends: without its files they tell who was sent already."""
+    """Encrypted hashes of what a live run sends: they tell who was sent already, and what its end confirms."""
 
     __tablename__ = "run_addresses"
 
@@ -255,6 +258,9 @@ class RunAddresses(SQLModel, table=True):
     staying: bytes = Field(
         sa_column=Column(LargeBinary, nullable=False)
     )  # of batches of an earlier preparation
+    observed: bytes | None = Field(
+        default=None, sa_column=Column(LargeBinary)
+    )  # who had left the list, and who was there again
 
 
 class FailedRow(SQLModel, table=True):

@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -21,6 +23,8 @@ from ccexport.errors import StoreError
 from ccexport.store.database.folders import sync_folder
 
 KEY_FILE = "secret.key"
+_SEALED = b"\x00ccexport sealed 1\x00"  # no Fernet token begins so
+_NONCE_BYTES, _NAME_CHARACTERS = 12, 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Key:
     name: str
     fernet: Fernet = field(repr=False)
     run_files: bytes = field(repr=False)
+    columns: bytes = field(repr=False)  # what large values in the store are sealed with
     cookies: str = field(repr=False)  # what the cookies of signed-in people are signed with
 
 
@@ -38,8 +43,9 @@ def read_key(text: str) -> Key:
     """Raises `ValueError` for what is not a key."""
     fernet = Fernet(text)
     name = hashlib.sha256(b"ccexport key name " + text.encode()).hexdigest()[:8]
-    run_files, cookies = (_derived(text, f"ccexport {use}") for use in ("run files", "cookies"))
-    return Key(text, name, fernet, run_files, cookies.hex())
+    uses = ("run files", "columns", "cookies")
+    run_files, columns, cookies = (_derived(text, f"ccexport {use}") for use in uses)
+    return Key(text, name, fernet, run_files, columns, cookies.hex())
 
 
 def _derived(text: str, purpose: str) -> bytes:
@@ -75,8 +81,21 @@ class Keys:
     def encrypt(self, plain: bytes) -> bytes:
         return self.newest.fernet.encrypt(plain)
 
+    def seal(self, plain: bytes) -> bytes:
+        """As `encrypt`, for what is large: a third smaller, in a tenth of the time."""
+        key, nonce = self.newest, os.urandom(_NONCE_BYTES)
+        head = _SEALED + key.name.encode()
+        return head + nonce + AESGCM(key.columns).encrypt(nonce, plain, head)
+
+    def renewed(self, secret: bytes) -> bytes:
+        """The same under the newest key, encrypted or sealed as it was. Raises as `decrypt`."""
+        again = self.seal if secret.startswith(_SEALED) else self.encrypt
+        return again(self.decrypt(secret))
+
     def decrypt(self, secret: bytes) -> bytes:
-        """Raises `StoreError` when none of the keys encrypted it."""
+        """What `encrypt` or `seal` made. Raises `StoreError` when none of the keys encrypted it."""
+        if secret.startswith(_SEALED):
+            return self._unsealed(secret)
         key = self.key_of(secret)
         if key is None:
             raise StoreError(
@@ -87,6 +106,8 @@ class Keys:
 
     def key_of(self, secret: bytes) -> Key | None:
         """Which of the keys encrypted it."""
+        if secret.startswith(_SEALED):
+            return self._key_of_sealed(secret)
         for key in self.ring:
             try:
                 key.fernet.decrypt(secret)
@@ -94,6 +115,23 @@ class Keys:
                 continue
             return key
         return None
+
+    def _key_of_sealed(self, secret: bytes) -> Key | None:
+        name = secret[len(_SEALED) : len(_SEALED) + _NAME_CHARACTERS]
+        return next((key for key in self.ring if key.name.encode() == name), None)
+
+    def _unsealed(self, secret: bytes) -> bytes:
+        key, head = self._key_of_sealed(secret), len(_SEALED) + _NAME_CHARACTERS
+        try:
+            if key is not None:
+                nonce, rest = secret[head : head + _NONCE_BYTES], secret[head + _NONCE_BYTES :]
+                return AESGCM(key.columns).decrypt(nonce, rest, secret[:head])
+        except InvalidTag:
+            pass
+        raise StoreError(
+            "What the store keeps of the people on lists was encrypted with another key. Set CCEXPORT_SECRET_KEY to "
+            "the key it was made with (or bring back secret.key)."
+        )
 
 
 def load_keys(secret_key: str | None, data_dir: Path) -> Keys:

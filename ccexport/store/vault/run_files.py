@@ -194,6 +194,10 @@ class RunFiles:
         """Remove the files of a run, if there are any."""
         shutil.rmtree(self._folder / str(int(run_id)), ignore_errors=True)
 
+    def drop(self, run_id: int, name: str) -> None:
+        """Remove one file of a run, if it is there."""
+        self._path(run_id, name).unlink(missing_ok=True)
+
     @contextmanager
     def _reader(self, run_id: int, name: str) -> Iterator[pq.ParquetFile]:
         try:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import Engine, text
-from sqlmodel import Session, SQLModel, col, select
+from sqlalchemy import Engine, inspect, text
+from sqlmodel import Session, SQLModel, select
 
 from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.ledger_tables import LedgerKey, LedgerPart
 from ccexport.store.database.tables import OAuthSignIn, RunAddresses, Token, Webhook
 from ccexport.store.vault.keys import Keys
 
-# every column that `Keys.encrypt` fills
+# every column that `Keys.encrypt` or `Keys.seal` fills
 ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
     (Token, "pair"),
     (OAuthSignIn, "verifier"),
@@ -20,6 +21,9 @@ ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
     (RunAddresses, "staying"),
     (Webhook, "secret"),
     (Webhook, "old_secret"),
+    (RunAddresses, "observed"),
+    (LedgerKey, "sealed"),
+    (LedgerPart, "sealed"),
 )
 
 
@@ -51,13 +55,13 @@ class SecretStore:
 def renew_secrets(session: Session, keys: Keys) -> int:
     """As `SecretStore.renew`, inside the caller's transaction."""
     newest, renewed = keys.newest, 0
-    for row, name, secret in list(_secrets(session)):
+    for row, name, secret in _secrets(session):
         key = keys.key_of(secret)
         if key is None or key.name != newest.name:
-            setattr(row, name, keys.encrypt(keys.decrypt(secret)))
+            setattr(row, name, keys.renewed(secret))
             session.add(row)
+            session.flush()
             renewed += 1
-    session.flush()
     return renewed
 
 
@@ -65,14 +69,23 @@ def _lock(session: Session) -> None:
     """SQLite's write lock is held from the first statement on; PostgreSQL is told."""
     if session.connection().dialect.name == "postgresql":
         session.connection().execute(
-            text("LOCK TABLE token, oauth_sign_in, run_addresses, webhook IN EXCLUSIVE MODE")
+            text(
+                "LOCK TABLE token, oauth_sign_in, run_addresses, webhook, ledger_key, ledger_part "
+                "IN EXCLUSIVE MODE"
+            )
         )
     else:
         session.connection().execute(text("SELECT 1"))
 
 
 def _secrets(session: Session) -> Iterator[tuple[SQLModel, str, bytes]]:
+    """Row by row: all ledgers at once would take more memory than a machine may have."""
     for table, name in ENCRYPTED:
-        for row in session.exec(select(table).where(col(getattr(table, name)).is_not(None))):
+        keys = inspect(table).primary_key
+        for identity in session.exec(select(*keys)).all():
+            row = session.get(table, tuple(identity) if len(keys) > 1 else identity)
+            if row is None:
+                continue
             if secret := getattr(row, name):  # nothing is kept as nothing
                 yield row, name, secret
+            session.expunge(row)

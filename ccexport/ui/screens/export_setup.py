@@ -16,6 +16,7 @@ from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action
+from ccexport.states import Mode
 from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
 from ccexport.ui import flash, page
@@ -26,7 +27,7 @@ from ccexport.ui.screens.mapping_form import mapping_form, open_mapping
 from ccexport.ui.screens.mapping_preview import live
 from ccexport.ui.screens.runs import go_to_run, link, link_for_administrators
 from ccexport.ui.screens.schedule_form import WHEN, open_schedule, schedule_form
-from ccexport.words import moment
+from ccexport.words import MODE_WORDS, moment
 
 _DRAFT = "export_"  # what begins so in the session is the draft
 
@@ -42,6 +43,7 @@ class Filled:
     mapping: FieldMapping | None
     problem: str | None
     schedule: str | None  # None where it is none
+    mode: str
     types: Mapping[str, str]
 
     @property
@@ -81,6 +83,7 @@ def start_draft(view: ExportView | None) -> None:
     state["export_list"] = view.export.list_id if view else None
     state["export_list_names"] = {view.export.list_id: view.export.list_name} if view else {}
     state["export_segments"] = list(view.segments) if view else []
+    state["export_mode"] = view.export.mode if view else Mode.FULL.value
     open_schedule(view.export.schedule if view else "refresh", "export")
     open_mapping(view.mapping if view else None)
 
@@ -105,13 +108,22 @@ def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
             ("Connection", view.connection_name or "none: detached"),
             ("Segments", ", ".join(view.segments)),
             ("Data matching", ", ".join(f"{field} ← {value}" for field, value in view.mapping)),
+            ("Sends", MODE_WORDS[Mode(export.mode)][1]),
             ("Runs", describe_schedule(export.schedule)),
         ):
             st.markdown(f"**{what}:** {plain(words)}")
     link("exports", "Back to Exports", icon=":material/arrow_back:")
     mapping = FieldMapping(view.mapping)
     return Filled(
-        export.name, None, export.list_id, view.segments, mapping, None, export.schedule, {}
+        name=export.name,
+        connection=None,
+        list_id=export.list_id,
+        segments=view.segments,
+        mapping=mapping,
+        problem=None,
+        schedule=export.schedule,
+        mode=export.mode,
+        types={},
     )
 
 
@@ -133,6 +145,9 @@ def form(by: Person) -> Filled:
         pairs, types = mapping_form(account, by)
         mapping, problem = _mapping(pairs)
     with st.container(border=True):
+        st.subheader("What is sent", anchor=False)
+        mode = _mode()
+    with st.container(border=True):
         st.subheader("When, and its name", anchor=False)
         schedule = schedule_form("export", Refreshes(page.installation()).next_five())
         name = st.text_input(
@@ -142,7 +157,17 @@ def form(by: Person) -> Filled:
             placeholder="Spring newsletter",
             persist_state="session",
         )
-    return Filled(name, connection, list_id, segments, mapping, problem, schedule, types)
+    return Filled(
+        name=name,
+        connection=connection,
+        list_id=list_id,
+        segments=segments,
+        mapping=mapping,
+        problem=problem,
+        schedule=schedule,
+        mode=mode,
+        types=types,
+    )
 
 
 def _connection(by: Person) -> Connection | None:
@@ -220,6 +245,21 @@ def _segments() -> tuple[str, ...]:
     if sizes and gone:
         st.warning("A segment is gone from the source. Take it out, or put it back there.")
     return tuple(found)
+
+
+def _mode() -> str:
+    """What each run sends."""
+    modes = [mode.value for mode in Mode]
+    chosen = st.radio(
+        "What each run sends",
+        modes,
+        format_func=lambda mode: MODE_WORDS[Mode(mode)][0],
+        captions=[MODE_WORDS[Mode(mode)][1] for mode in modes],
+        key="export_mode",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return str(chosen)
 
 
 def _mapping(pairs: Mapping[str, str]) -> tuple[FieldMapping | None, str | None]:
@@ -322,6 +362,7 @@ def _draft(filled: Filled) -> ExportDraft:
         segments=filled.segments,
         mapping=filled.mapping,
         schedule=filled.schedule,
+        mode=filled.mode,
     )
 
 

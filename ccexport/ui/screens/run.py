@@ -36,7 +36,7 @@ from ccexport.ui.screens.runs import (
     run_badge,
     waiting_words,
 )
-from ccexport.words import duration, moment
+from ccexport.words import SUPPRESSED, duration, moment
 from ccexport.words import reason as reason_words
 
 LIVE_SECONDS, DETAILS_SECONDS = 2, 5
@@ -262,10 +262,12 @@ def _sum(installation: Sequence[tuple[int, str]]) -> str:
 def left_out(run: Run, by: Person) -> None:
     """Reasons with counts; the profiles to search and to download."""
     page.begin_again(by)
-    if not run.rejected_count:
+    left = run.rejected_count + run.suppressed_count
+    if not left:
         return
-    st.subheader(f"Left out: {run.rejected_count:,}", anchor=False)
-    ordered = sorted(run.rejections.items(), key=lambda item: -item[1])
+    st.subheader(f"Left out: {left:,}", anchor=False)
+    reasons = {**run.rejections, SUPPRESSED: run.suppressed_count}
+    ordered = sorted(((r, n) for r, n in reasons.items() if n), key=lambda item: -item[1])
     st.markdown("\n".join(f"- **{count:,}** {plain(_reason(reason))}" for reason, count in ordered))
     progress = RunProgress(page.installation())
     with page.errors_shown():

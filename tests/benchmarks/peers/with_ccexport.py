@@ -36,7 +36,7 @@ def main(source_folder: Path, output: Path) -> None:
     with files.writer(1, "contacts", CONTACTS_SCHEMA) as writer:
         for batch, _ in plan_files(contacts, mapping.fields):
             writer.write(batch)
-    contacts.addresses.tobytes()
+    contacts.hashes(key[:16])
     (output / "summary.txt").write_text(f"{prepared.read} {len(contacts)} {prepared.truncated}")
 
 

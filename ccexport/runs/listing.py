@@ -1,0 +1,156 @@
+"""Who is on the list now: a contact export of the list, written there, read into a file of the run.
+
+The reading is known in the store from before it is asked for, so a run that is killed goes on with the same export. One
+whose answer was lost is asked for again: it changes nothing there. Where the list cannot be had, the run says so and
+goes on without: nobody is found to have left it then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+
+from ccexport.constantcontact.client import Client
+from ccexport.constantcontact.model import Activity
+from ccexport.errors import ApplicationRefused, ConstantContactRefused, NotConnected
+from ccexport.preparation.columns import text_array
+from ccexport.preparation.keyed import keyed_hashes
+from ccexport.redaction import with_their_words
+from ccexport.runs.comparing import OnList
+from ccexport.runs.poll_timer import PollTimer
+from ccexport.runs.tools import Tools
+from ccexport.states import EventKind, Mode
+from ccexport.store.database.ledger_tables import ListReading
+from ccexport.store.database.tables import Run
+from ccexport.store.ledgers import Target
+from ccexport.store.moves import Held
+
+ON_LIST = "on_list"
+ON_LIST_SCHEMA = pa.schema([("email", pa.string())])
+LEAST_SHARE = 0.8  # of the list's own count: less is not the whole list
+LONGEST = timedelta(hours=1)  # for the service to write it
+_ROWS_AT_ONCE = 16_384
+_WITHOUT = "Only new and changed people are sent, and nobody is taken for one who left the list."
+
+
+class CancelAsked(Exception):
+    """Somebody asked for the end of the run while it waited for the list."""
+
+
+class _NoList(Exception):
+    """The list cannot be had; says why."""
+
+
+def read_list(held: Held, run: Run, client: Client, tools: Tools) -> OnList | None:
+    """Who is on the run's list; None where that is not asked for, or cannot be had.
+
+    Raises `CancelAsked`, what a wait is for, and what the person has to mend.
+    """
+    if Mode(run.mode) is Mode.FULL or run.retry_of is not None:
+        return None
+    reading = tools.ledgers.reading_of(run.id)
+    if reading is None or (
+        reading.people is not None and not tools.run_files.exists(run.id, ON_LIST)
+    ):
+        reading = ListReading(run_id=run.id, asked_at=tools.now())
+        tools.ledgers.store_reading(reading)
+        tools.reached("list intended")
+    if reading.trouble is not None:
+        return None
+    if reading.people is None:
+        try:
+            _fetch(held, run, reading, client, tools)
+        except _NoList as why:
+            reading.trouble = str(why)
+            tools.ledgers.store_reading(reading)
+            tools.runs.note(held, EventKind.LIST_NOT_READ, f"{why} {_WITHOUT}")
+            return None
+    return OnList(_hashes(run, tools), reading.asked_at)
+
+
+def _fetch(held: Held, run: Run, reading: ListReading, client: Client, tools: Tools) -> None:
+    """Ask for the export where that was not done, wait for its end, read it, and judge it."""
+    with _refusal_is_no_list():
+        if reading.activity_id is None:
+            reading.activity_id = client.export_list(run.list_id).activity_id
+            tools.ledgers.store_reading(reading)
+            tools.reached("list asked for")
+        activity = _ended(held, reading, client, tools)
+        people = _stream(run, activity, client, tools)
+        counted = client.list(run.list_id).membership_count
+    _judge(people, counted, run, tools)
+    tools.reached("list read")
+    reading.people = people
+    tools.ledgers.store_reading(reading)
+
+
+class _refusal_is_no_list:
+    """A refusal of the export says nothing of the run's other requests, unless it is of the sign-in itself."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, NotConnected | ApplicationRefused):
+            return
+        if isinstance(error, ConstantContactRefused):
+            said = with_their_words(str(error), error.detail)
+            raise _NoList(f"Constant Contact did not give who is on the list: {said}") from error
+
+
+def _ended(held: Held, reading: ListReading, client: Client, tools: Tools) -> Activity:
+    timer = PollTimer(tools.poll_seconds, tools.now())
+    while True:
+        while left := timer.seconds_left(tools.now()):
+            tools.pause(min(left, 2.0))
+            if tools.check_connected(held).cancel_requested_by:
+                raise CancelAsked
+        activity = client.activity(reading.activity_id or "")
+        if activity.is_completed:
+            return activity
+        if activity.is_terminal:
+            raise _NoList(f"Constant Contact ended the export of the list as {activity.state}.")
+        if tools.now() - reading.asked_at > LONGEST:
+            raise _NoList("Constant Contact did not write who is on the list within an hour.")
+        timer.looked(tools.now(), None)
+
+
+def _stream(run: Run, activity: Activity, client: Client, tools: Tools) -> int:
+    """Into the run's file, row group by row group; how many people."""
+    people = 0
+    emails = client.exported_emails(activity)
+    with tools.run_files.writer(run.id, ON_LIST, ON_LIST_SCHEMA) as file:
+        for some in _bundles(emails):
+            people += len(some)
+            file.write(pa.RecordBatch.from_arrays([text_array(some)], schema=ON_LIST_SCHEMA))
+    return people
+
+
+def _bundles(emails: Iterator[str]) -> Iterator[list[str]]:
+    while some := list(islice(emails, _ROWS_AT_ONCE)):
+        yield some
+
+
+def _judge(people: int, counted: int | None, run: Run, tools: Tools) -> None:
+    """Whether that can be the whole list: one that is nearly empty would make everybody one who left."""
+    if counted is None:
+        placed, _ = tools.ledgers.sizes(Target.of(run))
+        if placed and not people:
+            raise _NoList("Constant Contact's export of the list was empty.")
+    elif people < counted * LEAST_SHARE:
+        raise _NoList(
+            f"Constant Contact's export of the list had {people:,} people, though it counts {counted:,} on it."
+        )
+
+
+def _hashes(run: Run, tools: Tools) -> np.ndarray:
+    key = tools.ledgers.hash_key()
+    found = [
+        keyed_hashes(batch.column("email"), key)
+        for batch in tools.run_files.stream(run.id, ON_LIST)
+    ]
+    return np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *found]))

@@ -1,0 +1,61 @@
+"""When to look next at what Constant Contact works on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+GROWTH = 1.5
+LONGEST_SECONDS = 60.0
+SHORTEST_SECONDS = 1.0
+SHARE_OF_AGE = 0.15
+
+
+class PollTimer:
+    """When to look next. While nothing ends, intervals grow from the first up to a minute.
+
+    When something ended, how long it took says how soon the rest can be expected.
+    """
+
+    def __init__(self, first_seconds: float, now: datetime) -> None:
+        self._first = first_seconds
+        self._interval = first_seconds
+        self._has_ended = False  # whether this run knows how long its files take
+        self.looked_at = now
+        self.due_at = now + timedelta(seconds=first_seconds)
+
+    def seconds_left(self, now: datetime) -> float:
+        longest = timedelta(seconds=max(self._interval, self._first))
+        self.due_at = min(self.due_at, now + longest)  # further ahead: the clock was set back
+        return max(0.0, (self.due_at - now).total_seconds())
+
+    def taken_over(self) -> None:
+        """What was sent before may have ended long ago: look at once."""
+        self.due_at = datetime.min.replace(tzinfo=UTC)
+
+    def all_sent(self, now: datetime) -> None:
+        """Nothing more is sent: look a first interval from now, unless that was to be later."""
+        self.due_at = min(self.due_at, now + timedelta(seconds=self._first))
+
+    def expect(self, at: datetime) -> None:
+        """By what files of another run took, one of this run should have ended at `at`: look then, if not sooner.
+
+        Where something of this run has ended, that says it better.
+        """
+        if not self._has_ended and at > self.looked_at:
+            self.due_at = min(self.due_at, at + timedelta(seconds=SHORTEST_SECONDS))
+
+    def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
+        """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
+
+        One that another run had taken, before this one's was due, and in which nothing has ended, moves nothing.
+        """
+        self.looked_at = now
+        self._has_ended |= ended_after_seconds is not None
+        if ended_after_seconds is None and now < self.due_at:
+            return
+        if ended_after_seconds is None:
+            self._interval = min(self._interval * GROWTH, max(self._first, LONGEST_SECONDS))
+        else:
+            least = min(self._first, SHORTEST_SECONDS)
+            self._interval = min(max(ended_after_seconds * SHARE_OF_AGE, least), LONGEST_SECONDS)
+        self.due_at = now + timedelta(seconds=self._interval)

@@ -1,0 +1,427 @@
+"""Ledgers: whom each export placed on its list, and who left it. Written where a run ends, read where one is prepared.
+
+A ledger moves by what Constant Contact confirmed alone, in the transaction of the run's end (`settle_run`), so it is
+never ahead of a run nor behind it. Parts of it are sealed; a change writes anew those that it touches.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from sqlalchemy import Engine, insert
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, delete, func, select
+
+from ccexport.clock import Now, utc_now
+from ccexport.states import BatchState
+from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.ledger_tables import Ledger, LedgerKey, LedgerPart, ListReading
+from ccexport.store.database.tables import Batch, Export, FailedRow, Run, RunAddresses
+from ccexport.store.ledger_rows import (
+    Observed,
+    People,
+    Sent,
+    Standing,
+    all_of,
+    bits_for,
+    joined,
+    no_people,
+    nobody_sent,
+    parts_of,
+    read_observed,
+    read_people,
+    read_sent,
+    settled,
+    write_people,
+)
+from ccexport.store.vault.keys import Keys
+
+log = logging.getLogger(__name__)
+
+HASH_KEY_BYTES = 16
+KEPT_AFTER_A_MOVE = timedelta(days=365)  # of an export that has another list by now
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whose ledger: of an export, for one list of one account."""
+
+    export_id: int | None
+    account_id: str
+    list_id: str
+
+    @classmethod
+    def of(cls, run: Run) -> Target:
+        return cls(run.export_id, run.account_id, run.list_id)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known before a run: of its own ledger, and of those of other exports to the same list."""
+
+    own: People
+    others: tuple[People, ...]
+    mapping: tuple[tuple[str, str], ...] | None  # of the run that ended last; None before the first
+
+
+@dataclass(frozen=True)
+class Stands:
+    """Where one person stands in one ledger."""
+
+    export_id: int
+    list_id: str
+    standing: Standing
+    at: datetime
+
+
+class LedgerStore:
+    """Questions and changes about ledgers. `keys` is asked only where a ledger is opened."""
+
+    def __init__(self, engine: Engine, keys: Callable[[], Keys], now: Now = utc_now) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._now = now
+
+    def hash_key(self) -> bytes:
+        """What addresses are hashed with; made where there is none. Raises `StoreError` where it cannot be opened."""
+        with reading(self._engine) as session:
+            row = session.get(LedgerKey, 1)
+        if row is None:
+            try:
+                with writing(self._engine) as session:
+                    made = self._keys().encrypt(os.urandom(HASH_KEY_BYTES))
+                    session.add(LedgerKey(id=1, sealed=made))
+            except IntegrityError:  # another process was faster
+                pass
+            return self.hash_key()
+        return self._keys().decrypt(row.sealed)
+
+    def known(self, target: Target, *, others: bool = True) -> Known:
+        """What is known of a list; without `others` by its own ledger. Raises `StoreError` where none opens it."""
+        with reading(self._engine) as session:
+            rows = session.exec(
+                select(Ledger).where(
+                    Ledger.account_id == target.account_id, Ledger.list_id == target.list_id
+                )
+            ).all()
+            own = next((row for row in rows if row.export_id == target.export_id), None)
+            return Known(
+                no_people() if own is None else self._people(session, own),
+                tuple(self._people(session, row) for row in rows if others and row is not own),
+                None if own is None else tuple((pair[0], pair[1]) for pair in own.mapping),
+            )
+
+    def sizes(self, target: Target) -> tuple[int, int]:
+        """(placed, gone) of a ledger; opens nothing."""
+        with reading(self._engine) as session:
+            row = _ledger(session, target)
+            if row is None:
+                return 0, 0
+            sums = select(func.sum(LedgerPart.placed), func.sum(LedgerPart.gone))
+            placed, gone = session.exec(sums.where(LedgerPart.ledger_id == row.id)).one()
+        return int(placed or 0), int(gone or 0)
+
+    def is_unreadable(self, target: Target) -> bool:
+        """Whether none of the keys opens a ledger of the list, or the key of the hashes."""
+        with reading(self._engine) as session:
+            key = session.get(LedgerKey, 1)
+            sealed = [] if key is None else [key.sealed]
+            on_list = select(LedgerPart.sealed).where(
+                LedgerPart.ledger_id == Ledger.id,
+                Ledger.account_id == target.account_id,
+                Ledger.list_id == target.list_id,
+            )
+            sealed += session.exec(on_list)
+        return any(self._keys().key_of(each) is None for each in sealed)
+
+    def begin_anew(self, target: Target) -> None:
+        """Drop the ledgers of a list that cannot be opened; all, with the key of the hashes where that cannot be."""
+        with writing(self._engine) as session:
+            key = session.get(LedgerKey, 1)
+            of_list = delete(Ledger).where(
+                col(Ledger.account_id) == target.account_id, col(Ledger.list_id) == target.list_id
+            )
+            if key is not None and self._keys().key_of(key.sealed) is None:
+                session.delete(key)
+                of_list = delete(Ledger)
+            session.exec(of_list)
+
+    # --- the end of a run ------------------------------------------------------------------------
+
+    def settle_run(self, session: Session, run: Run, now: datetime) -> None:
+        """Write what the run's files placed, within the transaction of its end.
+
+        A run that was never prepared changes nothing; nor does one of an export that was removed meanwhile.
+        """
+        kept = session.get(RunAddresses, run.id)
+        if kept is None or run.export_id is None:
+            return
+        rows, staying = (self._sent(sealed) for sealed in (kept.rows, kept.staying))
+        seen = read_observed(self._keys().decrypt(kept.observed) if kept.observed else b"")
+        confirmed, unsure = _outcome(session, run, rows, staying)
+        if not (len(confirmed) or len(unsure) or len(seen.left) or len(seen.back)):
+            return
+        ledger = _ledger(session, Target.of(run), for_update=True)
+        if ledger is None:
+            ledger = Ledger(
+                export_id=run.export_id,
+                account_id=run.account_id,
+                list_id=run.list_id,
+                bits=0,
+                mapping=run.mapping,
+                created_at=now,
+                updated_at=now,
+            )
+        if len(confirmed):
+            ledger.mapping = run.mapping
+        ledger.updated_at = now
+        session.add(ledger)
+        session.flush()
+        self._write(session, ledger, seen, confirmed, unsure, int(now.timestamp()))
+
+    def _write(
+        self,
+        session: Session,
+        ledger: Ledger,
+        seen: Observed,
+        confirmed: Sent,
+        unsure: Sent,
+        at: int,
+    ) -> None:
+        self._make_room(session, ledger, len(confirmed) + len(unsure))
+        confirmed, unsure = confirmed.by_hash(), unsure.by_hash()
+        columns = (np.sort(seen.left), np.sort(seen.back), confirmed.who, unsure.who)
+        parts = [parts_of(who, ledger.bits) for who in columns]
+        touched = np.unique(np.concatenate(parts)).tolist()
+        before = self._parts(session, ledger, touched)
+        after: dict[int, People] = {}
+        for part in touched:
+            left, back, placed, doubtful = (_where(each, part) for each in parts)
+            after[part] = settled(
+                before.pop(part, no_people()),
+                Observed(columns[0][left], columns[1][back]),
+                confirmed.take(placed),
+                unsure.take(doubtful),
+                at,
+            )
+        self._put(session, ledger, after)
+
+    def _make_room(self, session: Session, ledger: Ledger, more: int) -> None:
+        """More parts, where there will be more people than those there are were made for."""
+        held = session.exec(
+            select(func.sum(LedgerPart.placed + LedgerPart.gone)).where(
+                LedgerPart.ledger_id == ledger.id
+            )
+        ).one()
+        bits = bits_for(max(int(held or 0), more))
+        if bits <= ledger.bits:
+            return
+        people = self._people(session, ledger)
+        session.exec(delete(LedgerPart).where(col(LedgerPart.ledger_id) == ledger.id))
+        ledger.bits = bits
+        session.add(ledger)
+        parts = parts_of(people.who, bits)
+        numbers = np.unique(parts).tolist()
+        edges = np.searchsorted(parts, [*numbers, 2**bits]).tolist()
+        slices = map(people.slice, edges[:-1], edges[1:])
+        self._put(session, ledger, dict(zip(numbers, slices, strict=True)))
+
+    # --- parts -----------------------------------------------------------------------------------
+
+    def _people(self, session: Session, ledger: Ledger) -> People:
+        query = select(LedgerPart.sealed).where(LedgerPart.ledger_id == ledger.id)
+        rows = session.exec(query.order_by(col(LedgerPart.part)))
+        return all_of([self._opened(sealed) for sealed in rows])
+
+    def _parts(self, session: Session, ledger: Ledger, parts: Sequence[int]) -> dict[int, People]:
+        """Of these parts those that there are, by number."""
+        query = select(LedgerPart.part, LedgerPart.sealed).where(
+            LedgerPart.ledger_id == ledger.id, col(LedgerPart.part).in_(parts)
+        )
+        return {part: self._opened(sealed) for part, sealed in session.exec(query)}
+
+    def _part(self, session: Session, ledger: Ledger, part: int) -> People:
+        return self._parts(session, ledger, [part]).get(part, no_people())
+
+    def _opened(self, sealed: bytes) -> People:
+        return read_people(self._keys().decrypt(sealed))
+
+    def _put(self, session: Session, ledger: Ledger, parts: Mapping[int, People]) -> None:
+        """Replace these parts, in two statements however many they are."""
+        if not parts:
+            return
+        session.exec(
+            delete(LedgerPart).where(
+                col(LedgerPart.ledger_id) == ledger.id, col(LedgerPart.part).in_(parts)
+            )
+        )
+        rows = [
+            {
+                "ledger_id": ledger.id,
+                "part": part,
+                "placed": people.count(Standing.PLACED),
+                "gone": people.count(Standing.LEFT),
+                "sealed": self._keys().seal(write_people(people)),
+            }
+            for part, people in parts.items()
+        ]
+        session.execute(insert(LedgerPart), rows)
+
+    def _sent(self, sealed: bytes) -> Sent:
+        return read_sent(self._keys().decrypt(sealed)) if sealed else nobody_sent()
+
+    # --- one person ------------------------------------------------------------------------------
+
+    def stands(self, who: int) -> list[Stands]:
+        """Where the person of a hash stands, in every ledger that knows them."""
+        wanted = np.array([who], dtype=np.uint64)
+        found = []
+        with reading(self._engine) as session:
+            for ledger, people in self._parts_with(session, wanted):
+                [place], [is_there] = people.find(wanted)
+                if is_there:
+                    at = datetime.fromtimestamp(int(people.at[place]), tz=ledger.created_at.tzinfo)
+                    standing = Standing(int(people.standing[place]))
+                    found.append(Stands(ledger.export_id, ledger.list_id, standing, at))
+        return found
+
+    def forget(self, who: int) -> int:
+        """Take a person out of every ledger; of one who left stays the hash of the address, so that they stay away."""
+        wanted = np.array([who], dtype=np.uint64)
+        touched = 0
+        with writing(self._engine) as session:
+            for ledger, people in self._parts_with(session, wanted):
+                [standing] = people.standing_of(wanted)
+                if not standing:
+                    continue
+                touched += 1
+                gone = people.without(wanted)
+                if standing == Standing.LEFT:
+                    [place], _ = people.find(wanted)
+                    gone = gone.merged(_only_hash(people, int(place)))
+                [part] = parts_of(wanted, ledger.bits).tolist()
+                self._put(session, ledger, {part: gone})
+        return touched
+
+    def allow(self, target: Target, who: int) -> bool:
+        """Let a person who left be put back by this export; False where its ledger does not have them as gone."""
+        wanted = np.array([who], dtype=np.uint64)
+        with writing(self._engine) as session:
+            ledger = _ledger(session, target, for_update=True)
+            if ledger is None:
+                return False
+            [part] = parts_of(wanted, ledger.bits).tolist()
+            people = self._part(session, ledger, part)
+            if people.standing_of(wanted)[0] != Standing.LEFT:
+                return False
+            at = int(self._now().timestamp())
+            allowed = people.with_standing(wanted, Standing.ALLOWED, at)
+            self._put(session, ledger, {part: allowed})
+        return True
+
+    def _parts_with(self, session: Session, wanted: np.ndarray) -> Iterator[tuple[Ledger, People]]:
+        for ledger in session.exec(select(Ledger).order_by(col(Ledger.id)).with_for_update()).all():
+            [part] = parts_of(wanted, ledger.bits).tolist()
+            yield ledger, self._part(session, ledger, part)
+
+    # --- the list as a run read it ---------------------------------------------------------------
+
+    def reading_of(self, run_id: int) -> ListReading | None:
+        with reading(self._engine) as session:
+            return session.get(ListReading, run_id)
+
+    def store_reading(self, found: ListReading) -> None:
+        """What is known of a run's reading of its list by now."""
+        with writing(self._engine) as session:
+            session.merge(found)
+
+    def drop_old(self) -> int:
+        """Drop ledgers of lists that their exports have left a year ago; how many."""
+        with writing(self._engine) as session:
+            old = select(Ledger).where(col(Ledger.updated_at) < self._now() - KEPT_AFTER_A_MOVE)
+            dropped = 0
+            for ledger in session.exec(old).all():
+                export = session.get(Export, ledger.export_id)
+                if export is not None and export.list_id != ledger.list_id:
+                    session.delete(ledger)
+                    dropped += 1
+        return dropped
+
+
+def _where(ascending: np.ndarray, value: int) -> slice:
+    first, last = np.searchsorted(ascending, [value, value + 1]).tolist()
+    return slice(first, last)
+
+
+def _only_hash(people: People, place: int) -> People:
+    one = people.slice(place, place + 1)
+    nothing = np.zeros(1, dtype=np.uint64)
+    return People(one.who, nothing, nothing, one.standing, one.at)
+
+
+def _ledger(session: Session, target: Target, *, for_update: bool = False) -> Ledger | None:
+    query = select(Ledger).where(
+        Ledger.export_id == target.export_id,
+        Ledger.account_id == target.account_id,
+        Ledger.list_id == target.list_id,
+    )
+    return session.exec(query.with_for_update() if for_update else query).first()
+
+
+def _outcome(session: Session, run: Run, rows: Sent, staying: Sent) -> tuple[Sent, Sent]:
+    """(what Constant Contact confirmed, what may or may not have arrived) of the run's files.
+
+    Of a file of which it named every row that failed, the others arrived. Where it counted more than it named, and
+    where it did not end a file as completed, nobody knows which rows did. A file that it refused placed nobody.
+    """
+    confirmed: list[Sent] = []
+    unsure: list[Sent] = []
+    batches = session.exec(select(Batch).where(Batch.run_id == run.id)).all()
+    named = _named_rows(session, run)
+    for batch in batches:
+        sent = _rows_of(batch, rows, staying)
+        failed = named.get(batch.id, [])
+        if batch.state in (BatchState.PENDING, BatchState.CANCELED) or not len(sent):
+            continue
+        if batch.state is BatchState.COMPLETED and len(failed) >= batch.failed_rows:
+            confirmed.append(sent.take(_all_but(len(sent), failed)))
+        elif batch.state is BatchState.COMPLETED and batch.failed_rows < batch.rows:
+            unsure.append(sent.take(_all_but(len(sent), failed)))
+        elif (
+            batch.state is not BatchState.COMPLETED and batch.sending_at and not _is_refused(batch)
+        ):
+            unsure.append(sent)
+    return joined(confirmed), joined(unsure)
+
+
+def _is_refused(batch: Batch) -> bool:
+    return batch.state is BatchState.FAILED and batch.activity_id is None
+
+
+def _rows_of(batch: Batch, rows: Sent, staying: Sent) -> Sent:
+    if batch.first_row < 0:
+        if staying.batch is None:
+            return nobody_sent()
+        return staying.take(staying.batch == batch.number)
+    return rows.take(slice(batch.first_row, batch.first_row + batch.rows)).of_batch(batch.number)
+
+
+def _named_rows(session: Session, run: Run) -> dict[int, list[int]]:
+    query = select(FailedRow.batch_id, FailedRow.row).where(
+        FailedRow.batch_id == Batch.id, Batch.run_id == run.id
+    )
+    found: dict[int, list[int]] = {}
+    for batch_id, row in session.exec(query):
+        found.setdefault(batch_id, []).append(row)
+    return found
+
+
+def _all_but(count: int, rows: Iterable[int]) -> np.ndarray:
+    stays = np.ones(count, dtype=bool)
+    stays[list(rows)] = False
+    return stays

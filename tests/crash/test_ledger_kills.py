@@ -1,0 +1,57 @@
+"""A worker killed around the ledger and the reading of the list: afterwards the ledger is neither ahead nor behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ccexport.preparation.mapping import parse_mapping
+from ccexport.services.exports.exports import ExportDraft, Exports
+from tests.crash.conftest import CrashHouse
+from tests.crash.killed_worker import KILLED, Doom
+from tests.kit.house import ANA, LIST_ID, MAPPING, check_sums, people, write_source
+from tests.runs.test_changes import counts, take_off
+
+DOOMS = [
+    *(Doom("at", name) for name in ("list intended", "list asked for", "list read")),
+    *(Doom("at", name) for name in ("files written", "batches stored", "posted", "before the end")),
+    *(
+        Doom(when, "LedgerStore.store_reading", count)
+        for when in ("before", "after")
+        for count in (1, 2, 3)
+    ),
+    Doom("before", "RunStore.finish succeeded"),
+    Doom("after", "RunStore.finish succeeded"),
+]
+
+
+@pytest.mark.parametrize("doom", DOOMS, ids=str)
+def test_a_run_of_changes_that_is_killed_sends_nobody_twice_and_its_ledger_is_exact(
+    crash_house: Callable[..., CrashHouse], doom: Doom
+) -> None:
+    crash = crash_house()
+    house, gone = crash.house, crash.profiles[1]["EMail"]
+    draft = ExportDraft(
+        "Newsletter", "Marketing", LIST_ID, ["All"], parse_mapping(MAPPING), "changes"
+    )
+    Exports(house.installation).update("Newsletter", draft, by=ANA)
+    assert counts(house.run())["new"] == 20
+    take_off(house, gone)
+    changed = [{**crash.profiles[0], "FirstName": "Other"}, *crash.profiles[1:]]
+    write_source(house.source, [*changed, *people(2, first=21)])
+
+    run_id = house.queue()
+    assert crash.work_in_process(doom) == KILLED, crash.said()
+    document = crash.finish(run_id)
+    check_sums(document)
+    assert document["state"] == "succeeded", document["error"]
+    assert counts(document) == {"new": 2, "changed": 1, "unchanged": 18, "suppressed": 1}
+    sent = [
+        each["file_name"]
+        for each in house.requests("contactsCSVImport")
+        if each["file_name"].startswith(f"ccexport-run{run_id}-") and each["activity_id"]
+    ]
+    assert sent == [batch["file_name"] for batch in document["batches"]]
+    assert len(house.members()) == 21
+    assert counts(house.run()) == {"new": 0, "changed": 0, "unchanged": 21, "suppressed": 1}
