@@ -126,9 +126,7 @@ class Mode(StrEnum):
     """What a run sends."""
 
     FULL = "full"  # everything each time
-    CHANGES = (
-        "changes"  # who is new, or has another line than the one confirmed; whoever left stays away
-    )
+    CHANGES = "changes"  # who is new, or has another line than the one confirmed; people who left stay away
 
 
 _LIVE = frozenset({RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING, RunState.WAITING})

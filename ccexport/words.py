@@ -24,7 +24,7 @@ MODE_WORDS = {  # for a label, and in one sentence
     ),
     Mode.CHANGES: (
         "New and changed people",
-        "Each run sends who is new or has changed since the last one; whoever left the list stays away.",
+        "Each run sends who is new or has changed since the last one; people who left the list stay away.",
     ),
 }
 

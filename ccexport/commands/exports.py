@@ -49,7 +49,7 @@ def add(
     mode: Annotated[
         str,
         typer.Option(
-            help="full: everybody, each time; changes: new and changed people only, and whoever left the list stays "
+            help="full: everybody, each time; changes: new and changed people only, and people who left the list stay "
             "away."
         ),
     ] = "full",
@@ -184,7 +184,7 @@ def run(
         bool,
         typer.Option(
             "--full",
-            help="Send everybody once more, whatever the mode; whoever left the list stays away in mode changes.",
+            help="Send everybody once more, whatever the mode; people who left the list stay away in mode changes.",
         ),
     ] = False,
     as_json: Json = False,

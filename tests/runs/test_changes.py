@@ -20,7 +20,6 @@ from ccexport.services.runs.runs import Runs
 from ccexport.store.ledgers import Target
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
-from tests.crash.conftest import wait_until
 from tests.kit.house import (
     ANA,
     LIST_ID,
@@ -32,6 +31,7 @@ from tests.kit.house import (
     people,
     write_source,
 )
+from tests.kit.waiting import wait_until
 
 TEN = people(10)
 IMPORT, EXPORT, DOWNLOAD = "contactsCSVImport", "postContactsExport", "getContactsExport"

@@ -25,6 +25,8 @@ from tests.kit.house import ANA, House, behaviour, people, write_source
 
 SCHEMA = pa.schema([("email", pa.string())])
 
+SECRETS = 3  # the sign-in, a part of the ledger, and the key of its hashes
+
 
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[House]:
@@ -96,7 +98,7 @@ def test_dropping_the_old_keys_encrypts_run_files_anew_and_loses_no_row(house: H
 def test_keys_are_listed_by_names_that_say_nothing_of_them(house: House) -> None:
     KeyRotation(house.installation).rotate(by=ANA)
     newest, old = KeyRotation(house.installation).uses()
-    assert newest == KeyUse(newest.name, True, 1, 0)
+    assert newest == KeyUse(newest.name, True, SECRETS, 0)
     assert old == KeyUse(old.name, False, 0, 2)
     for use, text in zip((newest, old), key_texts(house), strict=True):
         assert use.name
@@ -106,7 +108,7 @@ def test_keys_are_listed_by_names_that_say_nothing_of_them(house: House) -> None
 
 def test_what_no_key_opens_is_counted_and_keeps_keys_from_being_dropped(house: House) -> None:
     write_key_file(house.settings.data_dir, [Fernet.generate_key().decode()])
-    assert KeyRotation(house.installation).uses()[-1] == KeyUse(None, False, 1, 2)
+    assert KeyRotation(house.installation).uses()[-1] == KeyUse(None, False, SECRETS, 2)
     with pytest.raises(StoreError, match="encrypted with another key"):
         KeyRotation(house.installation).drop_old(by=ANA)
 

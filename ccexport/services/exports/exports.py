@@ -292,7 +292,7 @@ class Exports:
     ) -> Run:
         """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said.
 
-        `resync`: whatever its mode it sends once more what was confirmed before; whoever left the list stays away.
+        `resync`: whatever its mode it sends once more what was confirmed before; people who left the list stay away.
         """
         view, by = self.for_change(name, Action.RUN_EXPORT, by=by)
         after: dict[str, Any] = {
