@@ -68,7 +68,11 @@ BATCH: dict[str, Any] = {
 PREVIEW: dict[str, Any] = {
     "export": str,
     "list_id": str,
-    "counts": dict.fromkeys(("read", "rejected", "prepared", "unchanged", "truncated"), int),
+    "counts": {
+        **dict.fromkeys(("read", "rejected", "prepared", "truncated"), int),
+        **dict.fromkeys(("new", "changed", "unchanged", "suppressed"), int),
+    },
+    "mapping_changed": bool,
     "rejections": {"missing_email": int, "invalid_email": int, "duplicate": int},
     "files": int,
     "bytes": int,
@@ -156,7 +160,8 @@ def test_the_run_document(here: Here, used_house: House) -> None:
     assert document["state"] == "succeeded"
     assert document["counts"] == {
         **dict.fromkeys(COUNTS, 0),
-        **{"read": 12, "rejected": 4, "prepared": 8, "submitted": 8, "accepted": 8, "truncated": 1},
+        **{"read": 12, "rejected": 4, "prepared": 8, "new": 8},
+        **{"submitted": 8, "accepted": 8, "truncated": 1},
     }
     assert document["rejections"] == {"missing_email": 2, "invalid_email": 1, "duplicate": 1}
     assert [batch["rows"] for batch in document["batches"]] == [8]
@@ -179,8 +184,11 @@ def test_the_preview_document(here: Here, used_house: House) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     check(outcome.document, PREVIEW)
     run = here("runs", "show", "1", "--json", environment=environment).document
-    for key in PREVIEW["counts"]:
+    for key in set(PREVIEW["counts"]) - {"new", "changed"}:
         assert outcome.document["counts"][key] == run["counts"][key]
+    sent_before = run["counts"]["new"]
+    assert outcome.document["counts"]["changed"] == sent_before == 8
+    assert outcome.document["counts"]["new"] == 0
     assert outcome.document["rejections"] == run["rejections"]
     assert outcome.document["files"] == len(run["batches"])
     assert outcome.document["bytes"] == sum(batch["bytes"] for batch in run["batches"])
@@ -310,7 +318,10 @@ def test_people_find_and_runs_retry_print_their_documents(here: Here, house: Hou
     found = here("people", "find", "Person2@example.com", "--json", environment=environment)
     assert (found.code, found.err) == (0, "")
     shape = {"run": int, "export": str, "at": Time, "outcome": str, "detail": str}
-    check(found.document, {"email": str, "customer_ids": [str], "runs": [shape]})
+    ledger = {"export": str, "list_id": str, "state": str, "since": Time}
+    document = {"email": str, "customer_ids": [str], "runs": [shape], "ledgers": [ledger]}
+    check(found.document, document)
+    assert found.document["ledgers"] == [], "the row failed, so nobody was placed"
     assert found.document["runs"][0]["outcome"] == "failed"
     table = here("people", "find", "person2@example.com", environment=environment)
     assert "failed" in table.out

@@ -48,7 +48,7 @@ def test_keys_are_rotated_and_dropped_while_a_worker_sends(here: Here, tmp_path:
         ] == [1] * 3
         listed = here("keys", "list", environment=environment).out.splitlines()
         assert len(listed) == 2
-        assert listed[1].split()[-2:] == ["1", "6"]
+        assert listed[1].split()[-2:] == ["3", "6"]
         house.close()
 
 
