@@ -87,6 +87,19 @@ def test_export_is_saved_and_nothing_runs(
     assert test.query_params["export"] == str(view.export.id)
 
 
+def test_export_sends_what_was_chosen_and_keeps_that_choice(
+    open_page: OpenPage, installation: Installation, connection: Connection
+) -> None:
+    test = fill_in(open_page("export"))
+    assert test.radio(key="export_mode").value == "full"
+    test.radio(key="export_mode").set_value("changes").run()
+    test.button(key="export_save").click().run()
+    view = installation.exports.by_name("Summer")
+    assert view.export.mode == "changes"
+    again = open_page("export", export=view.export.id)
+    assert again.radio(key="export_mode").value == "changes"
+
+
 def test_export_saved_a_second_time_changes_it_and_makes_no_other(
     open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:

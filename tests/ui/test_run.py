@@ -244,6 +244,26 @@ def test_left_out_can_be_searched(installation: Installation, open_page: OpenPag
     assert list(test.dataframe[0].value["Customer id"]) == ["=1+1"]
 
 
+def test_who_left_the_list_is_named_among_those_left_out(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    alone = {"read_count": 5, "prepared_count": 5, "unchanged_count": 4, "suppressed_count": 1}
+    run = add_run(installation, RunState.SUCCEEDED, **alone)
+    row = {"customer_id": ["9"], "email": ["bo@example.com"], "reason": ["suppressed"]}
+    left = pa.RecordBatch.from_pydict({**row, "sent_instead": [None]}, schema=REJECTIONS_SCHEMA)
+    for name, batches in ((RunFile.REJECTIONS, []), (RunFile.SUPPRESSED, [left])):
+        with installation.run_files.writer(run.id, name, REJECTIONS_SCHEMA) as file:
+            for batch in batches:
+                file.write(batch)
+    test = open_page("run", run=run.id)
+    shown = texts(test).replace("\\", "")
+    assert "Nothing new for “Spring buyers”, so nothing was sent: of 5 profiles 4 are" in shown
+    assert "**5 prepared** = 0 sent + 4 unchanged + 1 had left the list" in shown
+    assert "**1** They left the list, so they are not put back" in shown
+    test.session_state["run_left_out"] = True
+    assert list(test.run().dataframe[0].value["Email"]) == ["bo@example.com"]
+
+
 def test_left_out_says_when_the_list_of_profiles_is_no_longer_kept(
     installation: Installation, open_page: OpenPage
 ) -> None:
