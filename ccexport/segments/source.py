@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -346,17 +347,18 @@ def open_source(
     memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB,
     now: Now = utc_now,
     pause: Pause = time.sleep,
+    copies_in: Path | None = None,
+    fresh: bool = False,
 ) -> Source:
-    """Open the source at `CCEXPORT_SOURCE_URL`. Raises `SourceError` where it cannot be read as it is."""
-    from ccexport.segments.opening import open_tables
+    """Open the source at `CCEXPORT_SOURCE_URL`. Raises `SourceError` where it cannot be read as it is.
 
-    opened = open_tables(
-        read_spec(url),
-        threads=threads,
-        memory_limit_mb=memory_limit_mb,
-        now=now,
-        pause=pause,
-    )
+    `copies_in`: a folder for encrypted copies of what is read from far away; `fresh`: read now, not minutes ago.
+    """
+    from ccexport.segments.opening import open_tables
+    from ccexport.segments.places import Means
+
+    means = Means(threads, memory_limit_mb, now, pause, copies_in, fresh)
+    opened = open_tables(read_spec(url), means)
     place = opened.place
     return Source(place.backend, opened.profiles, opened.pairs, opened.names, opened)
 
