@@ -37,8 +37,8 @@ SHARED_FOR = timedelta(minutes=10)
 GOES_ON_WITHIN = timedelta(
     hours=1
 )  # after its begin: what was read earlier is too old to go with the rest
-_PAGES_PER_FILE = 10  # 50,000 rows
-_ROWS_PER_GROUP = 16_384
+_PAGES_PER_FILE = 4  # 20,000 rows: an engine that reads a file holds all of it
+_ROWS_PER_GROUP = 20_000
 _OWNER = "owner"
 
 
@@ -52,15 +52,17 @@ class _Reading:
     columns: dict[str, None] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     rows: int = 0
+    headings: set[tuple[str, ...]] = field(default_factory=set)  # of the files
 
 
 @dataclass(frozen=True)
 class CopiedTable:
-    """A table's files, and its columns in their order."""
+    """A table's files, and its columns in their order; `alike`: whether every file has the same ones."""
 
     files: Sequence[Path]
     columns: Sequence[str]
     rows: int
+    alike: bool
 
 
 class Copy:
@@ -91,7 +93,8 @@ class Copy:
             except Refused:
                 del self._readings[name]
                 raise
-            return CopiedTable(reading.files, list(reading.columns), reading.rows)
+            columns, alike = list(reading.columns), len(reading.headings) == 1
+            return CopiedTable(reading.files, columns, reading.rows, alike)
 
     def _take(self, reading: _Reading, page: Page) -> None:
         """Keep a page, and move on to the next one. Where keeping it fails, it is asked for again."""
@@ -100,7 +103,9 @@ class Copy:
         found = [arrow_of(page.rows)] if page.rows else []
         waiting = [*reading.waiting, *found]
         if waiting and (page.next_url is None or len(waiting) >= _PAGES_PER_FILE):
-            reading.files.append(self._write(waiting))
+            table = pa.concat_tables(waiting, promote_options="default")
+            reading.files.append(self._write(table))
+            reading.headings.add(tuple(table.column_names))
             waiting = []
             log.info("dataverse: %d rows read", reading.rows + len(page.rows))
         reading.waiting = waiting
@@ -109,8 +114,7 @@ class Copy:
         reading.seen.add(reading.next_url or "")
         reading.next_url = page.next_url
 
-    def _write(self, pages: Sequence[pa.Table]) -> Path:
-        table = pa.concat_tables(pages, promote_options="default")
+    def _write(self, table: pa.Table) -> Path:
         path = self._folder / f"{uuid.uuid4().hex}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="lz4", row_group_size=_ROWS_PER_GROUP)

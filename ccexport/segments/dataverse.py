@@ -99,7 +99,7 @@ class Dataverse:
                     f"{table} of Dataverse has no column {column}. It has: {', '.join(found.columns[:8])}. "
                     "Name the right one in the source's address."
                 )
-        rows = read_parquet([address_of(path) for path in found.files])
+        rows = read_parquet([address_of(path) for path in found.files], alike=found.alike)
         self.backend.raw_sql(
             f"CREATE VIEW {identifier(table)} AS SELECT {shown_columns(found.columns, key)} FROM {rows}"  # noqa: S608  # our own text
         )

@@ -55,9 +55,9 @@ def read_csv(
     )
 
 
-def read_parquet(paths: Sequence[str]) -> str:
-    """SQL that reads Parquet files, columns by their names."""
-    together = ", union_by_name=true" if len(paths) > 1 else ""
+def read_parquet(paths: Sequence[str], *, alike: bool = False) -> str:
+    """SQL that reads Parquet files, columns by their names. Unless all are `alike`, all are opened at once."""
+    together = ", union_by_name=true" if len(paths) > 1 and not alike else ""
     return f"read_parquet({_list(paths)}, binary_as_string=true, hive_partitioning=false{together})"
 
 

@@ -40,6 +40,9 @@ def unseal(path: Path, key: bytes) -> bytes:
 
 def let_open(backend: Backend, key: bytes) -> None:
     """Let an engine open files that were sealed with this key, by the addresses of `address_of`."""
+    backend.con.execute(
+        "SET enable_external_file_cache = false"
+    )  # they are near, and opened they are large
     backend.con.register_filesystem(_Opener(key))
 
 
