@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ccexport.sandbox.server import running_sandbox
-from tests.cli.running import Here
-from tests.house import LIST_ID, House, behaviour
+from tests.commands.running import Here
 from tests.kit.dataverse import BROKEN, SECRET, Fault, Organization, Table, running
+from tests.kit.house import LIST_ID, House, behaviour
 
 COUNT = 60
 PAGES = 6  # of each table
