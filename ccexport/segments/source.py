@@ -284,13 +284,23 @@ class Source:
         [counted] = self._rows(expression.agg(rows=expression.count()))
         return int(counted["rows"])
 
+    def interrupt(self) -> None:
+        """End the question in hand, which raises `SourceError` then. For another thread; does nothing where none is."""
+        for backend in self._engines():
+            connection: Any = getattr(backend, "con", None)
+            for end in ("cancel_safe", "interrupt"):  # of PostgreSQL's client; of DuckDB
+                if hasattr(connection, end):
+                    getattr(connection, end)()
+
     def close(self) -> None:
         """Give the connections back; the source cannot be used afterwards."""
-        for backend in {
-            id(each): each for each in (self._backend, vars(self).get("_near"))
-        }.values():
-            if backend is not None:
-                backend.disconnect()
+        for backend in self._engines():
+            backend.disconnect()
+
+    def _engines(self) -> list[BaseBackend]:
+        """Those that were opened so far, each once."""
+        near = vars(self).get("_near")
+        return [self._backend] if near in (None, self._backend) else [self._backend, near]
 
     def __enter__(self) -> Source:
         return self
