@@ -5,6 +5,7 @@
     │   ├── UsageError        the command or form was filled in wrongly (exit code 2)
     │   ├── SettingError      a setting is out of range
     │   ├── SourceError       the source of profiles cannot be read as it is
+    │   │   └── SourceUnavailable   … just now: also a RetryableError, so that a run waits and reads again
     │   ├── MappingError      the field mapping does not fit
     │   ├── StoreError        the store cannot be used as it is
     │   ├── NotFound          nothing of that name
@@ -122,6 +123,10 @@ class RetryableError(CcexportError):
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class SourceUnavailable(SourceError, RetryableError):
+    """The source does not answer just now. A person who asks is told so; a run waits, and reads again by itself."""
 
 
 class RateLimited(RetryableError):

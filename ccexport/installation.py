@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -184,11 +184,18 @@ class Installation:
             self.settings.cc_client_id, secret.get_secret_value() if secret else None
         )
 
-    def open_source(self) -> Source:
-        """Raises `SourceError`."""
+    def open_source(
+        self, *, fresh: bool = False, pause: Callable[[float], None] = time.sleep
+    ) -> Source:
+        """Raises `SourceError`. `fresh`: as it is now, not minutes ago; `pause` may raise, to stop reading."""
         from ccexport.segments.source import open_source
 
-        return open_source(self.settings.source_url)
+        return open_source(
+            self.settings.source_url,
+            pause=pause,
+            copies_in=self.settings.source_copies_dir,
+            fresh=fresh,
+        )
 
     def client_for(
         self,
@@ -252,7 +259,7 @@ class Installation:
 
     def tools(self, stop: threading.Event) -> Tools:
         """What runs work with, in a process that ends when `stop` is set."""
-        from ccexport.runs.tools import ActivityBoard, Tools
+        from ccexport.runs.tools import ActivityBoard, Tools, pause_until
 
         return Tools(
             runs=self.runs,
@@ -262,7 +269,7 @@ class Installation:
             ledgers=self.ledgers,
             run_files=self.run_files,
             keys=self.keys,
-            open_source=self.open_source,
+            open_source=partial(self.open_source, fresh=True, pause=pause_until(stop.wait)),
             client_for=self.client_for,
             activities=ActivityBoard(self.now, self.elapsed),
             throttled_for=self.throttling.lasts,

@@ -28,7 +28,8 @@ SHOULD_HOLD: dict[str, str] = {
     "data_dir": "a folder that can be written",
     "database_url": "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE, where the signs @ : / ? # % of a "
     "password are written %40 %3A %2F %3F %23 %25",
-    "source_url": "file:DIR, cdm:PLACE, a URL such as postgres://HOST/DATABASE, or FILE.yaml",
+    "source_url": "file:DIR, cdm:PLACE, dataverse:https://ORG.crm.dynamics.com, "
+    "a URL such as postgres://HOST/DATABASE, or FILE.yaml",
     "cc_client_id": "the API key of the application in Constant Contact's developer portal",
     "cc_client_secret": "the application's secret, or nothing at all",
     "cc_api_url": "an https:// address (http:// for this machine alone)",
@@ -259,6 +260,11 @@ class Settings(BaseSettings):
     def run_files_dir(self) -> Path:
         """Where the runs' encrypted files are."""
         return self.data_dir / "runs"
+
+    @property
+    def source_copies_dir(self) -> Path:
+        """Where encrypted copies of a source are that is read from far away, while they are needed."""
+        return self.data_dir / "copies"
 
     @property
     def redirect_uri(self) -> str:

@@ -71,7 +71,7 @@ LIBRARIES: dict[str, set[str]] = {
     "sqlmodel": {"store"},
     "alembic": {"store"},
     "streamlit": {"ui", "pages", "app"},
-    "requests": {"constantcontact"},
+    "requests": {"constantcontact", "segments"},
     "requests_oauthlib": {"constantcontact"},
     "schedule": {"worker"},
     "duckdb": {"segments"},

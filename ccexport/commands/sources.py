@@ -32,7 +32,7 @@ def check(ctx: typer.Context, as_json: Json = False) -> None:
     ]
     print_table(["holds", "table", "read by", "rows"], rows, empty="Nothing is there.")
     for name, at in found.written.items():
-        print_text(f"{name} was written {at}")
+        print_text(f"{name} was {'read' if found.kind == 'dataverse' else 'written'} {at}")
     print_text(f"{found.segments:,} segments")
     if found.strangers.without_profile:
         say(f"{found.strangers.said()} Make the two sides alike.")

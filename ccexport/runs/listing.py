@@ -38,7 +38,7 @@ _WITHOUT = "Only new and changed people are sent, and nobody is taken for one wh
 
 
 class CancelAsked(Exception):
-    """Somebody asked for the end of the run while it waited for the list."""
+    """Somebody asked for the end of the run while it waited for the list, or its source was asked."""
 
 
 class _NoList(Exception):

@@ -34,6 +34,7 @@ from ccexport.runs.failures import failed_rows
 from ccexport.runs.listing import CancelAsked, read_list
 from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
+from ccexport.runs.questions import ending_when_asked
 from ccexport.runs.retrying import pick_rows
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState, EventKind, Mode, RunFile
@@ -102,7 +103,7 @@ def write_run_files(
         if run.retry_of is not None:
             prepared = _retried(run, run.retry_of, tools)
         else:
-            with tools.open_source() as source:
+            with tools.open_source() as source, ending_when_asked(source, held, tools):
                 check_source(run, mapping, source)
                 prepared = prepare(source, run.segments, mapping, types)
                 strangers = source.strangers(run.segments, found=prepared.read)

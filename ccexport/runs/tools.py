@@ -69,8 +69,7 @@ class Tools:
 
     def pause(self, seconds: float) -> None:
         """Sleep. Raises `StopAsked`."""
-        if self.sleep(seconds):
-            raise StopAsked
+        pause_until(self.sleep)(seconds)
 
     @contextmanager
     def turn_to_prepare(self) -> Iterator[None]:
@@ -95,6 +94,16 @@ class Tools:
         if run.connection_id is None:
             raise ConnectionRemoved(f"run {held.run_id}")
         return run
+
+
+def pause_until(stopped: Callable[[float], bool]) -> Callable[[float], None]:
+    """A sleep that raises `StopAsked` once `stopped`, which waits so long, says so."""
+
+    def pause(seconds: float) -> None:
+        if stopped(seconds):
+            raise StopAsked
+
+    return pause
 
 
 class ActivityBoard:

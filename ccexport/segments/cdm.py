@@ -18,13 +18,20 @@ import ibis.expr.types as ir
 from ccexport.errors import SourceError
 from ccexport.segments.csv_fault import CsvFile
 from ccexport.segments.csv_heading import HEAD_BYTES, Heading, encoding_of
-from ccexport.segments.engine import connect, identifier, json_names, literal, read_csv
+from ccexport.segments.engine import (
+    connect,
+    identifier,
+    json_names,
+    literal,
+    read_csv,
+    shown_columns,
+)
 from ccexport.segments.lakes import Lake
 from ccexport.segments.model_json import FILE, Entity, Model, Partition, paths_of, read_model
 from ccexport.segments.rewriting import Rewriter
 from ccexport.segments.spec import SourceSpec
 from ccexport.segments.steadiness import Watch
-from ccexport.segments.trouble import BLANK_KEY, translated
+from ccexport.segments.trouble import translated
 
 _DELETED, _WRITTEN, _VERSION = "IsDelete", "SinkModifiedOn", "versionnumber"
 _ROW_IDS = ("Id", "SegmentMembershipId", "Identifier")
@@ -139,7 +146,7 @@ class CommonData:
         rows = " UNION ALL ".join(f"SELECT * FROM {each}" for each in filled)  # noqa: S608  # our own text
         latest = _latest(f"({rows})", columns, key)
         self.backend.raw_sql(
-            f"CREATE VIEW {identifier(table)} AS SELECT {_shown(columns, key)} FROM {latest}"  # noqa: S608  # our own text
+            f"CREATE VIEW {identifier(table)} AS SELECT {shown_columns(columns, key)} FROM {latest}"  # noqa: S608  # our own text
         )
         if self._begun and self._lake.stamp(FILE) != self._begun:
             raise SourceError(f"{FILE} changed while it was read. Nothing was sent. Try again.")
@@ -210,15 +217,6 @@ def _check_width(
             f"{name} has {len(row)} columns, and {FILE} gives {entity.name} {len(heading.columns)} attributes. "
             "Export it anew, so that both are of one time."
         )
-
-
-def _shown(columns: Sequence[str], key: str | None) -> str:
-    """The columns; a blank key raises where a query meets it."""
-    if key is None:
-        return ", ".join(map(identifier, columns))
-    quoted = identifier(key)
-    checked = f"CASE WHEN trim({quoted}) <> '' THEN {quoted} ELSE error({literal(BLANK_KEY)}) END AS {quoted}"
-    return ", ".join(checked if column == key else identifier(column) for column in columns)
 
 
 def _latest(rows: str, columns: Sequence[str], key: str | None) -> str:

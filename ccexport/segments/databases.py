@@ -12,9 +12,19 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
 
-from ccexport.errors import SourceError
+from ccexport.errors import CcexportError, SourceError
+from ccexport.segments.lost import told
 from ccexport.segments.spec import SourceSpec
 from ccexport.segments.trouble import translated
+
+_QUESTION_SECONDS = 1_800  # for one question, or one piece of its answer
+# Of a connection to PostgreSQL: a server that went away without a word is missed after two minutes.
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "60",
+    "keepalives_interval": "15",
+    "keepalives_count": "4",
+}
 
 
 class Database:
@@ -31,7 +41,7 @@ class Database:
         try:
             self.backend: BaseBackend = _connect(spec.address)
         except Exception as error:  # each engine has errors of its own, and no base in common
-            raise SourceError(
+            raise told(error, f"The source {spec.shown}") or SourceError(
                 f"The source {spec.shown} cannot be opened ({type(error).__name__}). Check "
                 "CCEXPORT_SOURCE_URL, and that the database answers."
             ) from error
@@ -46,7 +56,7 @@ class Database:
         try:
             found = _table(self.backend, table)
         except Exception as error:  # as above
-            raise SourceError(
+            raise told(error, f"The source {self._spec.shown}") or SourceError(
                 f"The source {self._spec.shown} has no table {table}, or it may not be read "
                 f"({type(error).__name__}). Name the table in the address, and give its user the right to read it."
             ) from error
@@ -86,11 +96,22 @@ class Database:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        with translated(self._names | {"engine": f"The database ({self.backend.name})"}):
-            yield
+        name = f"The database ({self.backend.name})"
+        with translated(self._names | {"engine": name}):
+            try:
+                yield
+            except Exception as error:  # as above
+                if not isinstance(error, CcexportError) and (known := told(error, name)):
+                    raise known from error
+                raise
 
 
 def _connect(address: str) -> BaseBackend:
+    """Read-only where the engine knows that, and with an end to every question."""
+    if address.startswith(("postgres:", "postgresql:")):
+        return _connect_to_postgresql(address)
+    if address.startswith("duckdb:") and "read_only" not in address.partition("?")[2]:
+        return ibis.connect(address + ("&" if "?" in address else "?") + "read_only=true")
     if not address.startswith("pyspark:"):
         return ibis.connect(address)
     from pyspark.sql import SparkSession
@@ -101,6 +122,29 @@ def _connect(address: str) -> BaseBackend:
     for name, value in (usual | dict(parse_qsl(address.partition("?")[2]))).items():
         builder = builder.config(name, value)
     return ibis.pyspark.connect(builder.getOrCreate())
+
+
+def _connect_to_postgresql(address: str) -> BaseBackend:
+    """What the address or the server says of the time for a question comes first; but nothing is ever written."""
+    given = dict(parse_qsl(address.partition("?")[2]))
+    options = f"-c default_transaction_read_only=on {given.get('options', '')}".strip()
+    try:
+        backend = ibis.connect(address, **(_PATIENCE | given | {"options": options}))
+    except Exception as error:
+        if "startup parameter" not in str(error):
+            raise
+        # A pooler: others use its connections after us, so nothing is set in one for longer than a transaction.
+        backend = ibis.connect(address, **(_PATIENCE | given))
+        _connection_of(backend).read_only = True
+        return backend
+    connection = _connection_of(backend)
+    if connection.execute("SHOW statement_timeout").fetchone() == ("0",):
+        connection.execute(f"SET statement_timeout = '{_QUESTION_SECONDS}s'")
+    return backend
+
+
+def _connection_of(backend: Any) -> Any:
+    return backend.con
 
 
 def _table(backend: BaseBackend, name: str) -> ir.Table:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from ccexport.segments.csv_heading import Heading
+from ccexport.segments.trouble import BLANK_KEY
 
 # A quarter of DuckDB's own choice: as fast, and each thread has several.
 _CSV_BUFFER_BYTES = 8_000_000
@@ -54,10 +55,19 @@ def read_csv(
     )
 
 
-def read_parquet(paths: Sequence[str]) -> str:
-    """SQL that reads Parquet files, columns by their names."""
-    together = ", union_by_name=true" if len(paths) > 1 else ""
+def read_parquet(paths: Sequence[str], *, alike: bool = False) -> str:
+    """SQL that reads Parquet files, columns by their names. Unless all are `alike`, all are opened at once."""
+    together = ", union_by_name=true" if len(paths) > 1 and not alike else ""
     return f"read_parquet({_list(paths)}, binary_as_string=true, hive_partitioning=false{together})"
+
+
+def shown_columns(columns: Sequence[str], key: str | None) -> str:
+    """SQL that shows columns; a blank key raises where a query meets it."""
+    if key is None:
+        return ", ".join(map(identifier, columns))
+    quoted = identifier(key)
+    checked = f"CASE WHEN trim({quoted}) <> '' THEN {quoted} ELSE error({literal(BLANK_KEY)}) END AS {quoted}"
+    return ", ".join(checked if column == key else identifier(column) for column in columns)
 
 
 def literal(text: str) -> str:

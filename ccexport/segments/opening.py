@@ -9,12 +9,10 @@ from functools import reduce
 import ibis
 import ibis.expr.types as ir
 
-from ccexport.clock import Now
 from ccexport.errors import SourceError
-from ccexport.segments.places import Place
+from ccexport.segments.places import Means, Place
 from ccexport.segments.shapes import Found, find_memberships, labels_of
 from ccexport.segments.spec import KEY, SourceSpec
-from ccexport.segments.steadiness import Pause
 from ccexport.segments.text import TOO_LARGE, described, is_text, key_of
 
 
@@ -42,11 +40,9 @@ class Opened:
         return self.place.kind != "database"
 
 
-def open_tables(
-    spec: SourceSpec, *, threads: int | None, memory_limit_mb: int, now: Now, pause: Pause
-) -> Opened:
+def open_tables(spec: SourceSpec, means: Means) -> Opened:
     """Open a source. Raises `SourceError` where it cannot be read as it is."""
-    place = _open_place(spec, threads, memory_limit_mb, now, pause)
+    place = _open_place(spec, means)
     try:
         return _open_tables(spec, place)
     except BaseException:
@@ -54,9 +50,9 @@ def open_tables(
         raise
 
 
-def _open_place(
-    spec: SourceSpec, threads: int | None, memory_limit_mb: int, now: Now, pause: Pause
-) -> Place:
+def _open_place(spec: SourceSpec, means: Means) -> Place:
+    threads, memory_limit_mb = means.threads, means.memory_limit_mb
+    now, pause = means.now, means.pause
     if spec.kind == "file":
         from ccexport.segments.files import Folder
 
@@ -65,6 +61,10 @@ def _open_place(
         from ccexport.segments.cdm import CommonData
 
         return CommonData(spec, threads=threads, memory_limit_mb=memory_limit_mb)
+    if spec.kind == "dataverse":
+        from ccexport.segments.dataverse import Dataverse
+
+        return Dataverse(spec, means)
     from ccexport.segments.databases import Database
 
     return Database(spec)

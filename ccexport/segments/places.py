@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import ibis.expr.types as ir
 from ibis.backends import BaseBackend
+
+from ccexport.clock import Now
+from ccexport.segments.steadiness import Pause
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a source is opened with. `copies_in`, `fresh`: of a kind that is copied first, see `copies.py`."""
+
+    threads: int | None
+    memory_limit_mb: int
+    now: Now
+    pause: Pause
+    copies_in: Path | None = None
+    fresh: bool = False
 
 
 class Place(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -146,7 +147,7 @@ class Source:
         if segments is not None:
             chosen = chosen.filter(chosen[SEGMENT].isin(list(segments)))
         keys = chosen.select(KEY).distinct()
-        members = self.count(keys)
+        members = self._distinct(chosen)
         if members == found:
             return Strangers(members, 0, None, None)
         unknown = keys.anti_join(self.customers, KEY)
@@ -156,6 +157,12 @@ class Source:
         return Strangers(
             members, without, self._first_key(unknown), self._first_key(self.customers)
         )
+
+    def _distinct(self, members: ir.Table) -> int:
+        """How many keys there are. By their hashes where the engine is ours: of a million, keys take 100 MB more."""
+        keys = members[KEY].hash() if self._reads_files else members[KEY]
+        [row] = self._rows(members.agg(members=keys.nunique()))
+        return int(row["members"])
 
     def _first_key(self, keys: ir.Table) -> str | None:
         [row] = self._rows(keys.agg(first=keys[KEY].min()))
@@ -277,13 +284,23 @@ class Source:
         [counted] = self._rows(expression.agg(rows=expression.count()))
         return int(counted["rows"])
 
+    def interrupt(self) -> None:
+        """End the question in hand, which raises `SourceError` then. For another thread; does nothing where none is."""
+        for backend in self._engines():
+            connection: Any = getattr(backend, "con", None)
+            for end in ("cancel_safe", "interrupt"):  # of PostgreSQL's client; of DuckDB
+                if hasattr(connection, end):
+                    getattr(connection, end)()
+
     def close(self) -> None:
         """Give the connections back; the source cannot be used afterwards."""
-        for backend in {
-            id(each): each for each in (self._backend, vars(self).get("_near"))
-        }.values():
-            if backend is not None:
-                backend.disconnect()
+        for backend in self._engines():
+            backend.disconnect()
+
+    def _engines(self) -> list[BaseBackend]:
+        """Those that were opened so far, each once."""
+        near = vars(self).get("_near")
+        return [self._backend] if near in (None, self._backend) else [self._backend, near]
 
     def __enter__(self) -> Source:
         return self
@@ -346,17 +363,18 @@ def open_source(
     memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB,
     now: Now = utc_now,
     pause: Pause = time.sleep,
+    copies_in: Path | None = None,
+    fresh: bool = False,
 ) -> Source:
-    """Open the source at `CCEXPORT_SOURCE_URL`. Raises `SourceError` where it cannot be read as it is."""
-    from ccexport.segments.opening import open_tables
+    """Open the source at `CCEXPORT_SOURCE_URL`. Raises `SourceError` where it cannot be read as it is.
 
-    opened = open_tables(
-        read_spec(url),
-        threads=threads,
-        memory_limit_mb=memory_limit_mb,
-        now=now,
-        pause=pause,
-    )
+    `copies_in`: a folder for encrypted copies of what is read from far away; `fresh`: read now, not minutes ago.
+    """
+    from ccexport.segments.opening import open_tables
+    from ccexport.segments.places import Means
+
+    means = Means(threads, memory_limit_mb, now, pause, copies_in, fresh)
+    opened = open_tables(read_spec(url), means)
     place = opened.place
     return Source(place.backend, opened.profiles, opened.pairs, opened.names, opened)
 

@@ -278,7 +278,9 @@ def test_an_export_of_the_list_that_never_ends_is_not_waited_for_longer_than_an_
     assert counts(house.document(run_id))["unchanged"] == 10
     [told] = said(house, run_id, "list not read")
     assert "within an hour" in told
-    assert len(house.requests(EXPORT)) == asked + 1, "the run went on with the export it had asked for"
+    assert len(house.requests(EXPORT)) == asked + 1, (
+        "the run went on with the export it had asked for"
+    )
 
 
 def test_a_run_can_be_canceled_while_it_waits_for_the_list(house: House) -> None:
