@@ -22,6 +22,8 @@ READING = (
     "OPTIONS",
 )  # nothing is uploaded here, and what people do goes over the websocket
 HEALTH_PATH = "/healthz"
+LIVE_PATH = "/livez"
+READY_PATH = "/readyz"
 METRICS_PATH = "/metrics"  # asks for its token itself
 HSTS_SECONDS = 31_536_000  # a year
 _BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
@@ -174,7 +176,10 @@ class _Guard:
             callers = [client[0]] if client else []
             return all(map(is_this_machine, [name, *callers, *forwarded_for(headers)]))
         is_public = name == urlsplit(self._public_origin).hostname
-        is_watched = scope["path"].endswith(HEALTH_PATH) or scope["path"] == self._metrics_path
+        is_watched = (
+            scope["path"].endswith((HEALTH_PATH, LIVE_PATH, READY_PATH))
+            or scope["path"] == self._metrics_path
+        )
         return is_public or is_this_machine(name) or is_watched
 
     def _is_origin_of_ours(self, headers: Headers) -> bool:
