@@ -56,6 +56,7 @@ SHOULD_HOLD: dict[str, str] = {
     "contributors_see_values": "true or false",
     "trusted_proxies": "network addresses separated by commas, such as 10.0.0.5 or 10.0.0.0/24",
     "webhook_hosts": "names of hosts or network addresses separated by commas, such as hooks.local or 10.0.0.0/24",
+    "metrics_token": "a token of letters, digits and signs, without blanks",
 }
 _SECRET_OPTION = re.compile(
     r"([?&;][\w.-]*(?:password|passwd|pwd|passphrase|secret|token|(?:api|access|private|account)_?key|sas|sig)=)"
@@ -101,8 +102,12 @@ class Settings(BaseSettings):
     contributors_see_values: bool = False
     trusted_proxies: str = ""
     webhook_hosts: str = ""
+    metrics_token: SecretStr | None = None
 
-    @field_validator("cc_client_secret", "secret_key", "backup_passphrase", "oidc_client_secret")
+    @field_validator(
+        *("cc_client_secret", "secret_key", "backup_passphrase", "oidc_client_secret"),
+        "metrics_token",
+    )
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value().strip() else None
@@ -115,6 +120,13 @@ class Settings(BaseSettings):
 
             for key in value.get_secret_value().split(","):
                 Fernet(key.strip())  # raises ValueError
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _can_be_a_bearer(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("not what a header can carry")
         return value
 
     @field_validator("backup_passphrase")

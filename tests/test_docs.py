@@ -69,7 +69,10 @@ def test_docs_the_default_of_a_setting_is_the_one_in_the_table(variable: str) ->
         assert said == str(default)
 
 
-@pytest.mark.parametrize("text", ["README.md", "CHANGELOG.md", "SECURITY.md", "docs/deploy.md"])
+@pytest.mark.parametrize(
+    "text",
+    ["README.md", "CHANGELOG.md", "SECURITY.md", "docs/deploy.md", "docs/monitoring/README.md"],
+)
 def test_docs_every_setting_that_is_mentioned_exists(text: str) -> None:
     mentioned = set(re.findall(rf"{PREFIX}\w+", (ROOT / text).read_text(encoding="utf-8")))
     assert mentioned <= set(SETTINGS)
@@ -134,7 +137,7 @@ def test_docs_every_heading_that_the_readme_leads_to_is_there() -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
 
 
-@pytest.mark.parametrize("text", ["SECURITY.md", "docs/deploy.md"])
+@pytest.mark.parametrize("text", ["SECURITY.md", "docs/deploy.md", "docs/monitoring/README.md"])
 def test_docs_every_command_and_file_that_the_operators_pages_name_exists(text: str) -> None:
     content = (ROOT / text).read_text(encoding="utf-8")
     known = set(commands())

@@ -22,6 +22,9 @@ READING = (
     "OPTIONS",
 )  # nothing is uploaded here, and what people do goes over the websocket
 HEALTH_PATH = "/healthz"
+LIVE_PATH = "/livez"
+READY_PATH = "/readyz"
+METRICS_PATH = "/metrics"  # asks for its token itself
 HSTS_SECONDS = 31_536_000  # a year
 _BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 _PRIVATE_PATH = "/media/"  # downloads: they hold profiles
@@ -52,6 +55,7 @@ def guards(index_html: Path, *, open_to_others: bool, public_url: str) -> list[M
             headers=headers,
             open_to_others=open_to_others,
             public_origin=_origin_of(address),
+            metrics_path=address.path.rstrip("/") + METRICS_PATH,
         )
     ]
 
@@ -113,12 +117,19 @@ class _Guard:
     """Plain ASGI, so that websockets pass it too and nothing is buffered."""
 
     def __init__(
-        self, app: ASGIApp, *, headers: dict[str, str], open_to_others: bool, public_origin: str
+        self,
+        app: ASGIApp,
+        *,
+        headers: dict[str, str],
+        open_to_others: bool,
+        public_origin: str,
+        metrics_path: str,
     ) -> None:
         self._app = app
         self._headers = headers
         self._open_to_others = open_to_others
         self._public_origin = public_origin
+        self._metrics_path = metrics_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -157,15 +168,19 @@ class _Guard:
     def _is_name_of_ours(self, scope: Scope) -> bool:
         """Without sign-in both the peer and the name it asks for are this machine: a foreign name that leads here is
         a page that rebinds its DNS; nor may a proxy of this machine bring others. With it, the public address is the
-        only other name; health is for any.
+        only other name; health and metrics are asked for under any.
         """
         headers = Headers(scope=scope)
-        client, name = scope.get("client"), _host_name(headers.get("host", ""))
+        client, name = scope.get("client"), host_name(headers.get("host", ""))
         if not self._open_to_others:
             callers = [client[0]] if client else []
-            return all(map(is_this_machine, [name, *callers, *_forwarded_for(headers)]))
+            return all(map(is_this_machine, [name, *callers, *forwarded_for(headers)]))
         is_public = name == urlsplit(self._public_origin).hostname
-        return is_public or is_this_machine(name) or scope["path"].endswith(HEALTH_PATH)
+        is_watched = (
+            scope["path"].endswith((HEALTH_PATH, LIVE_PATH, READY_PATH))
+            or scope["path"] == self._metrics_path
+        )
+        return is_public or is_this_machine(name) or is_watched
 
     def _is_origin_of_ours(self, headers: Headers) -> bool:
         """A page of another site, or of another port of this machine, may not speak for the person in front of it.
@@ -243,13 +258,13 @@ def _strict_cookie(value: bytes, *, secure: bool) -> bytes:
     return value
 
 
-def _forwarded_for(headers: Headers) -> list[str]:
+def forwarded_for(headers: Headers) -> list[str]:
     """Whom a proxy says that it asks for, believed or not."""
     found = ",".join(headers.getlist("x-forwarded-for")).split(",")
     return [each for each in map(str.strip, found) if each]
 
 
-def _host_name(host: str) -> str:
+def host_name(host: str) -> str:
     """Of a Host header, without the port; nothing where it is not a name."""
     try:
         return urlsplit(f"//{host}").hostname or ""

@@ -1,4 +1,8 @@
-"""`/healthz`: for monitoring; numbers and words, never a secret."""
+"""Health, for those who watch and those who balance: numbers and words, never a secret.
+
+`/livez`: this process answers. `/readyz`: it can show pages, so requests may be sent here. `/healthz`: all is well, the
+work included; a dashboard whose worker is away is ready, and not to be taken away from those who would see it there.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,30 @@ from ccexport.clock import iso
 from ccexport.errors import CcexportError
 from ccexport.installation import Installation
 from ccexport.services.operations.attendance import attendance
+from ccexport.web.guard import HEALTH_PATH, LIVE_PATH, READY_PATH
 
 
-def health_route(get_parts: Callable[[], Installation], base_path: str = "") -> Route:
-    """200 while the store answers and nothing is overdue, else 503. A worker that is not there is not yet 503."""
+def health_routes(get_parts: Callable[[], Installation], base_path: str = "") -> list[Route]:
+    """Whatever goes wrong in the store is 503 without its text, which can name the store's address: that is for the
+    log and the page System.
+    """
+
+    async def livez(_request: Request) -> Response:
+        """Beside all threads, so that it answers while they are busy."""
+        return _answer(200, status="alive")
+
+    def readyz(_request: Request) -> Response:
+        try:
+            alive = len(get_parts().workers.alive())
+        except CcexportError:
+            return _answer(503, status="not ready", store="unreachable", workers_alive=None)
+        return _answer(200, status="ready", store="ok", workers_alive=alive)
 
     def healthz(_request: Request) -> Response:
+        """200 while the store answers and nothing is overdue. A worker that is not there is not yet 503."""
         try:
             found = attendance(get_parts())
-        except (
-            CcexportError
-        ):  # its text can name the store's address: that is for the log and the page System
+        except CcexportError:
             return _answer(503, status="unwell", store="unreachable", workers_alive=None)
         status = "overdue" if found.is_overdue else "ok" if found.alive else "no worker"
         return _answer(
@@ -36,7 +53,11 @@ def health_route(get_parts: Callable[[], Installation], base_path: str = "") -> 
             overdue_since=iso(found.overdue_since),
         )
 
-    return Route(f"{base_path}/healthz", healthz, methods=["GET"])
+    return [
+        Route(f"{base_path}{LIVE_PATH}", livez, methods=["GET"]),
+        Route(f"{base_path}{READY_PATH}", readyz, methods=["GET"]),
+        Route(f"{base_path}{HEALTH_PATH}", healthz, methods=["GET"]),
+    ]
 
 
 def _answer(code: int, **content: object) -> Response:

@@ -10,7 +10,8 @@ from starlette.routing import BaseRoute, Route
 
 from ccexport.installation import Installation
 from ccexport.web.attempts import FailedAttempts
-from ccexport.web.health import health_route
+from ccexport.web.health import health_routes
+from ccexport.web.metrics import metrics_route
 from ccexport.web.oauth import Who, oauth_routes
 
 
@@ -26,6 +27,7 @@ def routes(get_parts: Callable[[], Installation], who: Who, base_path: str = "")
 
     return [
         *oauth_routes(get_parts, who, FailedAttempts(), base_path),
-        health_route(get_parts, base_path),
+        *health_routes(get_parts, base_path),
+        metrics_route(get_parts, base_path),
         Route(f"{base_path}/home", home),
     ]

@@ -20,7 +20,7 @@ from ccexport.services.operations.refreshes import Refreshes
 from ccexport.states import RunState, Trigger
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Export
-from ccexport.web.health import health_route
+from ccexport.web.health import health_routes
 from tests.kit.clocks import Clock
 from tests.kit.offline import ANA, OfflineParts, draft, finish, offline_parts
 from tests.kit.stores import ready_postgres
@@ -62,10 +62,10 @@ def due_every_day(installation: OfflineParts, name: str = "Newsletter") -> None:
     Exports(installation).add(draft(name, schedule="daily 11:00 UTC"), by=ANA)
 
 
-def healthz(installation: OfflineParts) -> tuple[int, dict[str, object]]:
-    app = Starlette(routes=[health_route(lambda: installation)])
+def healthz(installation: OfflineParts, path: str = "/healthz") -> tuple[int, dict[str, object]]:
+    app = Starlette(routes=health_routes(lambda: installation))
     with TestClient(app) as browser:
-        answer = browser.get("/healthz")
+        answer = browser.get(path)
         return answer.status_code, answer.json()
 
 
@@ -96,6 +96,18 @@ def test_without_a_worker_it_says_since_when_and_what_is_overdue(
     assert answer["worker_last_seen_at"] == "2026-01-05T10:50:00.000Z"
     assert answer["overdue_since"] == "2026-01-05T11:00:00.000Z"
     assert "Newsletter" not in str(answer)  # nobody is asked who they are
+
+
+def test_a_dashboard_stays_ready_while_work_is_overdue(
+    installation: OfflineParts, clock: Clock
+) -> None:
+    due_every_day(installation)
+    clock.move(hours=2)
+    assert healthz(installation)[0] == 503
+    code, answer = healthz(installation, "/readyz")
+    assert (code, answer["status"], answer["workers_alive"]) == (200, "ready", 0)
+    works(installation)
+    assert healthz(installation, "/readyz")[1]["workers_alive"] == 1
 
 
 def test_a_worker_that_was_killed_is_missed_after_a_minute(

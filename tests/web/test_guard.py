@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 import requests
+from starlette.applications import Starlette
 
 from ccexport.errors import SettingError, StoreError
 from ccexport.installation import Installation
 from ccexport.processes import is_this_machine
+from ccexport.services.people.access import local_administrator
 from ccexport.settings import Settings
 from ccexport.web.guard import check_believed, check_bind_address, security_headers
+from ccexport.web.routes import routes
+from tests.web.conftest import serving
 
 TIMEOUT = 60
 
@@ -131,6 +136,24 @@ def test_health_without_a_store_is_503_and_says_nothing_of_where_it_is(
     answer = requests.get(f"{web}/healthz", timeout=TIMEOUT)
     assert (answer.status_code, answer.json()["store"]) == (503, "unreachable")
     assert "internal" not in answer.text
+
+
+def test_a_dashboard_whose_store_is_gone_is_alive_and_not_ready(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    url = f"postgresql+psycopg://ccexport:word@127.0.0.1:{port}/ccexport"  # nobody listens any more
+    settings = Settings(_env_file=None, data_dir=tmp_path, database_url=url)
+    installation = Installation(settings)
+    app = Starlette(routes=routes(lambda: installation, lambda _request: local_administrator()))
+    with serving(app) as address:
+        alive = requests.get(f"{address}/livez", timeout=TIMEOUT)
+        ready = requests.get(f"{address}/readyz", timeout=TIMEOUT)
+        metrics = requests.get(f"{address}/metrics", timeout=TIMEOUT)
+    installation.close()
+    assert (alive.status_code, alive.json()["status"]) == (200, "alive")
+    assert (ready.status_code, ready.json()["store"]) == (503, "unreachable")
+    assert metrics.status_code == 503
+    assert not any(str(port) in answer.text for answer in (alive, ready, metrics))
 
 
 def test_home_by_its_name_leads_to_the_root(web: str) -> None:

@@ -29,6 +29,8 @@ def url() -> Iterator[str]:
     """The address of a small application behind the guard, open to others under its public address."""
     routes = [
         Route("/healthz", _hello),
+        Route("/livez", _hello),
+        Route("/readyz", _hello),
         Route("/", _hello),
         Route("/cookies", _set_cookies),
         Route("/broken", _fail),
@@ -56,8 +58,9 @@ def test_other_names_are_refused_and_told_of_the_public_one(url: str, host: str)
     assert "CCEXPORT_PUBLIC_URL" in answer.text
 
 
-def test_health_is_for_those_who_watch_under_any_name(url: str) -> None:
-    assert _get(url, "/healthz", Host="10.0.0.7:8501").status_code == 200
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+def test_health_is_for_those_who_watch_under_any_name(url: str, path: str) -> None:
+    assert _get(url, path, Host="10.0.0.7:8501").status_code == 200
 
 
 @pytest.mark.parametrize(

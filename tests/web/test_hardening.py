@@ -33,6 +33,9 @@ PATHS = {
     "/connections": 200,
     "/no-such-page": 200,  # the page's script says that
     "/healthz": 200,
+    "/livez": 200,
+    "/readyz": 200,
+    "/metrics": 200,
     "/home": 307,
     "/_stcore/health": 200,
     "/_stcore/host-config": 200,
