@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -28,56 +25,13 @@ from ccexport.telling import calling
 from ccexport.telling.calling import NotReached, check_url, may_reach, post
 from ccexport.telling.webhooks import WAITS, Teller, new_secret, signed
 from tests.kit.clocks import Clock
+from tests.kit.receiver import Receiver, receiver
 from tests.kit.rows import export_row, run_row
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "webhooks.md"
 ALL = [each.value for each in Told]
 
-
-class Receiver:
-    """An address of this machine that takes messages and answers as told."""
-
-    def __init__(self) -> None:
-        self.status, self.headers = 200, dict[str, str]()
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.let_go = threading.Event()
-        self.let_go.set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((dict(self.headers), body))
-                outer.let_go.wait(30)
-                self.send_response(outer.status)
-                for name, value in outer.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def end(self) -> None:
-        self.let_go.set()
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    @property
-    def types(self) -> list[str]:
-        return [json.loads(body)["type"] for _, body in self.got]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.end()
+__all__ = ["receiver"]  # a fixture
 
 
 @pytest.fixture
