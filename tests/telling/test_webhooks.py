@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -265,6 +269,59 @@ def test_an_address_that_answers_never_is_left(
     receiver.let_go.clear()
     with pytest.raises(NotReached, match="no answer"):
         post(receiver.url, {}, b"{}", "127.0.0.1")
+
+
+DRIPS = {  # scheme, what comes at once, what comes again and again
+    "handshake": ("https", b"\x16\x03\x03\x40\x00\x02", b"\x00"),
+    "headers": ("http", b"HTTP/1.1 200 OK\r\n", b"X"),
+}
+
+
+@contextmanager
+def dripping(first: bytes, then: bytes, pause: float) -> Iterator[int]:
+    """The port of an address that never comes to an end."""
+    over = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        taken, _ = listener.accept()
+        with taken, suppress(OSError):  # they hang up
+            taken.sendall(first)
+            while not over.wait(pause):
+                taken.sendall(then)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("is_slow", [False, True], ids=["", "by a slow name"])
+@pytest.mark.parametrize("drip", DRIPS)
+def test_an_address_that_answers_for_ever_is_left(
+    drip: str, is_slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheme, first, then = DRIPS[drip]
+    look_up = socket.getaddrinfo
+
+    def slowly(*args: Any, **named: Any) -> Any:  # the time is over before there is a connection
+        threading.Event().wait(0.5)
+        return look_up(*args, **named)
+
+    if is_slow:
+        monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    monkeypatch.setattr(calling, "TIMEOUT_SECONDS", 0.25)
+    with dripping(first, then, 0.02) as port, pytest.raises(NotReached, match="no answer"):
+        post(f"{scheme}://127.0.0.1:{port}/", {}, b"{}", "127.0.0.1")
+
+
+def test_an_answer_without_an_end_is_read_no_further_than_needed() -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1_000_000, 0) as port:
+        assert post(f"http://127.0.0.1:{port}/", {}, b"{}", "127.0.0.1") == 200
 
 
 @pytest.mark.parametrize(
