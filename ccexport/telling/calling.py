@@ -49,7 +49,9 @@ def post(url: str, headers: Mapping[str, str], body: bytes, allowed: str) -> int
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         call.request("POST", target, body=body, headers=dict(headers))
         answer = call.getresponse()
-        answer.read(MAX_ANSWER_BYTES)
+        if call.was_cut:  # the library takes headers that end in the middle for whole
+            raise TimeoutError
+        answer.read(MAX_ANSWER_BYTES)  # of no account: the status has said what became of it
         return answer.status
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NotReached(_say(error, was_cut=call.was_cut)) from error
@@ -67,19 +69,27 @@ class _Call(http.client.HTTPConnection):
 
     def connect(self) -> None:
         address = _resolve(self.host, self.port, self._allowed)
-        self._socket = socket.create_connection((str(address), self.port), TIMEOUT_SECONDS)
-        self.sock = self._socket
+        self._connected(socket.create_connection((str(address), self.port), TIMEOUT_SECONDS))
         if self._is_tls:
             context = ssl.create_default_context()
-            self.sock = context.wrap_socket(self._socket, server_hostname=self.host)
-            self._socket = self.sock
+            wrapped = context.wrap_socket(
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self._connected(wrapped)  # the plain one can be cut no more
+            wrapped.do_handshake()
+
+    def _connected(self, by: socket.socket) -> None:
+        """Note the socket, then ask whether the time is over; `cut` does the reverse, so one of them sees the other."""
+        self.sock = self._socket = by
+        if self.was_cut:
+            raise TimeoutError
 
     def cut(self) -> None:
         """End it, whatever it waits for; from another thread."""
         self.was_cut = True
         if self._socket is not None:
             try:
-                self._socket.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # below TLS, which is in use
             except OSError:  # it has ended
                 return
 

@@ -28,6 +28,7 @@ class CrashHouse:
     def __init__(self, folder: Path, house: House) -> None:
         self.house = house
         self.profiles = two_files_of_people()
+        self.variables: dict[str, str] = {}  # of its workers, besides those of the house
         self._log = folder / "log"
         self._rewritten = 0  # versions of the stored pair that no renewal made
         write_source(house.source, self.profiles)
@@ -47,7 +48,7 @@ class CrashHouse:
         lease_seconds: float | None = None,
     ) -> WorkerProcess:
         return WorkerProcess(
-            self.house.environment(),
+            self.house.environment() | self.variables,
             self._log,
             doom,
             until_idle=until_idle,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -28,56 +29,13 @@ from ccexport.telling import calling
 from ccexport.telling.calling import NotReached, check_url, may_reach, post
 from ccexport.telling.webhooks import WAITS, Teller, new_secret, signed
 from tests.kit.clocks import Clock
+from tests.kit.receiver import Receiver, receiver
 from tests.kit.rows import export_row, run_row
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "webhooks.md"
 ALL = [each.value for each in Told]
 
-
-class Receiver:
-    """An address of this machine that takes messages and answers as told."""
-
-    def __init__(self) -> None:
-        self.status, self.headers = 200, dict[str, str]()
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.let_go = threading.Event()
-        self.let_go.set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((dict(self.headers), body))
-                outer.let_go.wait(30)
-                self.send_response(outer.status)
-                for name, value in outer.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def end(self) -> None:
-        self.let_go.set()
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    @property
-    def types(self) -> list[str]:
-        return [json.loads(body)["type"] for _, body in self.got]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.end()
+__all__ = ["receiver"]  # a fixture
 
 
 @pytest.fixture
@@ -311,6 +269,59 @@ def test_an_address_that_answers_never_is_left(
     receiver.let_go.clear()
     with pytest.raises(NotReached, match="no answer"):
         post(receiver.url, {}, b"{}", "127.0.0.1")
+
+
+DRIPS = {  # scheme, what comes at once, what comes again and again
+    "handshake": ("https", b"\x16\x03\x03\x40\x00\x02", b"\x00"),
+    "headers": ("http", b"HTTP/1.1 200 OK\r\n", b"X"),
+}
+
+
+@contextmanager
+def dripping(first: bytes, then: bytes, pause: float) -> Iterator[int]:
+    """The port of an address that never comes to an end."""
+    over = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        taken, _ = listener.accept()
+        with taken, suppress(OSError):  # they hang up
+            taken.sendall(first)
+            while not over.wait(pause):
+                taken.sendall(then)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("is_slow", [False, True], ids=["", "by a slow name"])
+@pytest.mark.parametrize("drip", DRIPS)
+def test_an_address_that_answers_for_ever_is_left(
+    drip: str, is_slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheme, first, then = DRIPS[drip]
+    look_up = socket.getaddrinfo
+
+    def slowly(*args: Any, **named: Any) -> Any:  # the time is over before there is a connection
+        threading.Event().wait(0.5)
+        return look_up(*args, **named)
+
+    if is_slow:
+        monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    monkeypatch.setattr(calling, "TIMEOUT_SECONDS", 0.25)
+    with dripping(first, then, 0.02) as port, pytest.raises(NotReached, match="no answer"):
+        post(f"{scheme}://127.0.0.1:{port}/", {}, b"{}", "127.0.0.1")
+
+
+def test_an_answer_without_an_end_is_read_no_further_than_needed() -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1_000_000, 0) as port:
+        assert post(f"http://127.0.0.1:{port}/", {}, b"{}", "127.0.0.1") == 200
 
 
 @pytest.mark.parametrize(
