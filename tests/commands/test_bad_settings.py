@@ -53,6 +53,8 @@ BAD: dict[str, tuple[str, ...]] = {
     "audit_days": ("29", "36501", "x"),
     "contributors_see_values": ("perhaps", ""),
     "trusted_proxies": ("proxy.example.com", "10.0.0.0/33", "10.0.0.5;10.0.0.6"),
+    "webhook_hosts": ("10.0.0.0/33", "hooks.local;10.0.0.1", "two words"),
+    "metrics_token": ("two words", "caf\u00e9"),
     "admins": ("ana", "ana@example.com;bob@example.com", "ana@example.com,bob"),
 }
 ROWS = [(name, value) for name, values in BAD.items() for value in values]
