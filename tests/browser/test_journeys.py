@@ -100,6 +100,7 @@ def test_live_run_is_canceled_after_a_question(house: House, visitor: Visitor) -
     expect(question).to_have_count(0)
     visitor.press("Cancel run")
     visitor.press("Cancel the run", within=visitor.dialog("Cancel this run?"))
+    house.tell("/_sandbox/behaviour", processing_seconds=0.05)  # what was sent is waited for
     expect(visitor.button("Run again")).to_be_visible()
     expect(visitor.page.get_by_text("Canceled", exact=True).first).to_be_visible()
     assert house.document(run_id)["state"] == RunState.CANCELED
