@@ -90,7 +90,8 @@ def test_mapping_preview_follows_each_change(house: House, visitor: Visitor) -> 
 
 def test_live_run_is_canceled_after_a_question(house: House, visitor: Visitor) -> None:
     add_export(house, "Endless")
-    house.tell("/_sandbox/behaviour", processing_seconds=120)
+    # what was sent is waited for: long enough to be asked about, short enough to be seen to end
+    house.tell("/_sandbox/behaviour", processing_seconds=25)
     run_id = house.queue("Endless")
     visitor.open(f"run?run={run_id}", f"Run {run_id}")
     visitor.press("Cancel run")
@@ -100,7 +101,6 @@ def test_live_run_is_canceled_after_a_question(house: House, visitor: Visitor) -
     expect(question).to_have_count(0)
     visitor.press("Cancel run")
     visitor.press("Cancel the run", within=visitor.dialog("Cancel this run?"))
-    house.tell("/_sandbox/behaviour", processing_seconds=0.05)  # what was sent is waited for
     expect(visitor.button("Run again")).to_be_visible()
     expect(visitor.page.get_by_text("Canceled", exact=True).first).to_be_visible()
     assert house.document(run_id)["state"] == RunState.CANCELED
