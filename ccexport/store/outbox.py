@@ -32,7 +32,7 @@ def write_outbox(
     what = Told.NEEDS_PERSON if waiting_for in _FOR_PEOPLE else _ENDS.get(to)
     if what is None or run.export_id is None:
         return
-    reason = waiting_for.value if waiting_for and what is Told.NEEDS_PERSON else ""
+    reason = str(waiting_for) if waiting_for and what is Told.NEEDS_PERSON else ""
     last = session.exec(
         select(Telling)
         .where(Telling.export_id == run.export_id)

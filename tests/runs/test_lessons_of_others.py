@@ -99,4 +99,6 @@ def test_the_bookkeeping_takes_as_many_statements_for_twenty_thousand_rows_as_fo
     check_sums(document)
     assert document["counts"]["accepted"] == count
     assert written["INSERT batch"] == 1
+    parts = written.pop("INSERT ledger_part") + written.pop("DELETE ledger_part", 0)
+    assert parts <= 6, "a ledger of twenty thousand people has four parts"
     assert sum(written.values()) < 25, written
