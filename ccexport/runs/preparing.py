@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +41,7 @@ from ccexport.runs.tools import Tools
 from ccexport.states import BatchState, EventKind, Mode, RunFile
 from ccexport.store.batches import PreparedCounts, Sealed
 from ccexport.store.database.tables import Batch, Run
-from ccexport.store.ledger_rows import Sent, write_observed, write_sent
+from ccexport.store.ledger_rows import Observed, Sent, write_observed, write_sent
 from ccexport.store.ledgers import Known, Target
 from ccexport.store.moves import Held
 
@@ -59,7 +60,7 @@ def prepare_run(held: Held, run: Run, tools: Tools) -> None:
     say_moved_since(held, run, found.moved, tools)
     _say_mapping_changed(held, run, found, tools)
     batches = [new_batch(run, planned) for planned in found.plan]
-    tools.batches.store_prepared(held, found.counts, batches, found.sealed)
+    tools.batches.store_prepared(held, found.counts, batches, found.seal())
     tools.reached("batches stored")
 
 
@@ -79,7 +80,7 @@ class Found:
 
     counts: PreparedCounts
     plan: Sequence[PlannedBatch]
-    sealed: Sealed
+    seal: Callable[[], Sealed]
     known: Known
     moved: int
 
@@ -188,13 +189,16 @@ def _write(run: Run, prepared: Prepared, beside: Beside, tools: Tools) -> Found:
     return Found(
         _counts(prepared, len(contacts), found),
         plan,
-        Sealed(
-            tools.keys.seal(write_sent(rows.take(found.goes))),
-            tools.keys.seal(write_observed(found.observed)),
-        ),
+        partial(_sealed, rows.take(found.goes), found.observed, tools),
         beside.known,
         0 if Mode(run.mode) is Mode.FULL else count_moved(rows, beside.known.own),
     )
+
+
+def _sealed(sent: Sent, observed: Observed, tools: Tools) -> Sealed:
+    """What the ledger is written from at the end. Sealed once the contacts are let go: both would not fit together."""
+    pa.default_memory_pool().release_unused()
+    return Sealed(tools.keys.seal(write_sent(sent)), tools.keys.seal(write_observed(observed)))
 
 
 def _counts(prepared: Prepared, contacts: int, found: Compared) -> PreparedCounts:

@@ -97,7 +97,7 @@ def _prepare_the_rest(held: Held, run: Run, batches: Sequence[Batch], tools: Too
         held,
         found.counts,
         [new_batch(run, planned, after=last) for planned in found.plan],
-        found.sealed,
+        found.seal(),
         staying=tools.keys.seal(write_sent(gone)),
         changed_before=int(np.count_nonzero(standing == Standing.PLACED)),
         given_up=[batch.id for batch in batches if batch.state is BatchState.PENDING],
