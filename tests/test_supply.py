@@ -67,3 +67,13 @@ def test_every_ignored_check_has_its_reason() -> None:
     paths = [*ROOT.glob("ccexport/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "app.py"]
     lines = [(path.name, line) for path in paths for line in path.read_text("utf-8").splitlines()]
     assert [each for each in lines if "# noqa" in each[1] and not reason.search(each[1])] == []
+
+
+def test_what_tests_share_lies_in_no_test_module() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in ROOT.glob("tests/**/*.py")
+        for line in path.read_text("utf-8").splitlines()
+        if re.match(r"from tests\.(\w+\.)*test_\w+ import ", line)
+    ]
+    assert found == [], "move what is shared into tests/kit or a module beside the tests"

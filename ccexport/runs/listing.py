@@ -8,6 +8,7 @@ goes on without: nobody is found to have left it then.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
 
@@ -88,18 +89,16 @@ def _fetch(held: Held, run: Run, reading: ListReading, client: Client, tools: To
     tools.ledgers.store_reading(reading)
 
 
-class _refusal_is_no_list:
+@contextmanager
+def _refusal_is_no_list() -> Iterator[None]:
     """A refusal of the export says nothing of the run's other requests, unless it is of the sign-in itself."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, NotConnected | ApplicationRefused):
-            return
-        if isinstance(error, ConstantContactRefused):
-            said = with_their_words(str(error), error.detail)
-            raise _NoList(f"Constant Contact did not give who is on the list: {said}") from error
+    try:
+        yield
+    except (NotConnected, ApplicationRefused):
+        raise
+    except ConstantContactRefused as error:
+        said = with_their_words(str(error), error.detail)
+        raise _NoList(f"Constant Contact did not give who is on the list: {said}") from error
 
 
 def _ended(held: Held, reading: ListReading, client: Client, tools: Tools) -> Activity:

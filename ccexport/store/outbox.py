@@ -14,7 +14,8 @@ from sqlmodel import Session, col, select
 
 from ccexport.clock import iso
 from ccexport.states import RunState, Told, WaitingFor
-from ccexport.store.database.tables import Delivery, Run, Telling, Webhook
+from ccexport.store.database.tables import Run
+from ccexport.store.database.telling_tables import Delivery, Telling, Webhook
 
 _GOOD = (Told.SUCCEEDED, Told.RECOVERED)
 _ENDS = {

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import Delivery, Telling, Webhook
+from ccexport.store.database.telling_tables import Delivery, Telling, Webhook
 
 if TYPE_CHECKING:
     from ccexport.store.vault.keys import Keys

@@ -7,22 +7,29 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert
+from sqlmodel import col, select
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.runs.runs import Runs
+from ccexport.services.telling.webhooks import EVENTS
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent, Worker
-from tests.kit.house import ANA, LIST_ID, MAPPING, House
+from ccexport.store.database.telling_tables import Delivery
+from ccexport.telling.webhooks import new_secret
+from tests.kit.house import ANA, LIST_ID, MAPPING, OTHER_LIST_ID, House
 
 DAYS = 30
+LOYALTY_LIST_ID = OTHER_LIST_ID
+WEBHOOK = "https://hooks.example.com/services/marketing/ccexport"
 FIELDS = ["Loyalty tier", {"label": "Birth date", "type": "date"}]
 LISTS: list[Any] = [
     {"list_id": LIST_ID, "name": "Spring newsletter", "members": ["ana@example.com"]},
-    *("Customers", "Loyalty programme", "Northern stores", "Winter sale", "Birthday greetings"),
+    {"list_id": OTHER_LIST_ID, "name": "Loyalty programme"},
+    *("Customers", "Northern stores", "Winter sale", "Birthday greetings"),
 ]
 LONG_NAME = "Everybody who bought garden furniture in one of the northern stores and has not been written to since"
 EXPORTS: Sequence[tuple[str, str, str, tuple[str, ...]]] = (
@@ -48,8 +55,16 @@ def furnish(house: House) -> dict[str, int]:
             name, connection, LIST_ID, segments, parse_mapping(MAPPING), schedule=schedule
         )
         Exports(house.installation).add(draft, by=ANA)
+    loyal = ExportDraft(
+        *("Loyalty news", "Marketing", LOYALTY_LIST_ID, ("Loyalty gold",), parse_mapping(MAPPING)),
+        mode="changes",
+        schedule="off",
+    )
+    Exports(house.installation).add(loyal, by=ANA)
     _history(house)
+    house.installation.webhooks.add(WEBHOOK, new_secret().encode(), list(EVENTS), "ana")
     found = _real_runs(house)
+    _deliveries(house)
     Connections(house.installation).remove("Old account", by=ANA, exports_too=False)
     _needs_sign_in(house, "Stores, north")
     found |= _live_runs(house)
@@ -83,10 +98,29 @@ def _real_runs(house: House) -> dict[str, int]:
     )
     failed = house.run("Birthday greetings")["id"]
     house.tell("/_sandbox/behaviour", faults=[])
+    house.run("Loyalty news")
+    house.take_off(sorted(house.members(LOYALTY_LIST_ID))[0], list_id=LOYALTY_LIST_ID)
+    kept_away = house.run("Loyalty news")["id"]
     canceled = house.queue("Win back")
     Runs(house.installation).request_cancel(canceled, by=ANA)
     house.work()
-    return {"succeeded": succeeded, "errors": errors, "failed": failed, "canceled": canceled}
+    return {
+        "succeeded": succeeded,
+        "errors": errors,
+        "failed": failed,
+        "kept_away": kept_away,
+        "canceled": canceled,
+    }
+
+
+def _deliveries(house: House) -> None:
+    """All were taken but the last, which is tried again."""
+    with writing(house.installation.engine) as session:
+        rows = session.exec(select(Delivery).order_by(col(Delivery.telling_id))).all()
+        for row in rows:
+            row.answer, row.next_at, row.delivered_at = "200", None, utc_now()
+        rows[-1].answer, rows[-1].delivered_at = "503", None
+        rows[-1].next_at = utc_now() + timedelta(minutes=5)
 
 
 def _needs_sign_in(house: House, name: str) -> None:

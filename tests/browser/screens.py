@@ -40,6 +40,7 @@ FULL = (
     Screen("system", "system", "System", "System"),
 )
 MORE = (
+    Screen("run-kept-away", "run?run={kept_away}", "Run {kept_away}", "Run"),
     Screen("run-failed", "run?run={failed}", "Run {failed}", "Run"),
 )  # pages seen above, otherwise
 EMPTY = (

@@ -11,7 +11,7 @@ from ccexport.services.exports.exports import ExportDraft, Exports
 from tests.crash.conftest import CrashHouse
 from tests.crash.killed_worker import KILLED, Doom
 from tests.kit.house import ANA, LIST_ID, MAPPING, check_sums, people, write_source
-from tests.runs.test_changes import counts, take_off
+from tests.runs.changing import counts
 
 DOOMS = [
     *(Doom("at", name) for name in ("list intended", "list asked for", "list read")),
@@ -37,7 +37,7 @@ def test_a_run_of_changes_that_is_killed_sends_nobody_twice_and_its_ledger_is_ex
     )
     Exports(house.installation).update("Newsletter", draft, by=ANA)
     assert counts(house.run())["new"] == 20
-    take_off(house, gone)
+    house.take_off(gone)
     changed = [{**crash.profiles[0], "FirstName": "Other"}, *crash.profiles[1:]]
     write_source(house.source, [*changed, *people(2, first=21)])
 

@@ -8,6 +8,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
 from tests.kit.rows import LIST_ID, OTHER_LIST_ID
 from tests.kit.stores import ready_sqlite
+from tests.kit.waiting import wait_until
 
 ANA = Person("ana", Role.ADMINISTRATOR)
 MAPPING = ("email=EMail", "first_name=FirstName", "last_name=LastName")
@@ -213,6 +215,15 @@ class House:
         """The list's members at the sandbox, by address."""
         found = self.ask(f"/_sandbox/members?list={list_id}")
         return {member["email_address"]: member for member in found}
+
+    def take_off(self, *emails: str, list_id: str = LIST_ID) -> None:
+        """Somebody takes people off the list, at Constant Contact."""
+        connection = self.installation.connections.by_name("Marketing")
+        with closing(self.installation.client_for(connection.id)) as client:
+            ids = [found.contact_id for email in emails if (found := client.find_contact(email))]
+            assert len(ids) == len(emails)
+            client.remove_from_list(list_id, ids)
+        wait_until(lambda: not set(emails) & set(self.members(list_id)), "they are off the list")
 
     def requests(self, operation: str | None = None) -> list[dict[str, Any]]:
         """What arrived at the sandbox, in order."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from ccexport.preparation.mapping import parse_mapping
 from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
 from ccexport.store.ledgers import Target
@@ -23,15 +20,13 @@ from ccexport.worker import Worker
 from tests.kit.house import (
     ANA,
     LIST_ID,
-    MAPPING,
     OTHER_LIST_ID,
     House,
     behaviour,
-    check_sums,
     people,
     write_source,
 )
-from tests.kit.waiting import wait_until
+from tests.runs.changing import change, counts, put_on_by_hand, renamed, said
 
 TEN = people(10)
 IMPORT, EXPORT, DOWNLOAD = "contactsCSVImport", "postContactsExport", "getContactsExport"
@@ -51,35 +46,9 @@ def house(tmp_path: Path, database_url: str) -> Iterator[House]:
         house.close()
 
 
-def counts(document: Mapping[str, Any]) -> dict[str, int]:
-    check_sums(document)
-    return {n: document["counts"][n] for n in ("new", "changed", "unchanged", "suppressed")}
-
-
-def renamed(profiles: Sequence[Mapping[str, str]], *numbers: int) -> list[dict[str, str]]:
-    return [
-        {**profile, "FirstName": f"Other{n}"} if n in numbers else dict(profile)
-        for n, profile in enumerate(profiles, 1)
-    ]
-
-
-def take_off(house: House, *emails: str, list_id: str = LIST_ID) -> None:
-    """Somebody takes people off the list, at Constant Contact."""
-    connection = house.installation.connections.by_name("Marketing")
-    with closing(house.installation.client_for(connection.id)) as client:
-        ids = [found.contact_id for email in emails if (found := client.find_contact(email))]
-        assert len(ids) == len(emails)
-        client.remove_from_list(list_id, ids)
-    wait_until(lambda: not set(emails) & set(house.members(list_id)), "they are off the list")
-
-
 def suppressed(house: House, run_id: int) -> list[str]:
     rows = Runs(house.installation).rejected(run_id, by=ANA)
     return [email for _, email, reason, _ in rows if reason == "suppressed"]
-
-
-def said(house: House, run_id: int, what: str) -> list[str]:
-    return [e.detail for e in Runs(house.installation).events(run_id) if e.what == what]
 
 
 def test_where_nothing_changed_nothing_is_sent(house: House) -> None:
@@ -103,7 +72,7 @@ def test_who_is_new_or_has_another_line_is_sent_and_nobody_else(house: House) ->
 
 
 def test_whoever_left_the_list_stays_away_and_is_named_until_seen_there_again(house: House) -> None:
-    take_off(house, "person2@example.com", "person9@example.com")
+    house.take_off("person2@example.com", "person9@example.com")
     write_source(house.source, renamed(TEN, 2, 5))
     document = house.run()
     assert counts(document) == {"new": 0, "changed": 1, "unchanged": 7, "suppressed": 2}
@@ -115,13 +84,6 @@ def test_whoever_left_the_list_stays_away_and_is_named_until_seen_there_again(ho
     document = house.run()
     assert counts(document) == {"new": 0, "changed": 1, "unchanged": 8, "suppressed": 1}
     assert house.members()["person2@example.com"]["first_name"] == "Other2"
-
-
-def put_on_by_hand(house: House, email: str) -> None:
-    connection = house.installation.connections.by_name("Marketing")
-    with closing(house.installation.client_for(connection.id)) as client:
-        client.import_contacts("by-hand.csv", f"email\r\n{email}\r\n".encode(), LIST_ID)
-    wait_until(lambda: email in house.members(), "they are on the list")
 
 
 def test_the_list_is_asked_for_once_a_run_and_costs_five_requests(house: House) -> None:
@@ -154,7 +116,7 @@ def test_the_list_is_asked_for_once_a_run_and_costs_five_requests(house: House) 
 def test_where_the_list_cannot_be_had_new_and_changed_people_are_sent_and_nobody_is_suppressed(
     house: House, fault: dict[str, Any], words: str
 ) -> None:
-    take_off(house, "person2@example.com")
+    house.take_off("person2@example.com")
     write_source(house.source, [*renamed(TEN, 3), *people(1, first=11)])
     house.tell("/_sandbox/behaviour", faults=[fault])
     document = house.run()
@@ -165,7 +127,7 @@ def test_where_the_list_cannot_be_had_new_and_changed_people_are_sent_and_nobody
 
 
 def test_a_list_that_was_emptied_by_hand_leaves_everybody_away(house: House) -> None:
-    take_off(house, *(profile["EMail"] for profile in TEN))
+    house.take_off(*(profile["EMail"] for profile in TEN))
     document = house.run()
     assert counts(document) == {"new": 0, "changed": 0, "unchanged": 0, "suppressed": 10}
     assert house.members() == {}
@@ -186,7 +148,7 @@ def test_rows_that_failed_go_again_in_the_next_run_and_a_retry_counts(house: Hou
 
 
 def test_a_resync_sends_everybody_once_more_but_whoever_left(house: House) -> None:
-    take_off(house, "person4@example.com")
+    house.take_off("person4@example.com")
     document = house.run(resync=True)
     assert counts(document) == {"new": 0, "changed": 9, "unchanged": 0, "suppressed": 1}
     assert counts(house.run()) == {"new": 0, "changed": 0, "unchanged": 9, "suppressed": 1}
@@ -202,13 +164,6 @@ def test_a_full_run_keeps_the_ledger_so_a_change_of_mode_needs_no_first_full_run
     assert counts(house.run("Other"))["unchanged"] == 10
 
 
-def change(house: House, name: str, **values: str) -> None:
-    draft = {"list_id": LIST_ID, "mode": "changes", "mapping": MAPPING[1], **values}
-    mapping = parse_mapping([MAPPING[0], draft["mapping"], MAPPING[2]])
-    found = ExportDraft(name, "Marketing", draft["list_id"], ["All"], mapping, draft["mode"])
-    Exports(house.installation).update(name, found, by=ANA)
-
-
 def test_an_export_that_moves_to_another_list_begins_another_ledger_and_keeps_the_old_one(
     house: House,
 ) -> None:
@@ -219,7 +174,7 @@ def test_an_export_that_moves_to_another_list_begins_another_ledger_and_keeps_th
 
 
 def test_who_left_a_list_is_not_put_back_by_another_export_to_it(house: House) -> None:
-    take_off(house, "person6@example.com")
+    house.take_off("person6@example.com")
     house.add_export("Second", mode="changes")
     document = house.run("Second")
     assert counts(document) == {"new": 9, "changed": 0, "unchanged": 0, "suppressed": 1}
@@ -259,7 +214,7 @@ def test_a_ledger_holds_no_address_and_is_counted_without_being_opened(house: Ho
     connection = house.installation.connections.by_name("Marketing")
     target = Target(export.id, connection.account_id, LIST_ID)
     assert house.installation.ledgers.sizes(target) == (10, 0)
-    take_off(house, "person1@example.com")
+    house.take_off("person1@example.com")
     house.run()
     assert house.installation.ledgers.sizes(target) == (9, 1)
 

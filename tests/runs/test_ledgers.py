@@ -24,7 +24,7 @@ from ccexport.store.database.ledger_tables import LedgerPart
 from ccexport.store.database.tables import RunAddresses
 from ccexport.store.vault.keys import write_key_file
 from tests.kit.house import ANA, LIST_ID, House, behaviour, people, write_source
-from tests.runs.test_changes import change, counts, put_on_by_hand, renamed, said, take_off
+from tests.runs.changing import change, counts, put_on_by_hand, renamed, said
 
 TEN = people(10)
 SECOND = "person2@example.com"
@@ -39,7 +39,7 @@ def house(tmp_path: Path, database_url: str) -> Iterator[House]:
         house.connect()
         house.add_export(mode="changes")
         house.run()
-        take_off(house, SECOND)
+        house.take_off(SECOND)
         house.run()
         yield house
         house.close()

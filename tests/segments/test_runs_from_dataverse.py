@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ccexport.sandbox.server import running_sandbox
 from tests.commands.running import Here
 from tests.kit.dataverse import BROKEN, SECRET, Fault, Organization, Table, running
-from tests.kit.house import LIST_ID, House, behaviour
+from tests.kit.house import LIST_ID, House
 
 COUNT = 60
 PAGES = 6  # of each table
@@ -41,20 +39,6 @@ def member(number: int) -> dict[str, Any]:
         "msdynci_segments": json.dumps({"Segments": ["News"] if number % 2 == 0 else ["Others"]}),
         "msdynci_segmentmembershiptype": "Customer",
     }
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
-    return Here(capsys, monkeypatch)
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox)
-        house.connect()
-        yield house
-        house.close()
 
 
 @pytest.fixture

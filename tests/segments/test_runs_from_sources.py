@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import ibis
 import pytest
 
-from ccexport.sandbox.server import running_sandbox
 from tests.commands.running import Here
-from tests.kit.house import LIST_ID, House, behaviour
+from tests.kit.house import LIST_ID, House
 from tests.kit.stores import empty_postgres
 from tests.segments.cdm_folders import customers, memberships, put, segments
 
 COUNT = 60
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
-    return Here(capsys, monkeypatch)
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox)
-        house.connect()
-        yield house
-        house.close()
 
 
 def email(number: int) -> str:

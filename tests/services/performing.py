@@ -38,7 +38,7 @@ from ccexport.services.runs.runs import Runs
 from ccexport.services.telling.webhooks import Webhooks
 from ccexport.states import Told
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import Delivery, Telling
+from ccexport.store.database.telling_tables import Delivery, Telling
 from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions

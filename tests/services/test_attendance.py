@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -22,22 +21,9 @@ from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Export
 from ccexport.web.health import health_routes
 from tests.kit.clocks import Clock
-from tests.kit.offline import ANA, OfflineParts, draft, finish, offline_parts
-from tests.kit.stores import ready_postgres
+from tests.kit.offline import ANA, OfflineParts, draft, finish
 
 AUCKLAND = "Pacific/Auckland"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def installation(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> Iterator[OfflineParts]:
-    url = ""
-    if request.param == "postgresql":
-        url = ready_postgres(request.getfixturevalue("postgres_url"))
-    found = offline_parts(tmp_path, clock, url)
-    yield found
-    found.engine.dispose()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,25 +17,12 @@ from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Run
 from tests.kit.clocks import Clock
-from tests.kit.offline import ANA, OfflineParts, draft, offline_parts
+from tests.kit.offline import ANA, OfflineParts, draft
 from tests.kit.rows import run_row
-from tests.kit.stores import ready_postgres
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "monitoring"
 HOSTILE = 'A "quoted" \\ name'
 Values = dict[str, float]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def installation(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
-) -> Iterator[OfflineParts]:
-    url = ""
-    if request.param == "postgresql":
-        url = ready_postgres(request.getfixturevalue("postgres_url"))
-    found = offline_parts(tmp_path, clock, url)
-    yield found
-    found.engine.dispose()
 
 
 def scraped(installation: OfflineParts) -> Values:

@@ -13,7 +13,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import acting, require
 from ccexport.services.people.roles import Action
 from ccexport.states import Told
-from ccexport.store.database.tables import Webhook
+from ccexport.store.database.telling_tables import Webhook
 from ccexport.store.webhooks import Attempted
 from ccexport.telling.calling import NotReached, check_url
 from ccexport.telling.webhooks import new_secret

@@ -10,7 +10,8 @@ from sqlmodel import Session, SQLModel, select
 
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.ledger_tables import LedgerKey, LedgerPart
-from ccexport.store.database.tables import OAuthSignIn, RunAddresses, Token, Webhook
+from ccexport.store.database.tables import OAuthSignIn, RunAddresses, Token
+from ccexport.store.database.telling_tables import Webhook
 from ccexport.store.vault.keys import Keys
 
 # every column that `Keys.encrypt` or `Keys.seal` fills

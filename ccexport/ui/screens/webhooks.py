@@ -7,7 +7,7 @@ import streamlit as st
 
 from ccexport.services.people.access import Person
 from ccexport.services.telling.webhooks import EVENTS, USUAL, Webhooks
-from ccexport.store.database.tables import Webhook
+from ccexport.store.database.telling_tables import Webhook
 from ccexport.store.webhooks import Attempted
 from ccexport.ui import flash, page
 from ccexport.ui.page import plain

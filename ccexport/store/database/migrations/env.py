@@ -3,7 +3,11 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from ccexport.store.database import tables  # noqa: F401  # fills SQLModel.metadata
+from ccexport.store.database import (  # noqa: F401  # they fill SQLModel.metadata
+    ledger_tables,
+    tables,
+    telling_tables,
+)
 
 context.configure(
     connection=context.config.attributes["connection"],
