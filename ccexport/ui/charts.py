@@ -23,6 +23,7 @@ FAILED = "Failed"
 LEFT_OUT = "Left out"
 NOT_SENT = "Not sent"
 UNCHANGED = "Unchanged"
+SUPPRESSED = "Had left the list"
 COLOURS = {
     ON_THE_LIST: "#2f7fd1",
     WORKED_ON: "#3aa6a0",
@@ -30,6 +31,7 @@ COLOURS = {
     FAILED: "#d8483d",
     LEFT_OUT: "#d1922a",
     UNCHANGED: "#7b9a4c",
+    SUPPRESSED: "#b3668f",
     NOT_SENT: "#87919f",
 }
 _HEIGHT = 270
@@ -126,7 +128,11 @@ def funnel(found: Funnel, *, key: str) -> None:
 def _funnel_spec(found: Funnel) -> dict[str, Any]:
     steps = {
         "Read": {LEFT_OUT: found.left_out},
-        "Prepared": {NOT_SENT: found.not_sent, UNCHANGED: found.unchanged + found.suppressed},
+        "Prepared": {
+            NOT_SENT: found.not_sent,
+            UNCHANGED: found.unchanged,
+            SUPPRESSED: found.suppressed,
+        },
         "Sent": {
             ON_THE_LIST: found.accepted,
             WORKED_ON: found.in_progress,
@@ -167,8 +173,10 @@ def _funnel_spec(found: Funnel) -> dict[str, Any]:
 
 def say_funnel(found: Funnel) -> str:
     """The chart in words."""
+    stayed = f"{found.unchanged:,} unchanged, " if found.unchanged else ""
+    stayed += f"{found.suppressed:,} had left the list, " if found.suppressed else ""
     return (
-        f"{found.read:,} read, {found.left_out:,} left out, {found.prepared:,} prepared, {found.sent:,} sent, "
+        f"{found.read:,} read, {found.left_out:,} left out, {found.prepared:,} prepared, {stayed}{found.sent:,} sent, "
         f"{found.accepted:,} on the list, {found.unsubscribed:,} had unsubscribed, {found.failed:,} failed."
     )
 

@@ -374,8 +374,8 @@ class Looker:
             await asyncio.sleep(seconds)
             await self._ask(part)
 
-    def _stop_timers(self, installation: list[str]) -> None:
-        for part in installation:
+    def _stop_timers(self, parts: list[str]) -> None:
+        for part in parts:
             if (timer := self._timers.pop(part, None)) is not None:
                 timer.cancel()
             self._asked_at.pop(part, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from ccexport.installation import Installation
@@ -127,6 +128,30 @@ def test_a_failed_run_says_why_and_can_be_run_again(
     test.button(key=f"home_again_{run.id}").click().run()
     assert installation.runs.live_of(export.export.id) is not None
     assert not test.exception
+
+
+@pytest.mark.parametrize(
+    ("submitted", "words"),
+    [(10, "3 of 10 contacts failed."), (6, "3 of 6 contacts failed; 4 were not sent.")],
+)
+def test_people_who_had_nothing_to_be_sent_are_not_said_to_have_been_left(
+    installation: Installation,
+    open_page: OpenPage,
+    export: ExportView,
+    submitted: int,
+    words: str,
+) -> None:
+    add_run(
+        installation,
+        RunState.COMPLETED_WITH_ERRORS,
+        export_id=export.export.id,
+        prepared_count=100,
+        unchanged_count=85,
+        suppressed_count=5,
+        submitted_count=submitted,
+        failed_count=3,
+    )
+    assert words in texts(open_page("home")).replace("\\", "")
 
 
 def test_a_failed_run_of_an_export_that_went_well_since_is_not_shown(

@@ -109,7 +109,7 @@ def _funnel(run: Run, batches: Iterable[Batch]) -> Funnel:
         prepared=run.prepared_count,
         unchanged=run.unchanged_count,
         suppressed=run.suppressed_count,
-        not_sent=run.prepared_count - run.unchanged_count - run.suppressed_count - sent,
+        not_sent=run.not_sent_count,
         sent=sent,
         in_progress=in_progress,
         accepted=sent - in_progress - run.unsubscribed_count - run.failed_count,

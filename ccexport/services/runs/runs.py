@@ -156,7 +156,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "finished_at": iso(run.finished_at),
         "timings": {stage.value: run.seconds.get(stage.value, 0.0) for stage in _STAGES},
         "counts": counts(run),
-        "not_sent": not_sent(run),
+        "not_sent": run.not_sent_count,
         "rejections": dict(run.rejections),
     }
 
@@ -181,12 +181,6 @@ def counts(run: Run) -> Mapping[str, int]:
         "suppressed": run.suppressed_count,
         "truncated": run.truncated_count,
     }
-
-
-def not_sent(run: Run) -> int:
-    """`prepared - unchanged - suppressed - submitted`: not yet, or not any more where the run has ended."""
-    left = run.prepared_count - run.unchanged_count - run.suppressed_count
-    return left - run.submitted_count
 
 
 def batch_document(batch: Batch, unnamed: int) -> dict[str, Any]:

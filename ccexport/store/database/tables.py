@@ -201,6 +201,12 @@ class Run(SQLModel, table=True):
         """What Constant Contact took: an estimate, since its counters overlap."""
         return self.submitted_count - self.unsubscribed_count - self.failed_count
 
+    @property
+    def not_sent_count(self) -> int:
+        """What was to be sent and was not: not yet, or not any more where the run has ended."""
+        to_send = self.prepared_count - self.unchanged_count - self.suppressed_count
+        return to_send - self.submitted_count
+
 
 class RunEvent(SQLModel, table=True):
     """One line of a run's history: what, when, who."""

@@ -199,11 +199,9 @@ def _run_again_button(run: Run, *, by: Person) -> None:
 
 
 def _some_failed(run: Run) -> str:
-    not_sent = run.prepared_count - run.submitted_count
-    installation = [f"{run.failed_count:,} of {run.submitted_count:,} contacts failed"]
+    failed = f"{run.failed_count:,} of {run.submitted_count:,} contacts failed"
     return (
-        "; ".join([*installation, f"{not_sent:,} were not sent"] if not_sent > 0 else installation)
-        + "."
+        f"{failed}; {run.not_sent_count:,} were not sent." if run.not_sent_count else f"{failed}."
     )
 
 

@@ -218,8 +218,8 @@ def _funnel(funnel: Funnel, not_sent: str) -> None:
     charts.funnel(funnel, key="run_funnel")
     st.markdown(
         "\n".join(
-            f"- **{total:,} {what}** = {_sum(installation)}"
-            for total, what, installation in (
+            f"- **{total:,} {what}** = {_sum(parts)}"
+            for total, what, parts in (
                 (
                     funnel.read,
                     "read",
@@ -246,12 +246,13 @@ def _funnel(funnel: Funnel, not_sent: str) -> None:
                     ],
                 ),
             )
+            if total or what == "read"
         )
     )
 
 
-def _sum(installation: Sequence[tuple[int, str]]) -> str:
-    shown = [part for index, part in enumerate(installation) if index == 0 or part[0]]
+def _sum(parts: Sequence[tuple[int, str]]) -> str:
+    shown = [part for index, part in enumerate(parts) if index == 0 or part[0]]
     return " + ".join(f"{count:,} {what}" for count, what in shown)
 
 
@@ -262,10 +263,10 @@ def _sum(installation: Sequence[tuple[int, str]]) -> str:
 def left_out(run: Run, by: Person) -> None:
     """Reasons with counts; the profiles to search and to download."""
     page.begin_again(by)
-    left = run.rejected_count + run.suppressed_count
-    if not left:
+    if not (run.rejected_count or run.suppressed_count):
         return
-    st.subheader(f"Left out: {left:,}", anchor=False)
+    away = f", kept away: {run.suppressed_count:,}" if run.suppressed_count else ""
+    st.subheader(f"Left out: {run.rejected_count:,}{away}", anchor=False)
     reasons = {**run.rejections, SUPPRESSED: run.suppressed_count}
     ordered = sorted(((r, n) for r, n in reasons.items() if n), key=lambda item: -item[1])
     st.markdown("\n".join(f"- **{count:,}** {plain(_reason(reason))}" for reason, count in ordered))
