@@ -67,9 +67,15 @@ class CallbackServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def wait(self, state: str, timeout_seconds: float) -> Mapping[str, str]:
-        """The parameters of the return with this `state`; other calls are answered 400 and ignored."""
+    def expect(self, state: str) -> None:
+        """Take the return with this `state`; other calls are answered 400 and ignored.
+
+        Told before the address is, since a browser that is signed in already returns at once.
+        """
         self._state = state
+
+    def wait(self, timeout_seconds: float) -> Mapping[str, str]:
+        """The parameters of the return that is expected."""
         if not self._arrived.wait(timeout_seconds):
             raise SetupError(
                 f"Nobody signed in within {timeout_seconds:.0f} s; nothing was stored. Start the command again."

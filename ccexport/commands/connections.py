@@ -55,8 +55,9 @@ def add(
     name = check_name(name, "connection")
     with CallbackServer(callback_port) as server:
         sign_in = connections.begin(server.redirect_uri)
+        server.expect(sign_in.state)
         say(f"Open this address: {sign_in.url}")
-        params = server.wait(sign_in.state, timeout)
+        params = server.wait(timeout)
         code = read_callback(params, sign_in.state)
         connection = connections.finish(
             name,

@@ -56,6 +56,7 @@ class Adding:
 
     def __init__(self, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
         self._here, self._monkeypatch = here, monkeypatch
+        self.head_start_seconds = 0.0
 
     def __call__(self, house: House, name: str, visit: Visit, *more: str) -> Outcome:
         """What it wrote after the address."""
@@ -68,6 +69,7 @@ class Adding:
             url = text.removeprefix(ADDRESS)
             browsers.append(threading.Thread(target=visit, args=(url,)))
             browsers[0].start()
+            browsers[0].join(self.head_start_seconds)
 
         self._monkeypatch.setattr(connections, "say", hear)
         self._monkeypatch.setattr(callback, "LINGER_SECONDS", 0.01)
@@ -131,6 +133,13 @@ def test_only_the_callback_path_answers(add: Adding, house: House) -> None:
 
     assert add(house, "Sales", look_around).code == 0
     assert seen == [404]
+
+
+def test_a_browser_that_is_back_before_the_terminal_waits_is_signed_in(
+    add: Adding, house: House
+) -> None:
+    add.head_start_seconds = 0.5
+    assert add(house, "Sales", sign_in).code == 0
 
 
 def test_a_name_that_exists_is_signed_in_again_and_its_runs_go_on(
