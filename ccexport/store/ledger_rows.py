@@ -113,7 +113,10 @@ def all_of(parts: Sequence[People]) -> People:
 
 
 def write_people(people: People) -> bytes:
-    """A part as it is kept: Parquet, whose sorted hashes take six bytes, and whose standing hardly any."""
+    """A part as it is kept: Parquet, whose sorted hashes take six bytes, and whose standing hardly any.
+
+    Not compressed beyond: hashes do not shrink, and trying takes as long as all the rest.
+    """
     columns = {
         "who": people.who.view(np.int64),
         "key": people.key.view(np.int64),
@@ -122,17 +125,18 @@ def write_people(people: People) -> bytes:
         "at": people.at,
     }
     table = pa.table({name: pa.array(np.ascontiguousarray(c)) for name, c in columns.items()})
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     pq.write_table(
         table,
         sink,
-        compression="zstd",
+        compression="none",
         use_dictionary=["standing", "at"],
         column_encoding={"who": "DELTA_BINARY_PACKED", "key": "PLAIN", "line": "PLAIN"},
         write_statistics=False,
         store_schema=False,
     )
-    return sink.getvalue()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def read_people(content: bytes) -> People:
@@ -173,10 +177,6 @@ class Sent:
         batch = None if self.batch is None else self.batch[which]
         return Sent(self.who[which], self.key[which], self.line[which], batch)
 
-    def by_hash(self) -> Sent:
-        """The same, the hashes of the addresses ascending."""
-        return self.take(np.argsort(self.who, kind="stable"))
-
     def of_batch(self, number: int) -> Sent:
         """The same rows, as those of one batch."""
         return Sent(self.who, self.key, self.line, np.full(len(self), number, dtype=np.uint64))
@@ -203,6 +203,14 @@ def joined(parts: Sequence[Sent]) -> Sent:
     some = [nobody_sent(), *parts]
     names = [field.name for field in fields(Sent)]
     return Sent(*(np.concatenate([getattr(part, name) for part in some]) for name in names))
+
+
+def joined_rows(parts: Sequence[Sent]) -> Sent:
+    """Rows together, of whatever batch."""
+    some = [nobody_sent(), *parts]
+    return Sent(
+        *(np.concatenate([getattr(p, name) for p in some]) for name in ("who", "key", "line"))
+    )
 
 
 def write_sent(sent: Sent) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,7 +29,7 @@ from ccexport.store.ledger_rows import (
     Standing,
     all_of,
     bits_for,
-    joined,
+    joined_rows,
     no_people,
     nobody_sent,
     parts_of,
@@ -44,6 +44,7 @@ from ccexport.store.vault.keys import Keys
 log = logging.getLogger(__name__)
 
 HASH_KEY_BYTES = 16
+PARTS_AT_ONCE = 16  # some 100,000 people
 KEPT_AFTER_A_MOVE = timedelta(days=365)  # of an export that has another list by now
 
 
@@ -158,12 +159,10 @@ class LedgerStore:
 
         A run that was never prepared changes nothing; nor does one of an export that was removed meanwhile.
         """
-        kept = session.get(RunAddresses, run.id)
-        if kept is None or run.export_id is None:
+        found = self._outcome(session, run)
+        if found is None or run.export_id is None:
             return
-        rows, staying = (self._sent(sealed) for sealed in (kept.rows, kept.staying))
-        seen = read_observed(self._keys().decrypt(kept.observed) if kept.observed else b"")
-        confirmed, unsure = _outcome(session, run, rows, staying)
+        seen, confirmed, unsure = found
         if not (len(confirmed) or len(unsure) or len(seen.left) or len(seen.back)):
             return
         ledger = _ledger(session, Target.of(run), for_update=True)
@@ -184,6 +183,16 @@ class LedgerStore:
         session.flush()
         self._write(session, ledger, seen, confirmed, unsure, int(now.timestamp()))
 
+    def _outcome(self, session: Session, run: Run) -> tuple[Observed, Sent, Sent] | None:
+        """What the run saw of its list, what was confirmed, and what is not known; None where it was never prepared."""
+        query = select(RunAddresses.rows, RunAddresses.staying, RunAddresses.observed)
+        kept = session.exec(query.where(RunAddresses.run_id == run.id)).first()
+        if kept is None:
+            return None
+        rows, staying, observed = kept
+        seen = read_observed(self._keys().decrypt(observed) if observed else b"")
+        return seen, *_outcome(session, run, self._sent(rows), self._sent(staying))
+
     def _write(
         self,
         session: Session,
@@ -193,22 +202,26 @@ class LedgerStore:
         unsure: Sent,
         at: int,
     ) -> None:
+        """Few parts at once: all of a million people would take more memory than the rest of the run's end."""
         self._make_room(session, ledger, len(confirmed) + len(unsure))
-        confirmed, unsure = confirmed.by_hash(), unsure.by_hash()
-        columns = (np.sort(seen.left), np.sort(seen.back), confirmed.who, unsure.who)
-        parts = [parts_of(who, ledger.bits) for who in columns]
-        touched = np.unique(np.concatenate(parts)).tolist()
-        before = self._parts(session, ledger, touched)
-        after: dict[int, People] = {}
-        for part in touched:
-            left, back, placed, doubtful = (_where(each, part) for each in parts)
-            after[part] = settled(
-                before.pop(part, no_people()),
-                Observed(columns[0][left], columns[1][back]),
-                confirmed.take(placed),
-                unsure.take(doubtful),
-                at,
-            )
+        left, back = np.sort(seen.left), np.sort(seen.back)
+        hashes = (left, back, confirmed.who, unsure.who)
+        touched = np.unique(np.concatenate([parts_of(who, ledger.bits) for who in hashes])).tolist()
+        placed, doubtful = (_ByPart.of(sent, ledger.bits) for sent in (confirmed, unsure))
+        parts_left, parts_back = (parts_of(who, ledger.bits) for who in (left, back))
+        for first in range(0, len(touched), PARTS_AT_ONCE):
+            some = touched[first : first + PARTS_AT_ONCE]
+            before = self._parts(session, ledger, some)
+            after = {
+                part: settled(
+                    before.pop(part, no_people()),
+                    Observed(left[_where(parts_left, part)], back[_where(parts_back, part)]),
+                    placed.in_part(part),
+                    doubtful.in_part(part),
+                    at,
+                )
+                for part in some
+            }
         self._put(session, ledger, after)
 
     def _make_room(self, session: Session, ledger: Ledger, more: int) -> None:
@@ -353,6 +366,23 @@ class LedgerStore:
         return dropped
 
 
+@dataclass(frozen=True)
+class _ByPart:
+    """Rows that are taken by the part of the ledger that they belong to; they stay in their order."""
+
+    sent: Sent
+    order: np.ndarray  # by hash
+    parts: np.ndarray  # of the rows in that order
+
+    @classmethod
+    def of(cls, sent: Sent, bits: int) -> _ByPart:
+        order = np.argsort(sent.who, kind="stable")
+        return cls(sent, order, parts_of(sent.who[order], bits))
+
+    def in_part(self, part: int) -> Sent:
+        return self.sent.take(self.order[_where(self.parts, part)])
+
+
 def _where(ascending: np.ndarray, value: int) -> slice:
     first, last = np.searchsorted(ascending, [value, value + 1]).tolist()
     return slice(first, last)
@@ -396,7 +426,7 @@ def _outcome(session: Session, run: Run, rows: Sent, staying: Sent) -> tuple[Sen
             batch.state is not BatchState.COMPLETED and batch.sending_at and not _is_refused(batch)
         ):
             unsure.append(sent)
-    return joined(confirmed), joined(unsure)
+    return joined_rows(confirmed), joined_rows(unsure)
 
 
 def _is_refused(batch: Batch) -> bool:
@@ -408,7 +438,7 @@ def _rows_of(batch: Batch, rows: Sent, staying: Sent) -> Sent:
         if staying.batch is None:
             return nobody_sent()
         return staying.take(staying.batch == batch.number)
-    return rows.take(slice(batch.first_row, batch.first_row + batch.rows)).of_batch(batch.number)
+    return rows.take(slice(batch.first_row, batch.first_row + batch.rows))
 
 
 def _named_rows(session: Session, run: Run) -> dict[int, list[int]]:
@@ -421,7 +451,9 @@ def _named_rows(session: Session, run: Run) -> dict[int, list[int]]:
     return found
 
 
-def _all_but(count: int, rows: Iterable[int]) -> np.ndarray:
+def _all_but(count: int, rows: Collection[int]) -> np.ndarray | slice:
+    if not rows:
+        return slice(None)
     stays = np.ones(count, dtype=bool)
     stays[list(rows)] = False
     return stays
