@@ -1,10 +1,13 @@
 """`python -m ccexport`."""
 
 import gc
+import os
 
 gc.disable()  # what is imported stays: to look for garbage among it costs a third of a command's start
+# nor does pydantic read the description of every package that is installed, looking for plugins of its own
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-from ccexport.commands.main import main  # noqa: E402  # what the pause above is for
+from ccexport.commands.main import main  # noqa: E402  # what the lines above are for
 
 if __name__ == "__main__":
     main()

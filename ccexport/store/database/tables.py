@@ -125,8 +125,8 @@ class Run(SQLModel, table=True):
             "one_live_run_an_export",
             "export_id",
             unique=True,
+            # PostgreSQL's has the same by the migrations: said here, each command would load its dialect
             sqlite_where=text("finished_at IS NULL"),
-            postgresql_where=text("finished_at IS NULL"),
         ),
     )
 
