@@ -101,9 +101,11 @@ def test_each_role_sees_its_pages_and_no_other(enter: Enter, house: House, perso
     menu = visitor.page.get_by_test_id("stSidebarNav").get_by_role("link")
     expect(menu).to_have_text([re.compile(rf"{screen.title}$") for screen in mine if screen.listed])
     for screen in SCREENS:
-        query = {"run": "?run=1", "export": "?export=1"}.get(screen.name, "")
-        heading = re.compile(rf"^{screen.title}( 1)?$")
-        visitor.open("" if screen.name == "home" else f"{screen.name}{query}", heading)
+        if screen in mine and screen.listed:
+            visitor.choose_page(screen.title)
+        else:
+            query = {"run": "?run=1", "export": "?export=1"}.get(screen.name, "")
+            visitor.open(f"{screen.name}{query}", re.compile(rf"^{screen.title}( 1)?$"))
         refusal = visitor.page.get_by_text("This page is for people with the role")
         expect(refusal).to_have_count(0 if screen in mine else 1)
 
