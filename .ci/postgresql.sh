@@ -26,17 +26,19 @@ start_postgresql() {
     port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
     (umask 077 && printf '%s\n' "$password" >"$postgresql_folder/password")
     if [[ $EUID == 0 ]]; then chown -R postgres "$postgresql_folder"; fi
-    # what is thrown away need not survive a loss of power; two test processes have many engines
+    # what is thrown away need not survive a loss of power, and a thousand databases of a few rows want no vacuum; test
+    # processes have many engines
     as_its_owner "$postgresql_bin/initdb" --pgdata="$postgresql_folder/data" --username=postgres \
         --auth=scram-sha-256 --pwfile="$postgresql_folder/password" --encoding=UTF8 --no-sync >/dev/null &&
         as_its_owner "$postgresql_bin/pg_ctl" --pgdata="$postgresql_folder/data" --wait start \
             --log="$postgresql_folder/log" --options="-c listen_addresses=127.0.0.1 -c port=$port \
             -c unix_socket_directories= -c fsync=off -c full_page_writes=off \
-            -c synchronous_commit=off -c max_connections=300" >/dev/null || {
+            -c synchronous_commit=off -c autovacuum=off -c max_connections=300" >/dev/null || {
         stop_postgresql
         return 1
     }
     export TEST_POSTGRES_URL="postgresql+psycopg://postgres:$password@127.0.0.1:$port/postgres"
+    export TEST_POSTGRES_THROWN_AWAY=true # so nobody has to drop a thousand databases first
     echo "$("$postgresql_bin/postgres" --version), as a service on 127.0.0.1:$port"
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -37,6 +38,19 @@ NOT_QUICK = {
     "preparation/test_preparing_from_files.py",
     "segments/test_reading_fast.py",
 }
+
+
+# A store waits for its disk at each commit, which no test is about. Small files: the largest of a run take 1 GB
+IN_MEMORY = Path("/dev/shm")  # noqa: S108  # pytest makes folders of its own in it
+NEEDED_BYTES = 4 * 1024**3
+
+
+def _keep_files_in_memory() -> None:
+    if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free >= NEEDED_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+
+_keep_files_in_memory()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -110,7 +124,8 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server, as `postgresql+psycopg://…/postgres`: TEST_POSTGRES_URL's, else one of this test process."""
     if given := os.environ.get("TEST_POSTGRES_URL"):
         yield given
-        drop_databases(given)
+        if os.environ.get("TEST_POSTGRES_THROWN_AWAY") != "true":
+            drop_databases(given)
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's own, about a folder that it makes up
@@ -125,10 +140,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _make_it_quick(server_url: str) -> None:
-    """The server's files live as long as the tests: nothing of them has to survive a power loss."""
+    """The server's files live as long as the tests: nothing of them need survive a power loss or be vacuumed."""
     admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        for setting in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"):
             connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
         connection.execute(text("SELECT pg_reload_conf()"))
     admin.dispose()

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import QuotaExceeded
@@ -99,22 +100,21 @@ class BudgetStore:
     @contextmanager
     def _locked_row(self, now: datetime) -> Iterator[ApiUsage]:
         """The row of today, for one process at a time; what is changed is committed."""
-        self._make_row(now)
         with writing(self._engine) as session:
-            row = session.get_one(ApiUsage, self._application, with_for_update=True)
+            row = session.get(ApiUsage, self._application, with_for_update=True)
+            if row is None:
+                self._make_row(session, now)
+                row = session.get_one(ApiUsage, self._application, with_for_update=True)
             if _is_new_day(row.day, now):
                 row.day, row.used, row.exhausted = now.date(), 0, False
             session.add(row)
             yield row
 
-    def _make_row(self, now: datetime) -> None:
-        with reading(self._engine) as session:
-            if session.get(ApiUsage, self._application) is not None:
-                return
+    def _make_row(self, session: Session, now: datetime) -> None:
         row = ApiUsage(
             application=self._application, next_slot=0.0, day=now.date(), used=0, exhausted=False
         )
-        with suppress(IntegrityError), writing(self._engine) as session:  # another was faster
+        with suppress(IntegrityError), session.begin_nested():  # another was faster
             session.add(row)
 
 
