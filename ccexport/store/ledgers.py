@@ -222,7 +222,7 @@ class LedgerStore:
                 )
                 for part in some
             }
-        self._put(session, ledger, after)
+            self._put(session, ledger, after)
 
     def _make_room(self, session: Session, ledger: Ledger, more: int) -> None:
         """More parts, where there will be more people than those there are were made for."""
