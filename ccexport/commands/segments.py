@@ -16,15 +16,15 @@ app = typer.Typer(help="The segments of the source.", rich_markup_mode=None)
 @app.command("list")
 def list_segments(ctx: typer.Context, as_json: Json = False) -> None:
     """All segments with how many profiles are in them."""
-    from ccexport.services.operations.segments import Segments
+    from ccexport.services.operations.segments import Segments, segment_documents
 
-    found = Segments(open_installation(ctx)).all()
+    found = segment_documents(Segments(open_installation(ctx)).all())
     if as_json:
-        print_json([{"name": segment.name, "members": segment.members} for segment in found])
+        print_json(found)
         return
     print_table(
-        ["segment", "members"],
-        [[segment.name, segment.members] for segment in found],
+        ["segment", *list(found[0])[1:]] if found else ["segment", "members"],
+        [list(each.values()) for each in found],
         empty="The source holds no segments. SegmentMembership names them.",
     )
 
@@ -56,7 +56,7 @@ def show(
             }
         )
         return
-    print_text(f"{segment.name}: {counted(segment.members, 'member')}")
+    print_text(f"{segment.shown}: {counted(segment.members, 'member')}")
     print_table(
         ["attribute", "type", "filled", "examples"],
         [

@@ -52,10 +52,16 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Segment:
-    """A segment and how many distinct profiles are in it."""
+    """A segment and how many distinct profiles are in it; `label`: what people call it, where the source says."""
 
     name: str
     members: int
+    label: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Its label with its name, which two labels that are the same do not share."""
+        return f"{self.label} ({self.name})" if self.label else self.name
 
 
 @dataclass(frozen=True)
@@ -122,9 +128,24 @@ class Source:
         known = self.memberships.semi_join(self.customers, KEY)
         known = known.filter(known[SEGMENT].notnull())
         counted = known.group_by(SEGMENT).agg(members=known[KEY].nunique())
+        labels = self._labels()
         return [
-            Segment(row[SEGMENT], row["members"]) for row in self._rows(counted.order_by(SEGMENT))
+            Segment(row[SEGMENT], row["members"], labels.get(row[SEGMENT], ""))
+            for row in self._rows(counted.order_by(SEGMENT))
         ]
+
+    def _labels(self) -> dict[str, str]:
+        """What the source calls its segments, by name; of a segment that has two labels the first of them."""
+        labels = self.opened.labels if self.opened else None
+        if labels is None:
+            return {}
+        rows = self._rows(labels.filter(labels.label.notnull()).order_by(["name", "label"]))
+        found: dict[str, str] = {}
+        for row in rows:
+            label = str(row["label"]).strip()
+            if label and label != row["name"]:
+                found.setdefault(row["name"], label)
+        return found
 
     def check_types(self, names: Iterable[str]) -> None:
         """Raise `SourceError` for the first of these attributes that holds no text, such as a list."""

@@ -95,6 +95,12 @@ def test_a_key_of_another_name_stays_an_attribute(tmp_path: Path) -> None:
         assert source.segments() == [Segment("News", 2), Segment("Old", 1)]
 
 
+def test_segments_have_the_labels_that_the_source_gives_them(tmp_path: Path) -> None:
+    names = "segment_names: {table: labels, name: internal, label: friendly}\n"
+    with open_source(source_file(tmp_path, HEAD + "- {table: json}\n" + names)) as source:
+        assert [segment.shown for segment in source.segments()] == ["The news (News)", "Old"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ccexport.installation import Installation
@@ -26,3 +27,14 @@ class Segments:
             source.check_segments([name])
             segment = next(found for found in source.segments() if found.name == name)
             return segment, source.attributes()
+
+
+def segment_documents(segments: Sequence[Segment]) -> list[dict[str, str | int]]:
+    """Names and members; labels too where the source has any."""
+    documents: list[dict[str, str | int]] = [
+        {"name": segment.name, "members": segment.members} for segment in segments
+    ]
+    if any(segment.label for segment in segments):
+        for document, segment in zip(documents, segments, strict=True):
+            document["label"] = segment.label
+    return documents

@@ -223,7 +223,7 @@ def _forget_list() -> None:
 
 def _segments() -> tuple[str, ...]:
     try:
-        sizes = {segment.name: segment.members for segment in live().segments()}
+        sizes = {segment.name: segment for segment in live().segments()}
     except SetupError as error:
         st.warning(
             f"The segments cannot be read: {plain(str(error))} What is stored stays as it is."
@@ -231,7 +231,7 @@ def _segments() -> tuple[str, ...]:
         sizes = {}
     chosen = st.session_state.get("export_segments", [])
     gone = [name for name in chosen if name not in sizes]
-    labels = {name: f"{name} · {count(members)}" for name, members in sizes.items()}
+    labels = {name: f"{each.shown} · {count(each.members)}" for name, each in sizes.items()}
     labels |= {name: f"{name} · not in the source" for name in gone}
     found = st.multiselect(
         "Segments",

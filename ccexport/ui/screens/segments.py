@@ -28,7 +28,9 @@ REFRESHES = 12
 
 def table(by: Person) -> None:
     """Sizes at once; the share that can be written to when it has been counted."""
-    sizes = {segment.name: segment.members for segment in live().segments()}
+    segments = live().segments()
+    sizes = {segment.name: segment.members for segment in segments}
+    shown = {segment.name: segment.shown for segment in segments}
     history = Refreshes(page.installation()).all_sizes(REFRESHES)
     users = _exports_by_segment()
     st.caption(f"{counted(len(sizes), 'segment')} in the source.")
@@ -36,13 +38,13 @@ def table(by: Person) -> None:
     known = live().usable()
     if not known.done():
         with spot:
-            _draw(sizes, history, users, None)
+            _draw(sizes, shown, history, users, None)
     usable = wait_for(known, "Looking at every email address …")
     with spot:
-        _draw(sizes, history, users, usable)
+        _draw(sizes, shown, history, users, usable)
     if sizes and not usable:
         st.info("No attribute's name says that it holds an email address, so no share is shown.")
-    _one(sizes, users, by)
+    _one(shown, users, by)
 
 
 def _exports_by_segment() -> dict[str, list[tuple[int, str]]]:
@@ -55,13 +57,14 @@ def _exports_by_segment() -> dict[str, list[tuple[int, str]]]:
 
 def _draw(
     sizes: Mapping[str, int],
+    shown: Mapping[str, str],
     history: Mapping[str, list[SizeAt]],
     users: Mapping[str, list[tuple[int, str]]],
     usable: Mapping[str, Usable] | None,
 ) -> None:
     rows = [
         {
-            "Segment": name,
+            "Segment": shown[name],
             "Members": members,
             "Usable email": _share(usable.get(name)) if usable else None,
             "Size over refreshes": [at.members for at in history.get(name, [])],
@@ -104,11 +107,12 @@ def _change(sizes: list[SizeAt], members: int) -> int | None:
     return members - sizes[-1].members if sizes else None
 
 
-def _one(sizes: Mapping[str, int], users: Mapping[str, list[tuple[int, str]]], by: Person) -> None:
+def _one(shown: Mapping[str, str], users: Mapping[str, list[tuple[int, str]]], by: Person) -> None:
     """A segment looked at: its exports, and masked profiles."""
     chosen = st.selectbox(
         "Look into a segment",
-        list(sizes),
+        list(shown),
+        format_func=lambda name: shown.get(name, name),
         index=None,
         key="segments_chosen",
         placeholder="Choose a segment",
