@@ -19,6 +19,7 @@ from ccexport.constantcontact.pacing import Pacer, Throttling
 from ccexport.errors import SettingError
 from ccexport.runs.due import Due
 from ccexport.settings import Settings
+from ccexport.store.api_tokens import ApiTokenStore
 from ccexport.store.audit import AuditStore
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
@@ -125,6 +126,10 @@ class Installation:
     @cached_property
     def users(self) -> UserStore:
         return UserStore(self.engine, self.now)
+
+    @cached_property
+    def api_tokens(self) -> ApiTokenStore:
+        return ApiTokenStore(self.engine, self.now)
 
     @cached_property
     def audit(self) -> AuditStore:

@@ -39,6 +39,7 @@ _SCHEME = re.compile(
     r"\b(Bearer|Basic(?=(?:\s+|%20)\S*(?-i:[0-9A-Z=])))(\s+|%20)(?!realm=)[A-Za-z0-9._~+/=%-]+",
     re.IGNORECASE,
 )
+_API_TOKEN = re.compile(r"cce_[A-Za-z0-9]{6,}")  # of our API
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")
 _URL_PASSWORD = re.compile(
     r"(?P<start>[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s:/@?#\"']{0,200}:)(?!\d{1,5}(?:[/?#\s\"',)]|$))"
@@ -54,6 +55,8 @@ def redact(text: str) -> str:
     """The text without secrets and without email addresses."""
     if "eyJ" in text:
         text = _JWT.sub(MASK, text)
+    if "cce_" in text:
+        text = _API_TOKEN.sub(MASK, text)
     text = _SCHEME.sub(rf"\1\2{MASK}", text)
     text = _SECRET_VALUE.sub(_mask_value_of_key, text)
     text = _CODE_VALUE.sub(_mask_value_of_key, text)

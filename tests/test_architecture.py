@@ -61,6 +61,7 @@ WITHIN: dict[str, dict[str, set[str]]] = {
         "operations": {".", "people", "connections"},
         "telling": {".", "people"},
         "runs": {".", "people", "connections", "exports", "operations"},
+        "api": {".", "people", "exports", "preview", "operations", "runs"},
     },
     "store": {"database": set(), "vault": {".", "database"}, ".": {"database", "vault"}},
     "ui": {".": set(), "screens": {"."}},

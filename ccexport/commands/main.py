@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "people": ("people", "app", "What became of a person in every export and run."),
     "keys": ("keys", "app", "The keys that encrypt sign-ins and run files."),
     "webhooks": ("webhooks", "app", "Addresses that are told when an export's state changes."),
+    "api-tokens": ("api_tokens", "app", "Programs that may start exports and ask about runs."),
     "users": ("users", "app", "People who may sign in to the dashboard, and their roles."),
     "audit": ("audit", "app", "Who did what to what, when and from where."),
     "refresh": (

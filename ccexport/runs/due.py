@@ -16,6 +16,7 @@ from ccexport.clock import Now
 from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.schedules import Recurrence, is_late, next_times
 from ccexport.states import RunState, Trigger
+from ccexport.store.api_tokens import StartOnce
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import Connection, Refresh, Run
 from ccexport.store.exports import ExportStore, ExportView
@@ -117,11 +118,12 @@ class Due:
         requested_by: str,
         due_at: datetime | None = None,
         resync: bool = False,
+        once: StartOnce | None = None,
     ) -> Run:
         """Queue a run of an export. Raises `Conflict` while one is live, `SetupError` where it is detached."""
         run = self._new_run(view, trigger, requested_by, due_at)
         run.resync = resync
-        return self._runs.queue(run)
+        return self._runs.queue(run, once)
 
     def queue_again(self, run: Run, *, requested_by: str) -> Run:
         """Queue the run that sends again what failed in an earlier one."""

@@ -14,6 +14,7 @@ from sqlmodel import col, select, update
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.states import EventKind, RunState, WaitingFor
+from ccexport.store.api_tokens import StartOnce, start_once
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Connection, Run, RunEvent
 from ccexport.store.moves import (
@@ -58,11 +59,13 @@ class RunStore:
 
     # --- queue ---------------------------------------------------------------------------------
 
-    def queue(self, run: Run) -> Run:
-        """Store a run in `queued`. Raises `Conflict`, naming the other, while one of its export is live."""
+    def queue(self, run: Run, once: StartOnce | None = None) -> Run:
+        """Store a run in `queued`, and `once` with it. Raises `Conflict`, naming the other, while one is live."""
         try:
             with writing(self._engine) as session:
                 queue_run(session, run)
+                if once is not None:
+                    start_once(session, once, run.id, self._now())
         except IntegrityError:
             live = self.live_of(run.export_id)
             if live is None and run.connection_id is not None:

@@ -55,6 +55,7 @@ MENU: dict[str, tuple[Screen, ...]] = {
         Screen("refresh", "Refresh", "sync", Role.ADMINISTRATOR),
         Screen("people", "People", "groups", Role.ADMINISTRATOR),
         Screen("webhooks", "Webhooks", "webhook", Role.ADMINISTRATOR),
+        Screen("api_tokens", "API tokens", "vpn_key", Role.ADMINISTRATOR),
         Screen("audit", "Audit", "fact_check", Role.ADMINISTRATOR),
         Screen("system", "System", "monitor_heart", Role.ADMINISTRATOR),
     ),

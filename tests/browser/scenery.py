@@ -11,11 +11,13 @@ from sqlmodel import col, select
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
+from ccexport.services.api.tokens import ApiTokens
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.runs.runs import Runs
 from ccexport.services.telling.webhooks import EVENTS
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
+from ccexport.store.database.api_tables import ApiToken
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent, Worker
 from ccexport.store.database.telling_tables import Delivery
@@ -63,6 +65,7 @@ def furnish(house: House) -> dict[str, int]:
     Exports(house.installation).add(loyal, by=ANA)
     _history(house)
     house.installation.webhooks.add(WEBHOOK, new_secret().encode(), list(EVENTS), "ana")
+    _api_tokens(house)
     found = _real_runs(house)
     _deliveries(house)
     Connections(house.installation).remove("Old account", by=ANA, exports_too=False)
@@ -82,6 +85,19 @@ def furnish(house: House) -> dict[str, int]:
             )
         )
     return found
+
+
+def _api_tokens(house: House) -> None:
+    """One that may all, one of two exports that has expired, one with a long name."""
+    tokens = ApiTokens(house.installation)
+    used = tokens.add("airflow", by=ANA)
+    tokens.caller(used)
+    tokens.add("dbt Cloud", exports=["Newsletter", LONG_NAME], read_only=True, days=30, by=ANA)
+    tokens.add(LONG_NAME, exports=["<b>Sale</b> 🌻 מבצע"], by=ANA)
+    with writing(house.installation.engine) as session:
+        row = session.exec(select(ApiToken).where(ApiToken.name == "dbt Cloud")).one()
+        row.expires_at = utc_now() - timedelta(days=1)
+        session.add(row)
 
 
 def _real_runs(house: House) -> dict[str, int]:

@@ -36,6 +36,7 @@ FULL = (
     Screen("refresh", "refresh", "Refresh", "Refresh"),
     Screen("people", "people", "People", "People"),
     Screen("webhooks", "webhooks", "Webhooks", "Webhooks"),
+    Screen("api-tokens", "api_tokens", "API tokens", "API tokens"),
     Screen("audit", "audit", "Audit", "Audit"),
     Screen("system", "system", "System", "System"),
 )

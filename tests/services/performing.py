@@ -18,6 +18,7 @@ from ccexport.errors import Conflict
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import running_sandbox
 from ccexport.sandbox.visitor import sign_in_at_once
+from ccexport.services.api.tokens import ApiTokens
 from ccexport.services.connections.connections import Connections
 from ccexport.services.connections.lists import Lists
 from ccexport.services.connections.sign_ins import SignIns
@@ -101,6 +102,7 @@ def prepared_scene(folder: Path) -> Iterator[Scene]:
         users = Users(house.installation)
         for role in Role:
             users.add(f"{role.value}@example.com", role, by=ANA)
+        ApiTokens(house.installation).add("dbt", exports=["Other"], by=ANA)
         users.add("second@example.com", Role.ADMINISTRATOR, by=ANA)
         users.add("bob@example.com", Role.VIEWER, by=ANA)
         house.close()
@@ -262,6 +264,8 @@ PERFORM: dict[Action, Perform] = {
         HOOK, MESSAGE, by=by
     ),
     Action.REMOVE_WEBHOOK: lambda at, by: Webhooks(at.installation).remove(HOOK, by=by),
+    Action.ADD_API_TOKEN: lambda at, by: ApiTokens(at.installation).add("airflow", by=by),
+    Action.REVOKE_API_TOKEN: lambda at, by: ApiTokens(at.installation).revoke("dbt", by=by),
     Action.ADD_PERSON: lambda at, by: Users(at.installation).add(
         "new@example.com", Role.CONTRIBUTOR, by=by
     ),

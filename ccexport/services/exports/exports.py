@@ -28,6 +28,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import Mode, Trigger
+from ccexport.store.api_tokens import StartOnce
 from ccexport.store.database.tables import Connection, Export, Run
 from ccexport.store.exports import ExportChange, ExportView, NewExport
 
@@ -289,10 +290,12 @@ class Exports:
         trigger: Trigger = Trigger.MANUAL,
         due_at: datetime | None = None,
         resync: bool = False,
+        once: StartOnce | None = None,
     ) -> Run:
         """Queue a run; a worker performs it. Raises `Conflict` while one is live. `due_at`: when its schedule said.
 
         `resync`: whatever its mode it sends once more what was confirmed before; people who left the list stay away.
+        `once`: kept with the run, so that a start that is asked for again is found.
         """
         view, by = self.for_change(name, Action.RUN_EXPORT, by=by)
         after: dict[str, Any] = {
@@ -305,7 +308,7 @@ class Exports:
             self._installation, by, Action.RUN_EXPORT, "export", view.export.name, after=after
         ):
             return self._installation.due.queue(
-                view, trigger, requested_by=by.name, due_at=due_at, resync=resync
+                view, trigger, requested_by=by.name, due_at=due_at, resync=resync, once=once
             )
 
     def _custom_field_types(self, view: ExportView, mapping: FieldMapping) -> Mapping[str, str]:

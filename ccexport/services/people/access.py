@@ -36,6 +36,7 @@ class Person:
         None  # of a person who signed in, the key of their row; None: the machine's own
     )
     came_from: str = field(default="", compare=False)  # their network address, where it is known
+    is_token: bool = False  # a program with an API token, whose name this is
 
 
 def local_administrator() -> Person:

@@ -26,6 +26,7 @@ from ccexport.store.users import role_of
 
 DONE, REFUSED = "done", "refused"
 NO_ROLE = "none"
+PROGRAM = "API token"  # as a role in the audit: its scope decides, not a person's role
 
 
 def role_now(installation: Installation, by: Person) -> Role | None:
@@ -145,7 +146,7 @@ def event_of(
     return AuditEvent(
         at=installation.now(),
         who=by.name,
-        role=role.value if role else NO_ROLE,
+        role=PROGRAM if by.is_token else role.value if role else NO_ROLE,
         action=action.value,
         outcome=outcome,
         target_kind=kind,

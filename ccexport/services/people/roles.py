@@ -61,6 +61,9 @@ class Action(StrEnum):
     SEND_WEBHOOK_AGAIN = "webhook.send_again"
     REMOVE_WEBHOOK = "webhook.remove"
 
+    ADD_API_TOKEN = "api_token.add"  # noqa: S105  # names of actions
+    REVOKE_API_TOKEN = "api_token.revoke"  # noqa: S105  # likewise
+
     ADD_PERSON = "person.add"
     CHANGE_PERSON = "person.change"
     REMOVE_PERSON = "person.remove"
@@ -135,6 +138,8 @@ RULES: dict[Action, Rule] = {
     Action.ROTATE_WEBHOOK: Rule("give webhooks a new secret", _ADMINISTRATORS),
     Action.SEND_WEBHOOK_AGAIN: Rule("send a message of a webhook again", _ADMINISTRATORS),
     Action.REMOVE_WEBHOOK: Rule("remove webhooks", _ADMINISTRATORS),
+    Action.ADD_API_TOKEN: Rule("add API tokens", _ADMINISTRATORS),
+    Action.REVOKE_API_TOKEN: Rule("revoke API tokens", _ADMINISTRATORS),
     Action.ADD_PERSON: Rule("add people", _ADMINISTRATORS),
     Action.CHANGE_PERSON: Rule("change people's roles", _ADMINISTRATORS),
     Action.REMOVE_PERSON: Rule("remove people", _ADMINISTRATORS),

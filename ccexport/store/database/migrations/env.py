@@ -4,6 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 from ccexport.store.database import (  # noqa: F401  # they fill SQLModel.metadata
+    api_tables,
     ledger_tables,
     tables,
     telling_tables,

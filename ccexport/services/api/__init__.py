@@ -1,0 +1,1 @@
+"""What other programs do over the API, and their tokens."""
