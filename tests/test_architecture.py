@@ -72,6 +72,7 @@ LIBRARIES: dict[str, set[str]] = {
     "alembic": {"store"},
     "streamlit": {"ui", "pages", "app"},
     "requests": {"constantcontact", "segments"},
+    "apprise": {"telling"},
     "requests_oauthlib": {"constantcontact"},
     "schedule": {"worker"},
     "duckdb": {"segments"},

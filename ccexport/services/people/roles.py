@@ -61,6 +61,11 @@ class Action(StrEnum):
     SEND_WEBHOOK_AGAIN = "webhook.send_again"
     REMOVE_WEBHOOK = "webhook.remove"
 
+    ADD_NOTIFICATION = "notification.add"
+    CHANGE_NOTIFICATION = "notification.change"
+    TEST_NOTIFICATION = "notification.test"
+    REMOVE_NOTIFICATION = "notification.remove"
+
     ADD_PERSON = "person.add"
     CHANGE_PERSON = "person.change"
     REMOVE_PERSON = "person.remove"
@@ -135,6 +140,10 @@ RULES: dict[Action, Rule] = {
     Action.ROTATE_WEBHOOK: Rule("give webhooks a new secret", _ADMINISTRATORS),
     Action.SEND_WEBHOOK_AGAIN: Rule("send a message of a webhook again", _ADMINISTRATORS),
     Action.REMOVE_WEBHOOK: Rule("remove webhooks", _ADMINISTRATORS),
+    Action.ADD_NOTIFICATION: Rule("add notifications", _ADMINISTRATORS),
+    Action.CHANGE_NOTIFICATION: Rule("choose what notifications tell", _ADMINISTRATORS),
+    Action.TEST_NOTIFICATION: Rule("test notifications", _ADMINISTRATORS),
+    Action.REMOVE_NOTIFICATION: Rule("remove notifications", _ADMINISTRATORS),
     Action.ADD_PERSON: Rule("add people", _ADMINISTRATORS),
     Action.CHANGE_PERSON: Rule("change people's roles", _ADMINISTRATORS),
     Action.REMOVE_PERSON: Rule("remove people", _ADMINISTRATORS),
