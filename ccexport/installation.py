@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from ccexport.runs.tools import Tools
     from ccexport.segments.source import Source
     from ccexport.store.ledgers import LedgerStore
+    from ccexport.store.notifications import NotificationStore
     from ccexport.store.vault.keys import Keys
     from ccexport.store.vault.run_files import RunFiles
     from ccexport.store.webhooks import WebhookStore
+    from ccexport.telling.notifications import Notifier
     from ccexport.telling.webhooks import Teller
 
 
@@ -122,6 +124,18 @@ class Installation:
 
         hosts = self.settings.webhook_hosts
         return Teller(self.webhooks, self.settings.public_url, hosts, self.now)
+
+    @cached_property
+    def notifications(self) -> NotificationStore:
+        from ccexport.store.notifications import NotificationStore
+
+        return NotificationStore(self.engine, self.keys, self.now)
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        from ccexport.telling.notifications import Notifier
+
+        return Notifier(self.notifications, self.settings.public_url, self.now)
 
     @cached_property
     def users(self) -> UserStore:

@@ -16,7 +16,15 @@ from typing import Any, Literal, TextIO
 MASK = "***"
 MAX_QUOTED_CHARACTERS = 300
 # their DEBUG prints tokens and bodies, or their INFO addresses with secrets
-QUIET_LOGGERS = ("requests_oauthlib", "oauthlib", "urllib3", "httpx", "httpx2", "authlib")
+QUIET_LOGGERS = (
+    "requests_oauthlib",
+    "oauthlib",
+    "urllib3",
+    "httpx",
+    "httpx2",
+    "authlib",
+    "apprise",
+)
 
 _KEYS = (
     r"access_token|refresh_token|id_token|client_secret|code_verifier|code_challenge|device_code|cookie_secret|"

@@ -100,6 +100,10 @@ class Told(StrEnum):
     NEEDS_PERSON = "run.needs_person"  # waits for a sign-in or an approval
     RECOVERED = "run.recovered"  # the first good end after any of these
     SUCCEEDED = "run.succeeded"
+    REFRESH_FAILED = "refresh.failed"
+    SIGN_IN_EXPIRES = "sign_in.expires_soon"  # nobody used a connection for long
+    WORKER_MISSING = "worker.missing"  # something is due and nobody works
+    OVERDUE = "export.overdue"  # its time passed and no run began
 
 
 class Rejection(StrEnum):

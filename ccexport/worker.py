@@ -109,8 +109,12 @@ class Worker:
         )
         log.info("worker %s started", self.id)
         ticks = self._schedule()
-        telling = threading.Thread(target=self._tell, name="telling")
-        telling.start()
+        telling = [
+            threading.Thread(target=self._tell, args=(deliver,), name=name)
+            for name, deliver in (("webhooks", self._deliver), ("notifications", self._notify))
+        ]
+        for thread in telling:
+            thread.start()
         try:
             self._guarded(self._free_runs_of_the_dead)
             self._guarded(self._clean)
@@ -122,7 +126,8 @@ class Worker:
         finally:
             self._end()
             self._told.set()
-            telling.join()
+            for thread in telling:
+                thread.join()
 
     def _schedule(self) -> schedule.Scheduler:
         ticks = schedule.Scheduler()
@@ -173,14 +178,17 @@ class Worker:
             )
             self._refreshing.start()
 
-    def _tell(self) -> None:
+    def _tell(self, deliver: Callable[[], None]) -> None:
         """Deliver what is in the outbox beside everything else; at the end once more, for a few seconds at most."""
         while not self._told.wait(TELL_EVERY_SECONDS):
-            self._guarded(self._deliver)
-        self._guarded(self._deliver)
+            self._guarded(deliver)
+        self._guarded(deliver)
 
     def _deliver(self) -> None:
         self._installation.teller.deliver_due(time.monotonic() + TELL_FOR_SECONDS)
+
+    def _notify(self) -> None:
+        self._installation.notifier.deliver_due(time.monotonic() + TELL_FOR_SECONDS)
 
     def _is_refreshing(self) -> bool:
         return self._refreshing is not None and self._refreshing.is_alive()

@@ -73,6 +73,7 @@ LIBRARIES: dict[str, set[str]] = {
     "alembic": {"store"},
     "streamlit": {"ui", "pages", "app"},
     "requests": {"constantcontact", "segments"},
+    "apprise": {"telling"},
     "requests_oauthlib": {"constantcontact"},
     "schedule": {"worker"},
     "duckdb": {"segments"},

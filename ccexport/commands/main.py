@@ -34,6 +34,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "runs": ("runs", "app", "What was sent, and what became of it."),
     "people": ("people", "app", "What became of a person in every export and run."),
     "keys": ("keys", "app", "The keys that encrypt sign-ins and run files."),
+    "notifications": (
+        "notifications",
+        "app",
+        "People who are told when an export needs them: mail, Slack, Teams and others.",
+    ),
     "webhooks": ("webhooks", "app", "Addresses that are told when an export's state changes."),
     "api-tokens": ("api_tokens", "app", "Programs that may start exports and ask about runs."),
     "users": ("users", "app", "People who may sign in to the dashboard, and their roles."),

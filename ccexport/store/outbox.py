@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from ccexport.clock import iso
 from ccexport.states import RunState, Told, WaitingFor
 from ccexport.store.database.tables import Run
-from ccexport.store.database.telling_tables import Delivery, Telling, Webhook
+from ccexport.store.database.telling_tables import Delivery, Notice, Notification, Telling, Webhook
 
 _GOOD = (Told.SUCCEEDED, Told.RECOVERED)
 _ENDS = {
@@ -36,7 +36,7 @@ def write_outbox(
     reason = str(waiting_for) if waiting_for and what is Told.NEEDS_PERSON else ""
     last = session.exec(
         select(Telling)
-        .where(Telling.export_id == run.export_id)
+        .where(Telling.export_id == run.export_id, Telling.subject == "")
         .order_by(col(Telling.id).desc())
         .limit(1)
     ).first()
@@ -52,16 +52,35 @@ def write_outbox(
         export_id=run.export_id,
         body=_body(run, to, what, reason, now),
     )
+    post(session, telling)
+
+
+def post(session: Session, telling: Telling) -> None:
+    """Store what is told, with a row for everybody who asked for it."""
     session.add(telling)
     session.flush()
     for hook in session.exec(select(Webhook).where(col(Webhook.is_on).is_(True))):
-        if what in hook.events or (what is Told.RECOVERED and Told.SUCCEEDED in hook.events):
-            session.add(Delivery(telling_id=telling.id, webhook_id=hook.id, next_at=now))
+        if _asked_for(telling.what, hook.events):
+            row = Delivery(telling_id=telling.id, webhook_id=hook.id, next_at=telling.at)
+            session.add(row)
+    for channel in session.exec(select(Notification)):
+        if _asked_for(telling.what, channel.events):
+            notice = Notice(telling_id=telling.id, notification_id=channel.id, next_at=telling.at)
+            session.add(notice)
+
+
+def _asked_for(what: Told, events: list[str]) -> bool:
+    return what in events or (what is Told.RECOVERED and Told.SUCCEEDED in events)
 
 
 def _body(run: Run, to: RunState, what: Told, reason: str, now: datetime) -> dict[str, Any]:
     """Numbers and our own names alone: the sentence of an error may hold words of the service."""
-    data: dict[str, Any] = {"run": run.id, "export": run.export_name, "state": to.value}
+    data: dict[str, Any] = {
+        "run": run.id,
+        "export": run.export_name,
+        "connection": run.connection_name,
+        "state": to.value,
+    }
     if reason:
         data["waiting_for"] = reason
     data["counts"] = {

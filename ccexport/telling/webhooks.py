@@ -15,6 +15,7 @@ from typing import Any
 from ccexport.clock import Now
 from ccexport.store.webhooks import Due, WebhookStore
 from ccexport.telling.calling import NotReached, post
+from ccexport.telling.links import link_of
 
 # how long after an attempt that failed the next one comes; three days together
 WAITS = tuple(
@@ -69,9 +70,7 @@ class Teller:
         self, url: str, secrets: Sequence[bytes], message_id: str, body: Mapping[str, Any]
     ) -> int:
         """The status that an address answers with. Raises `NotReached`."""
-        data = dict(body["data"])
-        if "run" in data:
-            data["url"] = f"{self._public_url}/run?run={data['run']}"
+        data = {**body["data"], "url": link_of(body, self._public_url)} if body["data"] else {}
         content = json.dumps({**body, "data": data}, separators=(",", ":")).encode()
         return post(url, signed(secrets, message_id, self._now(), content), content, self._allowed)
 

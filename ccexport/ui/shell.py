@@ -54,6 +54,7 @@ MENU: dict[str, tuple[Screen, ...]] = {
         Screen("connections", "Connections", "link", Role.ADMINISTRATOR),
         Screen("refresh", "Refresh", "sync", Role.ADMINISTRATOR),
         Screen("people", "People", "groups", Role.ADMINISTRATOR),
+        Screen("notifications", "Notifications", "notifications", Role.ADMINISTRATOR),
         Screen("webhooks", "Webhooks", "webhook", Role.ADMINISTRATOR),
         Screen("api_tokens", "API tokens", "vpn_key", Role.ADMINISTRATOR),
         Screen("audit", "Audit", "fact_check", Role.ADMINISTRATOR),

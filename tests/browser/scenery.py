@@ -15,17 +15,20 @@ from ccexport.services.api.tokens import ApiTokens
 from ccexport.services.connections.connections import Connections
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.runs.runs import Runs
-from ccexport.services.telling.webhooks import EVENTS
+from ccexport.services.telling.events import EVENTS
 from ccexport.states import BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.database.api_tables import ApiToken
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent, Worker
 from ccexport.store.database.telling_tables import Delivery
+from ccexport.telling.channels import check_address
 from ccexport.telling.webhooks import new_secret
 from tests.kit.house import ANA, LIST_ID, MAPPING, OTHER_LIST_ID, House
 
 DAYS = 30
 LOYALTY_LIST_ID = OTHER_LIST_ID
+MAIL = "mailtos://ana:secret@smtp.example.com?to=team@example.com"
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#alerts"
 WEBHOOK = "https://hooks.example.com/services/marketing/ccexport"
 FIELDS = ["Loyalty tier", {"label": "Birth date", "type": "date"}]
 LISTS: list[Any] = [
@@ -66,6 +69,7 @@ def furnish(house: House) -> dict[str, int]:
     _history(house)
     house.installation.webhooks.add(WEBHOOK, new_secret().encode(), list(EVENTS), "ana")
     _api_tokens(house)
+    _notifications(house)
     found = _real_runs(house)
     _deliveries(house)
     Connections(house.installation).remove("Old account", by=ANA, exports_too=False)
@@ -98,6 +102,14 @@ def _api_tokens(house: House) -> None:
         row = session.exec(select(ApiToken).where(ApiToken.name == "dbt Cloud")).one()
         row.expires_at = utc_now() - timedelta(days=1)
         session.add(row)
+
+
+def _notifications(house: House) -> None:
+    store, events = house.installation.notifications, list(EVENTS)
+    store.add("Marketing team", MAIL, check_address(MAIL), events, "ana")
+    store.add("On call", SLACK, check_address(SLACK), ["run.failed", "worker.missing"], "ana")
+    for channel, error in zip(store.all(), ("", "The service answers 403."), strict=True):
+        store.tested(channel.id, error)
 
 
 def _real_runs(house: House) -> dict[str, int]:

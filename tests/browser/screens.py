@@ -35,6 +35,7 @@ FULL = (
     Screen("connections", "connections", "Connections", "Connections"),
     Screen("refresh", "refresh", "Refresh", "Refresh"),
     Screen("people", "people", "People", "People"),
+    Screen("notifications", "notifications", "Notifications", "Notifications"),
     Screen("webhooks", "webhooks", "Webhooks", "Webhooks"),
     Screen("api-tokens", "api_tokens", "API tokens", "API tokens"),
     Screen("audit", "audit", "Audit", "Audit"),

@@ -15,6 +15,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.status, self.headers = 200, dict[str, str]()
+        self.answer = b""
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.let_go = threading.Event()
         self.let_go.set()
@@ -29,6 +30,7 @@ class Receiver:
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
+                self.wfile.write(outer.answer)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -36,6 +36,7 @@ from ccexport.services.runs.people import People
 from ccexport.services.runs.progress import RunProgress
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
+from ccexport.services.telling.notifications import Notifications
 from ccexport.services.telling.webhooks import Webhooks
 from ccexport.states import Told
 from ccexport.store.database.engine import reading, writing
@@ -163,6 +164,9 @@ def make_ready(scene: Scene, action: Action) -> None:
     """What has to be so before somebody who may do it can."""
     if action is Action.RESTORE_BACKUP:
         Backups(scene.installation)._write(_backup_of(scene), PASSPHRASE)
+    if action in _ON_A_NOTIFICATION:
+        events = [Told.FAILED.value]
+        scene.installation.notifications.add("Team", CHANNEL, "JSON", events, "ana")
     if action in _ON_A_WEBHOOK:
         hook = scene.installation.webhooks.add(HOOK, b"whsec_AAAA", [], "ana")
         with writing(scene.installation.engine) as session:
@@ -188,6 +192,12 @@ _ON_A_WEBHOOK = (
     Action.SEND_WEBHOOK_AGAIN,
     Action.REMOVE_WEBHOOK,
 )
+_ON_A_NOTIFICATION = (
+    Action.CHANGE_NOTIFICATION,
+    Action.TEST_NOTIFICATION,
+    Action.REMOVE_NOTIFICATION,
+)
+CHANNEL = "json://127.0.0.1:9"  # nobody listens there
 MESSAGE = "msg_1"
 HOOK = "https://127.0.0.1:9/hook"  # refused at the call, since it is private
 
@@ -195,6 +205,11 @@ HOOK = "https://127.0.0.1:9/hook"  # refused at the call, since it is private
 def _test_webhook(at: Scene, by: Person) -> None:
     with contextlib.suppress(Conflict):
         Webhooks(at.installation).test(HOOK, by=by)
+
+
+def _test_notification(at: Scene, by: Person) -> None:
+    with contextlib.suppress(Conflict):
+        Notifications(at.installation).test("Team", by=by)
 
 
 Perform = Callable[[Scene, Person], object]
@@ -257,6 +272,14 @@ PERFORM: dict[Action, Perform] = {
     ),
     Action.ROTATE_KEYS: lambda at, by: KeyRotation(at.installation).rotate(by=by),
     Action.DROP_OLD_KEYS: lambda at, by: KeyRotation(at.installation).drop_old(by=by),
+    Action.ADD_NOTIFICATION: lambda at, by: Notifications(at.installation).add(
+        "Team", CHANNEL, [], by=by
+    ),
+    Action.CHANGE_NOTIFICATION: lambda at, by: Notifications(at.installation).choose(
+        "Team", [Told.SUCCEEDED.value], by=by
+    ),
+    Action.TEST_NOTIFICATION: _test_notification,
+    Action.REMOVE_NOTIFICATION: lambda at, by: Notifications(at.installation).remove("Team", by=by),
     Action.ADD_WEBHOOK: lambda at, by: Webhooks(at.installation).add(HOOK, [], by=by),
     Action.TEST_WEBHOOK: _test_webhook,
     Action.ROTATE_WEBHOOK: lambda at, by: Webhooks(at.installation).rotate(HOOK, by=by),

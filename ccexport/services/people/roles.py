@@ -63,6 +63,10 @@ class Action(StrEnum):
 
     ADD_API_TOKEN = "api_token.add"  # noqa: S105  # names of actions
     REVOKE_API_TOKEN = "api_token.revoke"  # noqa: S105  # likewise
+    ADD_NOTIFICATION = "notification.add"
+    CHANGE_NOTIFICATION = "notification.change"
+    TEST_NOTIFICATION = "notification.test"
+    REMOVE_NOTIFICATION = "notification.remove"
 
     ADD_PERSON = "person.add"
     CHANGE_PERSON = "person.change"
@@ -140,6 +144,10 @@ RULES: dict[Action, Rule] = {
     Action.REMOVE_WEBHOOK: Rule("remove webhooks", _ADMINISTRATORS),
     Action.ADD_API_TOKEN: Rule("add API tokens", _ADMINISTRATORS),
     Action.REVOKE_API_TOKEN: Rule("revoke API tokens", _ADMINISTRATORS),
+    Action.ADD_NOTIFICATION: Rule("add notifications", _ADMINISTRATORS),
+    Action.CHANGE_NOTIFICATION: Rule("choose what notifications tell", _ADMINISTRATORS),
+    Action.TEST_NOTIFICATION: Rule("test notifications", _ADMINISTRATORS),
+    Action.REMOVE_NOTIFICATION: Rule("remove notifications", _ADMINISTRATORS),
     Action.ADD_PERSON: Rule("add people", _ADMINISTRATORS),
     Action.CHANGE_PERSON: Rule("change people's roles", _ADMINISTRATORS),
     Action.REMOVE_PERSON: Rule("remove people", _ADMINISTRATORS),

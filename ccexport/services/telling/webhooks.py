@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ccexport.clock import iso
-from ccexport.errors import Conflict, NotFound, UsageError
+from ccexport.errors import Conflict, NotFound
 from ccexport.installation import Installation
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import acting, require
 from ccexport.services.people.roles import Action
-from ccexport.states import Told
+from ccexport.services.telling.events import check_events
 from ccexport.store.database.telling_tables import Webhook
 from ccexport.store.webhooks import Attempted
 from ccexport.telling.calling import NotReached, check_url
 from ccexport.telling.webhooks import new_secret
 
-EVENTS = tuple(each.value for each in Told)
-USUAL = tuple(each for each in EVENTS if each != Told.SUCCEEDED.value)
 _KIND = "webhook"
 
 
@@ -38,10 +36,7 @@ class Webhooks:
     def add(self, url: str, events: Sequence[str], *, by: Person) -> str:
         """Store it; gives its secret, which is shown this once."""
         check_url(url)
-        chosen = list(dict.fromkeys(events)) or list(USUAL)
-        for event in chosen:
-            if event not in EVENTS:
-                raise UsageError(f'"{event}" is not an event. There are: {", ".join(EVENTS)}.')
+        chosen = check_events(events)
         with acting(
             self._installation, by, Action.ADD_WEBHOOK, _KIND, url, after={"events": chosen}
         ) as person:

@@ -90,6 +90,9 @@ class Export(SQLModel, table=True):
     schedule: str  # "refresh", "off", or times of its own: see ccexport/schedules.py
     next_run_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     revision: int = 1  # grows with each edit: two people editing at once are told
+    # the address that hears of begin and end of each run, encrypted, and how people see it
+    ping: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    ping_shown: str | None = None
     created_by: str
     created_at: datetime = Field(sa_column=utc_column())
     updated_at: datetime = Field(sa_column=utc_column())

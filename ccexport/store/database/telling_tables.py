@@ -40,6 +40,7 @@ class Telling(SQLModel, table=True):
     at: datetime = Field(sa_column=utc_column())
     what: Told = Field(sa_column=state_column(Told))
     reason: str  # what a run waits for; empty elsewhere
+    subject: str = ""  # such as "refresh" or "connection 3"; empty for runs
     export_id: int | None = Field(
         default=None, sa_column=parent_column("export", on_delete="SET NULL")
     )
@@ -59,3 +60,61 @@ class Delivery(SQLModel, table=True):
     )  # None: nothing more is tried
     delivered_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     answer: str = ""  # of the last attempt
+
+
+class Notification(SQLModel, table=True):
+    """A channel to people (mail, Slack, Teams …) by Apprise, and how it went last."""
+
+    __tablename__ = "notification"
+    __table_args__ = (UniqueConstraint("name_key", name="one_notification_a_name"),)
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    name: str
+    name_key: str
+    url: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # encrypted
+    shown: str  # the address as people see it, its secrets masked
+    events: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    last_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    last_error: str = ""  # of the last attempt; empty where it was taken
+    created_by: str
+    created_at: datetime = Field(sa_column=utc_column())
+
+
+class Notice(SQLModel, table=True):
+    """One telling to one channel. Several go out together as one message: they share `together`."""
+
+    __tablename__ = "notice"
+
+    telling_id: int = Field(sa_column=parent_column("telling", on_delete="CASCADE", primary=True))
+    notification_id: int = Field(
+        sa_column=parent_column("notification", on_delete="CASCADE", primary=True)
+    )
+    # the message's id, from its first attempt on: a repeat holds the same
+    together: str | None = Field(default=None, index=True)
+    attempts: int = 0
+    next_at: datetime | None = Field(
+        default=None, sa_column=utc_column(nullable=True, index=True)
+    )  # None: nothing more is tried
+    delivered_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+
+
+class Ping(SQLModel, table=True):
+    """A call that an export's ping address is still to get: taken out before it is made, since there is one try."""
+
+    __tablename__ = "ping"
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    export_id: int = Field(sa_column=parent_column("export", on_delete="CASCADE"))
+    suffix: str  # "/start", "" or "/fail"
+    at: datetime = Field(sa_column=utc_column())
+
+
+class Pause(SQLModel, table=True):
+    """That nothing starts by itself: one row while it is so."""
+
+    __tablename__ = "pause"
+
+    id: int = Field(default=1, primary_key=True)
+    reason: str
+    since: datetime = Field(sa_column=utc_column())
+    by: str

@@ -10,8 +10,8 @@ from sqlmodel import Session, SQLModel, select
 
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.ledger_tables import LedgerKey, LedgerPart
-from ccexport.store.database.tables import OAuthSignIn, RunAddresses, Token
-from ccexport.store.database.telling_tables import Webhook
+from ccexport.store.database.tables import Export, OAuthSignIn, RunAddresses, Token
+from ccexport.store.database.telling_tables import Notification, Webhook
 from ccexport.store.vault.keys import Keys
 
 # every column that `Keys.encrypt` or `Keys.seal` fills
@@ -22,6 +22,8 @@ ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
     (RunAddresses, "staying"),
     (Webhook, "secret"),
     (Webhook, "old_secret"),
+    (Notification, "url"),
+    (Export, "ping"),
     (RunAddresses, "observed"),
     (LedgerKey, "sealed"),
     (LedgerPart, "sealed"),
@@ -71,7 +73,8 @@ def _lock(session: Session) -> None:
     if session.connection().dialect.name == "postgresql":
         session.connection().execute(
             text(
-                "LOCK TABLE token, oauth_sign_in, run_addresses, webhook, ledger_key, ledger_part "
+                "LOCK TABLE token, oauth_sign_in, run_addresses, webhook, notification, export, "
+                "ledger_key, ledger_part "
                 "IN EXCLUSIVE MODE"
             )
         )

@@ -6,21 +6,16 @@ import pandas as pd
 import streamlit as st
 
 from ccexport.services.people.access import Person
-from ccexport.services.telling.webhooks import EVENTS, USUAL, Webhooks
+from ccexport.services.telling.events import EVENTS, USUAL
+from ccexport.services.telling.webhooks import Webhooks
 from ccexport.store.database.telling_tables import Webhook
 from ccexport.store.webhooks import Attempted
 from ccexport.ui import flash, page
 from ccexport.ui.page import plain
+from ccexport.ui.screens.events import EVENT_WORDS
 from ccexport.ui.ticked import Ticked
 from ccexport.words import counted, moment
 
-EVENT_WORDS = {
-    "run.failed": "A run failed",
-    "run.completed_with_errors": "A run ended, some contacts were not accepted",
-    "run.needs_person": "A run waits for a person",
-    "run.recovered": "A run succeeded after one of these",
-    "run.succeeded": "A run succeeded",
-}
 MAX_ADDRESS = 2_000  # characters; servers take no longer ones
 _SHOWN = "webhooks_secret"  # shown until the page is left or drawn anew
 _REMOVING = "webhooks_removing"  # whose dialog is open: survives a full run of the page

@@ -1,0 +1,32 @@
+"""What tests of telling start from: a store with an export, and who is told."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine
+
+from ccexport.store.database.engine import writing
+from ccexport.store.notifications import NotificationStore
+from ccexport.store.runs import RunStore
+from ccexport.store.vault.keys import Keys
+from tests.kit.clocks import Clock
+from tests.kit.rows import export_row
+
+
+@pytest.fixture
+def runs(engine: Engine, clock: Clock) -> RunStore:
+    return RunStore(engine, clock)
+
+
+@pytest.fixture
+def channels(engine: Engine, keys: Keys, clock: Clock) -> NotificationStore:
+    return NotificationStore(engine, keys, clock)
+
+
+@pytest.fixture
+def export_id(engine: Engine, clock: Clock) -> int:
+    row = export_row(at=clock())
+    with writing(engine) as session:
+        session.add(row)
+        session.flush()
+        return row.id
