@@ -54,10 +54,10 @@ _keep_files_in_memory()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores, since most tests wait longer than they compute; a single test is played here."""
+    """Two more than there are cores, since most tests wait longer than they compute; a single test is played here."""
     if any("::" in asked for asked in config.args):
         return 0
-    return len(os.sched_getaffinity(0)) + 1
+    return len(os.sched_getaffinity(0)) + 2
 
 
 class OneBrowserAtATime(LoadScopeScheduling):
