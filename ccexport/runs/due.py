@@ -48,6 +48,7 @@ class ExportCopy:
     segments: list[str]
     mapping: list[list[str]]
     mode: str
+    guard: int | None
 
     @classmethod
     def of_export(cls, view: ExportView, connection: Connection) -> ExportCopy:
@@ -64,6 +65,7 @@ class ExportCopy:
             segments=list(view.segments),
             mapping=[list(pair) for pair in view.mapping],
             mode=export.mode,
+            guard=export.guard,
         )
 
     @classmethod
