@@ -44,7 +44,7 @@ class WaitingFor(StrEnum):
 
     QUOTA = "quota"  # the day's API budget; resets at 00:00 UTC
     SIGN_IN = "sign_in"  # a person has to sign in at Constant Contact again
-    APPROVAL = "approval"  # needs an administrator: consent, or an export user
+    APPROVAL = "approval"  # of an administrator (consent, or an export user), or of a large change
     QUEUE = "queue"  # the account's queue of 1,000 activities is full
     SERVICE = "service"  # Constant Contact does not answer, or answers with its own errors
 
@@ -77,6 +77,9 @@ class EventKind(StrEnum):
     LIST_NOT_READ = "list not read"  # who left it is not known then
     LEDGER_BEGUN_ANEW = "ledger begun anew"  # none of the keys opened the one there was
     MAPPING_CHANGED = "mapping changed"  # so nearly every line is another
+    APPROVED = "approved"  # what the guard asked
+    DECLINED = "declined"
+    WITHDRAWN = "approval withdrawn"  # who gave it lost the right before the run went on
     RESTORED = "restored"  # from a backup
     BATCH_PENDING = "batch pending"
     BATCH_SENDING = "batch sending"
@@ -132,6 +135,9 @@ class Mode(StrEnum):
     FULL = "full"  # everything each time
     CHANGES = "changes"  # who is new, or has another line than the one confirmed; people who left stay away
 
+
+DEFAULT_GUARD = 20  # percent
+GUARD_FROM = 100  # people: fewer are never asked about
 
 _LIVE = frozenset({RunState.PREPARING, RunState.UPLOADING, RunState.CONFIRMING, RunState.WAITING})
 _ENDS = frozenset(

@@ -60,6 +60,14 @@ def add(
             '"every 30 minutes", "every 2 hours", "cron 30 6 * * 1-5 Europe/Berlin".'
         ),
     ] = "refresh",
+    guard: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT|off",
+            help="A run that would send or remove more than this share of the people placed so far, and 100 at least, "
+            "waits until somebody approves it (runs approve, runs decline). First runs and --full pass.",
+        ),
+    ] = "20",
 ) -> None:
     """Set up an export. Everything is checked before it is stored; saving runs nothing."""
     from ccexport.preparation.mapping import parse_mapping
@@ -74,6 +82,7 @@ def add(
         mapping=parse_mapping(mapping),
         mode=mode,
         schedule=schedule,
+        guard=guard,
     )
     view = Exports(open_installation(ctx)).add(draft, by=local_administrator())
     say(

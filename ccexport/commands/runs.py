@@ -79,6 +79,29 @@ def cancel(ctx: typer.Context, run_id: RunId) -> None:
 
 
 @app.command()
+def approve(ctx: typer.Context, run_id: RunId) -> None:
+    """Let a run go on that asks first, since it would change much of its list; this once."""
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.runs import Runs
+
+    run = Runs(open_installation(ctx)).approve(run_id, by=local_administrator())
+    say(
+        f'Run {run_id} of "{run.export_name}" is approved. A worker prepares it anew and sends it: python -m ccexport '
+        "worker. Where its source has changed meanwhile, it asks again."
+    )
+
+
+@app.command()
+def decline(ctx: typer.Context, run_id: RunId) -> None:
+    """End a run that asks first; nothing of it is sent."""
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.runs import Runs
+
+    run = Runs(open_installation(ctx)).decline(run_id, by=local_administrator())
+    say(f'Run {run_id} of "{run.export_name}" is canceled: nothing was sent.')
+
+
+@app.command()
 def retry(ctx: typer.Context, run_id: RunId, as_json: Json = False) -> None:
     """Queue a run of what failed in another, and only that; a worker performs it."""
     from ccexport.services.people.access import local_administrator

@@ -34,10 +34,18 @@ class OnList:
 
 @dataclass(frozen=True)
 class Compared:
-    """The verdict of each contact, in their order, and what the look at the list says of those who are known."""
+    """The verdict of each contact, in their order, and what the look at the list says of those who are known.
+
+    `other_lines`: of those `CHANGED` how many have another line than the one confirmed.
+    """
 
     verdicts: np.ndarray
     observed: Observed
+    other_lines: int
+
+    @property
+    def new(self) -> int:
+        return self.count(Verdict.NEW)
 
     def count(self, verdict: Verdict) -> int:
         return int(np.count_nonzero(self.verdicts == verdict))
@@ -59,12 +67,23 @@ def compare(
     order = np.argsort(rows.who)  # ascending hashes are found in a tenth of the time
     verdicts = np.empty(len(rows), dtype=np.uint8)
     sorted_rows = rows.take(order)
-    verdicts[order] = _verdicts(sorted_rows, known, on_list, observed, mode, resync=resync)
-    return Compared(verdicts, observed)
+    is_same = _is_same(sorted_rows, known.own)
+    found = _verdicts(sorted_rows, is_same, known, on_list, observed, mode, resync=resync)
+    verdicts[order] = found
+    return Compared(
+        verdicts, observed, int(np.count_nonzero((found == Verdict.CHANGED) & ~is_same))
+    )
+
+
+def _is_same(rows: Sent, own: People) -> np.ndarray:
+    """For each whether they are placed with the line that they have now."""
+    is_placed = own.standing_of(rows.who) == Standing.PLACED
+    return np.asarray(is_placed & (own.line_of(rows.who) == rows.line))
 
 
 def _verdicts(
     rows: Sent,
+    is_same: np.ndarray,
     known: Known,
     on_list: OnList | None,
     observed: Observed,
@@ -74,7 +93,6 @@ def _verdicts(
 ) -> np.ndarray:
     standing = known.own.standing_of(rows.who)
     is_back = is_among(rows.who, observed.back)
-    is_same = (standing == Standing.PLACED) & (known.own.line_of(rows.who) == rows.line)
     verdicts = np.full(len(rows), Verdict.NEW, dtype=np.uint8)
     verdicts[(standing == Standing.PLACED) | is_back] = Verdict.CHANGED
     if mode is Mode.FULL:

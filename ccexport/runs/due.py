@@ -49,6 +49,7 @@ class ExportCopy:
     segments: list[str]
     mapping: list[list[str]]
     mode: str
+    guard: int | None
 
     @classmethod
     def of_export(cls, view: ExportView, connection: Connection) -> ExportCopy:
@@ -65,6 +66,7 @@ class ExportCopy:
             segments=list(view.segments),
             mapping=[list(pair) for pair in view.mapping],
             mode=export.mode,
+            guard=export.guard,
         )
 
     @classmethod

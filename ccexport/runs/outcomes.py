@@ -79,6 +79,7 @@ class RunTotals:
     failed_batches: int
     not_sent: int = 0  # rows of batches that were canceled
     stop_reason: str = ""  # why nothing more was sent
+    placed: int = 0  # before, where nothing was read
 
 
 def judge_activity(activity: Counters, rows: int) -> Outcome:
@@ -117,6 +118,11 @@ def judge_run(totals: RunTotals, *, canceled: bool) -> tuple[RunState, str | Non
     """The state a run ends in, and what to tell about it. Zero is never plain success."""
     if canceled:
         return RunState.CANCELED, None
+    if totals.read == 0 and totals.placed:
+        return RunState.COMPLETED_WITH_ERRORS, (
+            f"The segments have not a single member any more, though {totals.placed:,} people were placed on the list "
+            "before. Nothing was sent, and nobody is taken off the list. Check the segments in the source."
+        )
     if totals.read == 0:
         return RunState.SKIPPED, (
             "The segments have no members, so nothing was sent. Check the segments in the source."

@@ -26,11 +26,12 @@ from ccexport.errors import (
 from ccexport.redaction import with_their_words
 from ccexport.runs.listing import ON_LIST
 from ccexport.runs.outcomes import RunTotals, judge_run
-from ccexport.runs.preparing import prepare_run
+from ccexport.runs.preparing import ask, prepare_run
 from ccexport.runs.tools import ConnectionRemoved, StopAsked, Tools
 from ccexport.runs.uploading import give_up_pending, timed, upload_and_confirm
 from ccexport.runs.waiting import wait_or_cancel, wake_if_cleared, wake_if_signed_in
 from ccexport.states import BatchState, RunState
+from ccexport.store.ledgers import Target
 from ccexport.store.moves import Held, LeaseLost
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,11 @@ def _go(held: Held, tools: Tools) -> None:
         tools.reached("preparing")
     if run.state is RunState.PREPARING and not run.cancel_requested_by:
         with timed(held, RunState.PREPARING, tools):
-            prepare_run(held, run, tools)
+            asking = prepare_run(held, run, tools)
+        if asking is not None:
+            ask(held, asking, tools)
+            log.info("run %d waits for an approval of what it would change", held.run_id)
+            return
     upload_and_confirm(held, tools)
     _finish(held, tools)
 
@@ -95,6 +100,7 @@ def _finish(held: Held, tools: Tools) -> None:
     batches = tools.batches.of_run(held.run_id)
     totals = RunTotals(
         read=run.read_count,
+        placed=tools.ledgers.sizes(Target.of(run))[0] if run.read_count == 0 else 0,
         prepared=run.prepared_count,
         to_send=run.new_count + run.changed_count,
         submitted=run.submitted_count,

@@ -32,13 +32,15 @@ from ccexport.preparation.prepare import prepare
 from ccexport.runs.clearance import check_clearance, check_export_user
 from ccexport.runs.comparing import Compared, OnList, Verdict, compare, count_moved
 from ccexport.runs.failures import failed_rows
-from ccexport.runs.listing import CancelAsked, read_list
+from ccexport.runs.guard import Change, change_of, fingerprint_of, question_of
+from ccexport.runs.listing import ON_LIST, CancelAsked, read_list
 from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
 from ccexport.runs.questions import ending_when_asked
 from ccexport.runs.retrying import pick_rows
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState, EventKind, Mode, RunFile
+from ccexport.store.approvals import Question
 from ccexport.store.batches import PreparedCounts, Sealed
 from ccexport.store.database.tables import Batch, Run
 from ccexport.store.ledger_rows import Observed, Sent, write_observed, write_sent
@@ -48,20 +50,50 @@ from ccexport.store.moves import Held
 SUPPRESSED = "suppressed"  # the reason of those who left the list
 
 
-def prepare_run(held: Held, run: Run, tools: Tools) -> None:
-    """Check, read, write the run's files, and record counts and batches in one transaction."""
+@dataclass(frozen=True)
+class Asking:
+    """What a run that was prepared asks before it sends."""
+
+    question: Question
+    counts: PreparedCounts
+
+
+def prepare_run(held: Held, run: Run, tools: Tools) -> Asking | None:
+    """Check, read, write the run's files, and record counts and batches in one transaction.
+
+    Where the run would change much of its list nothing is recorded: somebody has to be asked first.
+    """
     check_clearance(tools.connections.view(run.connection_id or 0))
     try:
         found = write_run_files(held, run, tools)
     except CancelAsked:
-        return
+        return None
     tools.reached("files written")
     say_moved(held, run, tools)
     say_moved_since(held, run, found.moved, tools)
     _say_mapping_changed(held, run, found, tools)
+    if (question := question_about(run, found, tools)) is not None:
+        return Asking(question, found.counts)
     batches = [new_batch(run, planned) for planned in found.plan]
     tools.batches.store_prepared(held, found.counts, batches, found.seal())
     tools.reached("batches stored")
+    return None
+
+
+def ask(held: Held, asking: Asking, tools: Tools) -> None:
+    """Let the run wait for an answer. Once approved it is prepared anew, with the list as it is then."""
+    tools.run_files.drop(held.run_id, ON_LIST)
+    tools.reached("asking")
+    tools.runs.ask(held, asking.question, asking.counts)
+    tools.reached("asked")
+
+
+def question_about(run: Run, found: Found, tools: Tools) -> Question | None:
+    """What the run has to ask before it sends what was found."""
+    target = (run.export_id, run.account_id, run.list_id)
+    return question_of(
+        run, found.change, found.fingerprint, lambda: tools.runs.has_ended_well(*target)
+    )
 
 
 def _say_mapping_changed(held: Held, run: Run, found: Found, tools: Tools) -> None:
@@ -76,6 +108,7 @@ class Found:
     """What preparing found: counts, the files to be, and what is kept of the run while it is live.
 
     `known`: what the ledger said; `moved`: profiles that have another address than the one they were placed with.
+    `change`: what the guard asks about; `fingerprint` of what the source gave.
     """
 
     counts: PreparedCounts
@@ -83,6 +116,8 @@ class Found:
     seal: Callable[[], Sealed]
     known: Known
     moved: int
+    change: Change
+    fingerprint: Callable[[], str]
 
 
 def write_run_files(
@@ -192,6 +227,8 @@ def _write(run: Run, prepared: Prepared, beside: Beside, tools: Tools) -> Found:
         partial(_sealed, rows.take(found.goes), found.observed, tools),
         beside.known,
         0 if Mode(run.mode) is Mode.FULL else count_moved(rows, beside.known.own),
+        change_of(found, beside.known, Mode(run.mode), mapping_of(run).pairs),
+        partial(fingerprint_of, rows),
     )
 
 

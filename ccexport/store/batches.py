@@ -102,7 +102,7 @@ class BatchStore:
             session.exec(delete(Batch).where(col(Batch.run_id) == held.run_id))
             session.add_all(batches)
             session.merge(_kept(held, sealed, b""))
-            _count(run, counts)
+            count_prepared(run, counts)
             session.add(run)
             session.flush()
             detail = _say_prepared(counts, len(batches))
@@ -138,7 +138,7 @@ class BatchStore:
             session.exec(delete(Batch).where(col(Batch.id).in_(pending)))
             session.add_all(batches)
             session.merge(_kept(held, sealed, staying))
-            _count(run, counts, sum(batch.rows for batch in stay), changed_before)
+            count_prepared(run, counts, sum(batch.rows for batch in stay), changed_before)
             session.add(run)
             detail = (
                 f"its files were gone and the source has changed since: {counted(len(stay), 'file')} stay as sent, "
@@ -307,7 +307,10 @@ def _say_prepared(counts: PreparedCounts, files: int) -> str:
     return f"{goes:,} contacts in {counted(files, 'file')}{stays}"
 
 
-def _count(run: Run, counts: PreparedCounts, sent_before: int = 0, changed_before: int = 0) -> None:
+def count_prepared(
+    run: Run, counts: PreparedCounts, sent_before: int = 0, changed_before: int = 0
+) -> None:
+    """Write what preparation found; of what earlier files of the run sent, so many were known before."""
     run.read_count = counts.read + sent_before
     run.prepared_count = counts.prepared + sent_before
     run.new_count = counts.new + sent_before - changed_before

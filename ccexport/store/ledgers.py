@@ -22,6 +22,7 @@ from ccexport.states import BatchState
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.ledger_tables import Ledger, LedgerKey, LedgerPart, ListReading
 from ccexport.store.database.tables import Batch, Export, FailedRow, Run, RunAddresses
+from ccexport.store.exports import Pairs
 from ccexport.store.ledger_rows import (
     Observed,
     People,
@@ -67,7 +68,7 @@ class Known:
 
     own: People
     others: tuple[People, ...]
-    mapping: tuple[tuple[str, str], ...] | None  # of the run that ended last; None before the first
+    mapping: Pairs | None  # of the run that ended last; None before the first
 
 
 @dataclass(frozen=True)

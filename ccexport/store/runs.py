@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,10 @@ from sqlmodel import col, select, update
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.states import EventKind, RunState, WaitingFor
+from ccexport.store import approvals
 from ccexport.store.api_tokens import StartOnce, start_once
+from ccexport.store.approvals import Question
+from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Connection, Run, RunEvent
 from ccexport.store.moves import (
@@ -177,6 +180,21 @@ class RunStore:
                 select(Run).where(Run.export_id == export_id, col(Run.finished_at).is_(None))
             ).first()
 
+    def has_ended_well(self, export_id: int | None, account_id: str, list_id: str) -> bool:
+        """Whether a run of the export to this list ended with everything sent and, but for one in ten, taken."""
+        query = select(Run.id).where(
+            Run.export_id == export_id,
+            Run.account_id == account_id,
+            Run.list_id == list_id,
+            col(Run.retry_of).is_(None),
+            col(Run.submitted_count) > 0,
+            col(Run.submitted_count) == col(Run.new_count) + col(Run.changed_count),
+            col(Run.failed_count) * 10 <= col(Run.submitted_count),
+            col(Run.state).in_((RunState.SUCCEEDED, RunState.COMPLETED_WITH_ERRORS)),
+        )
+        with reading(self._engine) as session:
+            return session.exec(query.limit(1)).first() is not None
+
     def sent_before(self, run: Run) -> Run | None:
         """The latest earlier run of the same export that sent something of the source and whose files are kept."""
         query = (
@@ -277,8 +295,31 @@ class RunStore:
 
     def resume(self, held: Held) -> Run:
         """Out of `waiting`, back to where it was."""
-        to = self.check_lease(held).resume_state or RunState.PREPARING
-        return self.move(held, to, waiting_for=None, waiting_until=None, waiting_detail=None)
+        run = self.check_lease(held)
+        to = run.resume_state or RunState.PREPARING
+        # woken without an answer it is prepared anew, and asks again
+        question = run.question if run.approved_by else None
+        return self.move(
+            held, to, question=question, waiting_for=None, waiting_until=None, waiting_detail=None
+        )
+
+    def ask(self, held: Held, question: Question, counts: PreparedCounts) -> None:
+        """Into `waiting`, until somebody approves or declines what the run would change."""
+        now = self._now()
+        with writing(self._engine) as session:
+            run = held_run(session, held, now, lapsed_too=True)
+            approvals.ask(session, run, question, counts, held.worker, now)
+
+    def approve(self, run_id: int, by: str, seen: Mapping[str, Any] | None = None) -> Run:
+        """What the run asks is approved, this once. Raises `Conflict` where it asks nothing, or not what was `seen`."""
+        with writing(self._engine) as session:
+            return approvals.approve(session, run_id, by, self._now(), seen)
+
+    def decline(self, run_id: int, by: str, seen: Mapping[str, Any] | None = None) -> Run:
+        """The run ends, and sends nothing. Raises as `approve` does."""
+        now, ledgers = self._now(), self._get_ledgers()
+        with writing(self._engine) as session:
+            return approvals.decline(session, run_id, by, now, seen, ledgers)
 
     def finish(self, held: Held, to: RunState, *, error: str | None = None) -> Run:
         """The end of a run."""

@@ -10,11 +10,12 @@ from sqlmodel import Session, col, delete, func, or_, select, update
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
+from ccexport.store.approvals import withdraw_of
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Connection, User, UserSession
 from ccexport.store.moves import wake_runs_over
 
-ADMINISTRATOR = "administrator"
+ADMINISTRATOR, VIEWER = "administrator", "viewer"
 SEEN_EVERY = timedelta(minutes=1)  # how often a session's last use is written
 SESSIONS_KEPT = timedelta(
     days=90
@@ -70,7 +71,7 @@ class UserStore:
                 user = User(email=email, name="", added_by=by, created_at=self._now())
             user.given_role, user.removed_at, user.added_by = role, None, by
             session.add(user)
-            _wake_exports_of(session, user, self._now())
+            _settle_approvals(session, user, self._now())
         return user
 
     def set_role(self, email: str, role: str) -> User:
@@ -81,7 +82,7 @@ class UserStore:
                 _check_not_the_last(session, user)
             user.given_role = role
             session.add(user)
-            _wake_exports_of(session, user, self._now())
+            _settle_approvals(session, user, self._now())
         return user
 
     def remove(self, email: str) -> User:
@@ -91,6 +92,7 @@ class UserStore:
             _check_not_the_last(session, user)
             user.removed_at = self._now()
             session.add(user)
+            _settle_approvals(session, user, self._now())
             session.exec(
                 update(UserSession)
                 .where(col(UserSession.email) == email, col(UserSession.ended_at).is_(None))
@@ -120,7 +122,7 @@ class UserStore:
                     row.given_role = first_role
                 row.name, row.claimed_role, row.seen_at = seen.name, seen.claimed_role, now
                 session.add(row)
-                _wake_exports_of(session, row, now)
+                _settle_approvals(session, row, now)
                 old = col(UserSession.seen_at) < now - SESSIONS_KEPT
                 session.exec(delete(UserSession).where(old))
                 session.add(
@@ -161,8 +163,13 @@ class UserStore:
         return user
 
 
-def _wake_exports_of(session: Session, user: User, now: datetime) -> None:
-    """Who is an administrator again may be the export user of connections whose exports waited."""
+def _settle_approvals(session: Session, user: User, now: datetime) -> None:
+    """Who is an administrator again may be the export user of connections whose exports waited.
+
+    What somebody approved who sees no more than a viewer now, or nothing, is not approved any more.
+    """
+    if role_of(user) in (None, VIEWER):
+        withdraw_of(session, user.email, now)
     if role_of(user) == ADMINISTRATOR:
         wake_runs_over(session, func.lower(col(Connection.export_user)) == user.email, now)
 

@@ -26,6 +26,8 @@ from sqlalchemy.orm import Session
 
 from ccexport.constantcontact import pacing
 from ccexport.installation import Installation
+from ccexport.services.people.access import local_administrator
+from ccexport.services.runs.runs import Runs
 from ccexport.settings import load_settings
 from ccexport.store import runs
 from ccexport.worker import Worker
@@ -154,6 +156,28 @@ def _work(
     )
     with at_commits:
         worker.work(until_idle=until_idle)
+
+
+def answer_in_process(environment: Mapping[str, str], run_id: int, answer: str, doom: Doom) -> int:
+    """Answer what a run asks in a process of its own that is met by `doom` at a commit; its exit code."""
+    _processes.set_forkserver_preload(list(_IMPORTED))
+    process = _processes.Process(target=_answer, args=(dict(environment), run_id, answer, doom))
+    with _no_main_module():
+        process.start()
+    process.join(PATIENCE_SECONDS)
+    code = process.exitcode
+    if code is None:
+        process.kill()
+        raise AssertionError("the answer does not end")
+    return code
+
+
+def _answer(environment: dict[str, str], run_id: int, answer: str, doom: Doom) -> None:
+    os.environ.update(environment)
+    runs_of_it = Runs(Installation(load_settings()))
+    countdown = _Countdown(doom, _Between())
+    with _each_commit(doom.when, countdown.seen):
+        getattr(runs_of_it, answer)(run_id, by=local_administrator())
 
 
 class _Between(threading.Event):

@@ -45,5 +45,8 @@ def put_on_by_hand(house: House, email: str) -> None:
 def change(house: House, name: str, **values: str) -> None:
     draft = {"list_id": LIST_ID, "mode": "changes", "mapping": MAPPING[1], **values}
     mapping = parse_mapping([MAPPING[0], draft["mapping"], MAPPING[2]])
-    found = ExportDraft(name, "Marketing", draft["list_id"], ["All"], mapping, draft["mode"])
+    guard = values.get("guard", "20")
+    found = ExportDraft(
+        name, "Marketing", draft["list_id"], ["All"], mapping, draft["mode"], guard=guard
+    )
     Exports(house.installation).update(name, found, by=ANA)

@@ -38,9 +38,12 @@ from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
 from ccexport.services.telling.notifications import Notifications
 from ccexport.services.telling.webhooks import Webhooks
-from ccexport.states import Told
+from ccexport.states import RunState, Told
+from ccexport.store.approvals import Question
+from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.telling_tables import Delivery, Telling
+from ccexport.store.moves import Held
 from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 VOLATILE = {"api_usage", "token", "user_session", "worker"}  # written beside the actions
@@ -167,6 +170,8 @@ def make_ready(scene: Scene, action: Action) -> None:
     if action in _ON_A_NOTIFICATION:
         events = [Told.FAILED.value]
         scene.installation.notifications.add("Team", CHANNEL, "JSON", events, "ana")
+    if action in (Action.APPROVE_RUN, Action.DECLINE_RUN):
+        ask_first(scene)
     if action in _ON_A_WEBHOOK:
         hook = scene.installation.webhooks.add(HOOK, b"whsec_AAAA", [], "ana")
         with writing(scene.installation.engine) as session:
@@ -180,6 +185,15 @@ def make_ready(scene: Scene, action: Action) -> None:
             session.add(telling)
             session.flush()
             session.add(Delivery(telling_id=telling.id, webhook_id=hook.id))
+
+
+def ask_first(scene: Scene) -> None:
+    """The live run waits for an answer to what its guard asks."""
+    runs, held = scene.installation.runs, Held(scene.live, "w")
+    runs.claim(held.worker, run_id=scene.live)
+    runs.move(held, RunState.PREPARING)
+    counts = PreparedCounts(read=200, prepared=200, truncated=0, rejections={})
+    runs.ask(held, Question(200, 0, 300, 20, ""), counts)
 
 
 def _backup_of(scene: Scene) -> Path:
@@ -232,6 +246,8 @@ PERFORM: dict[Action, Perform] = {
     Action.RUN_EXPORT: lambda at, by: RunProgress(at.installation).run_again(at.finished, by=by),
     Action.CANCEL_RUN: lambda at, by: Runs(at.installation).request_cancel(at.live, by=by),
     Action.RETRY_RUN: lambda at, by: Retries(at.installation).retry(at.failed, by=by),
+    Action.APPROVE_RUN: lambda at, by: Runs(at.installation).approve(at.live, by=by),
+    Action.DECLINE_RUN: lambda at, by: Runs(at.installation).decline(at.live, by=by),
     Action.FIND_PERSON: lambda at, by: People(at.installation).find("person2@example.com", by=by),
     Action.SEE_LISTS: lambda at, by: Lists(at.installation, by).custom_fields(at.connection_id),
     Action.CREATE_LIST: lambda at, by: Lists(at.installation, by).create(

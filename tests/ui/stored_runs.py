@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
 from ccexport.installation import Installation
-from ccexport.states import BatchState, RunState
+from ccexport.states import BatchState, RunState, WaitingFor
+from ccexport.store.approvals import Question
 from ccexport.store.database.engine import writing
 from ccexport.store.database.tables import Batch, Run
+from ccexport.store.exports import ExportView
 from tests.kit.rows import run_row
 
 HOSTILE = "<b>Ana</b> **x** $y$ :tada: [a](b)"
@@ -28,6 +31,23 @@ def add_run(installation: Installation, state: RunState, **values: Any) -> Run:
     with writing(installation.engine) as session:
         session.add(run)
     return run
+
+
+def add_held_run(installation: Installation, export: ExportView, sent: int) -> Run:
+    """One that the guard holds: it would send so many people, beside 20,000 that are placed."""
+    question = Question(sent, 0, 20_000, 20, "")
+    return add_run(
+        installation,
+        RunState.WAITING,
+        connection_id=export.export.connection_id,
+        resume_state=RunState.PREPARING,
+        waiting_for=WaitingFor.APPROVAL,
+        question=asdict(question),
+        read_count=20_000 + sent,
+        prepared_count=20_000 + sent,
+        new_count=sent,
+        unchanged_count=20_000,
+    )
 
 
 def add_batch(

@@ -93,11 +93,18 @@ def test_export_sends_what_was_chosen_and_keeps_that_choice(
     test = fill_in(open_page("export"))
     assert test.radio(key="export_mode").value == "full"
     test.radio(key="export_mode").set_value("changes").run()
+    assert (test.toggle(key="export_guarded").value, test.number_input[0].value) == (True, 20)
+    test.number_input(key="export_guard").set_value(35).run()
     test.button(key="export_save").click().run()
     view = installation.exports.by_name("Summer")
     assert view.export.mode == "changes"
     again = open_page("export", export=view.export.id)
     assert again.radio(key="export_mode").value == "changes"
+    assert view.export.guard == again.number_input(key="export_guard").value == 35
+    again.toggle(key="export_guarded").set_value(False).run()
+    again.button(key="export_save").click().run()
+    assert installation.exports.by_name("Summer").export.guard is None
+    assert not open_page("export", export=view.export.id).toggle(key="export_guarded").value
 
 
 def test_export_saved_a_second_time_changes_it_and_makes_no_other(

@@ -16,7 +16,7 @@ from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
 from ccexport.store.tokens import TokenStore
 from tests.ui.conftest import OpenPage, texts
-from tests.ui.stored_runs import HOSTILE, add_batch, add_run, has_button
+from tests.ui.stored_runs import HOSTILE, add_batch, add_held_run, add_run, has_button
 
 START_A_WORKER = "python -m ccexport worker"
 
@@ -218,3 +218,22 @@ def test_a_store_that_cannot_be_read_is_one_sentence(
     test = open_page("home")
     assert not test.exception
     assert "is damaged" in test.error[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize("page", ["home", "run"])
+def test_a_run_that_asks_shows_its_numbers_and_is_answered(
+    installation: Installation, open_page: OpenPage, export: ExportView, page: str
+) -> None:
+    declined, approved = (add_held_run(installation, export, sent) for sent in (5_000, 4_001))
+    for run, answer, sent in ((declined, "decline", "5,000"), (approved, "approve", "4,001")):
+        test = open_page(page, run=run.id)
+        shown = texts(test)
+        assert f"It would send {sent} people who are new or changed, beside 20,000 whom" in shown
+        assert "that is more than 20 % of them" in shown
+        test.button(key=f"{page}_{answer}_{run.id}").click().run()
+        assert not test.exception
+        assert not has_button(open_page(page, run=run.id), f"{page}_{answer}_{run.id}")
+    assert installation.runs.get(declined.id).state is RunState.CANCELED
+    found = installation.runs.get(approved.id)
+    assert (found.state, found.is_held) == (RunState.WAITING, False)
+    assert found.approved_by == local_administrator().name

@@ -18,6 +18,7 @@ from ccexport.errors import Conflict, NotFound, SetupError, StoreError, UsageErr
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
 from ccexport.schedules import check_schedule
+from ccexport.services.exports.export_values import check_guard, guard_text
 from ccexport.services.exports.exports import (
     CheckedDraft,
     DraftChecks,
@@ -30,11 +31,12 @@ from ccexport.services.names import check_name
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
+from ccexport.states import DEFAULT_GUARD
 from ccexport.store.exports import ExportView
 
 _HEADER = "# Exports. Put them back with: python -m ccexport exports apply FILE.yaml\n"
 _REQUIRED = ("name", "connection", "list_id", "segments", "mapping")
-_DEFAULTS = {"mode": "full", "schedule": "refresh"}
+_DEFAULTS = {"mode": "full", "schedule": "refresh", "guard": str(DEFAULT_GUARD)}
 _KEYS = (*_REQUIRED, *_DEFAULTS)
 _NULL = "tag:yaml.org,2002:null"
 _SHOWN_CHARACTERS = 60
@@ -164,6 +166,7 @@ def _as_document(view: ExportView) -> dict[str, Any]:
         "mapping": dict(view.mapping),
         "mode": str(view.export.mode),
         "schedule": view.export.schedule,
+        "guard": guard_text(view.export.guard),
     }
 
 
@@ -196,6 +199,7 @@ def _as_draft(view: ExportView) -> ExportDraft:
         mapping=FieldMapping(view.mapping),
         mode=view.export.mode,
         schedule=view.export.schedule,
+        guard=guard_text(view.export.guard),
     )
 
 
@@ -209,6 +213,7 @@ def _flat(name: str, connection: str | None, draft: ExportDraft) -> dict[str, st
         **{f"mapping {field}": value for field, value in draft.mapping.pairs},
         "mode": str(draft.mode),
         "schedule": draft.schedule,
+        "guard": draft.guard,
     }
 
 
@@ -285,6 +290,7 @@ def _read_entry(node: yaml.Node, file_name: str) -> Entry:
             ),
             mode=check_mode(values["mode"]),
             schedule=check_schedule(values["schedule"]),
+            guard=guard_text(check_guard(values["guard"])),
         )
     return Entry(line, draft, is_detached)
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ccexport.errors import UsageError
 from ccexport.preparation.mapping import FieldMapping
-from ccexport.states import Mode
+from ccexport.states import DEFAULT_GUARD, Mode
 from ccexport.store.exports import ExportView
+
+OFF, MOST_PERCENT = "off", 100
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class ExportDraft:
     mapping: FieldMapping
     mode: str = Mode.FULL
     schedule: str = "refresh"
+    guard: str = str(DEFAULT_GUARD)  # percent, or "off"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class CheckedDraft:
     mapping: FieldMapping
     mode: Mode
     schedule: str
+    guard: int | None
 
 
 def checked_values(checked: CheckedDraft) -> dict[str, Any]:
@@ -48,6 +53,7 @@ def checked_values(checked: CheckedDraft) -> dict[str, Any]:
         "mapping": dict(checked.mapping.pairs),
         "mode": str(checked.mode),
         "schedule": checked.schedule,
+        "guard": guard_text(checked.guard),
     }
 
 
@@ -61,7 +67,25 @@ def view_values(view: ExportView) -> dict[str, Any]:
         "mapping": dict(view.mapping),
         "mode": str(view.export.mode),
         "schedule": view.export.schedule,
+        "guard": guard_text(view.export.guard),
     }
+
+
+def check_guard(text: str) -> int | None:
+    """A share in percent; None where it is off. Raises `UsageError`."""
+    wanted = text.strip().removesuffix("%").strip()
+    if wanted.casefold() == OFF:
+        return None
+    if not (wanted.isascii() and wanted.isdigit() and int(wanted) <= MOST_PERCENT):
+        raise UsageError(
+            f'"{text[:40]}" cannot be the guard: give a whole number of percent from 0 to {MOST_PERCENT}, or off.'
+        )
+    return int(wanted)
+
+
+def guard_text(guard: int | None) -> str:
+    """As `check_guard` reads it."""
+    return OFF if guard is None else str(guard)
 
 
 def differences(

@@ -19,8 +19,10 @@ from ccexport.schedules import check_schedule, next_times
 from ccexport.services.exports.export_values import (
     CheckedDraft,
     ExportDraft,
+    check_guard,
     checked_values,
     differences,
+    guard_text,
     view_values,
 )
 from ccexport.services.names import check_name
@@ -113,6 +115,7 @@ class Exports:
             list_name=view.export.list_name,
             mode=view.export.mode,
             schedule="off",
+            guard=view.export.guard,
             created_by=by.name,
             created_at=now,
             updated_at=now,
@@ -217,6 +220,7 @@ class Exports:
             "list_name": checked.list_name,
             "mode": checked.mode,
             "schedule": checked.schedule,
+            "guard": checked.guard,
             "next_run_at": self._next_run_at(checked.schedule, before),
         }
 
@@ -343,6 +347,7 @@ class DraftChecks:
         """Whether a run could use it. Raises `SetupError` naming what is wrong; stores nothing."""
         name = check_name(draft.name, "export")
         mode, schedule = check_mode(draft.mode), check_schedule(draft.schedule)
+        guard = check_guard(draft.guard)
         list_id = check_list_id(draft.list_id)
         connection = self._installation.connections.by_name(draft.connection)
         mapping = self._settled_mapping(draft)
@@ -361,6 +366,7 @@ class DraftChecks:
             mapping=mapping,
             mode=mode,
             schedule=schedule,
+            guard=guard,
         )
 
     def _settled_mapping(self, draft: ExportDraft) -> FieldMapping:
@@ -413,6 +419,7 @@ def export_document(view: ExportView, last_run: Mapping[str, Any] | None) -> Map
         "mapping": dict(view.mapping),
         "mode": view.export.mode,
         "schedule": view.export.schedule,
+        "guard": guard_text(view.export.guard),
         "next_run_at": iso(view.export.next_run_at),
         "state": view.state,
         "last_run": last_run,

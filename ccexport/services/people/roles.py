@@ -31,6 +31,8 @@ class Action(StrEnum):
     RUN_EXPORT = "export.run"
     CANCEL_RUN = "run.cancel"
     RETRY_RUN = "run.retry"
+    APPROVE_RUN = "run.approve"
+    DECLINE_RUN = "run.decline"
 
     SEE_LISTS = "list.see"
     CREATE_LIST = "list.create"
@@ -114,6 +116,8 @@ RULES: dict[Action, Rule] = {
     Action.RUN_EXPORT: Rule("run exports", _CONTRIBUTORS, shared=True),
     Action.CANCEL_RUN: Rule("cancel runs", _CONTRIBUTORS, shared=True),
     Action.RETRY_RUN: Rule("send again what failed in a run", _CONTRIBUTORS, shared=True),
+    Action.APPROVE_RUN: Rule("approve runs that ask first", _CONTRIBUTORS, shared=True),
+    Action.DECLINE_RUN: Rule("decline runs that ask first", _CONTRIBUTORS, shared=True),
     Action.SEE_LISTS: Rule(
         "ask for an account's lists and custom fields", _CONTRIBUTORS, shared=True, writes=False
     ),

@@ -41,7 +41,8 @@ class ToDo:
     sign_ins: tuple[ConnectionView, ...]
     idle: tuple[ConnectionView, ...]  # sign-ins that will end for want of use
     waiting_for_sign_in: int  # runs
-    approvals: tuple[Run, ...]
+    approvals: tuple[Run, ...]  # of an administrator
+    held: tuple[Run, ...]  # by the guard
     waiting_connections: tuple[
         str, ...
     ]  # a sentence for each thing that an administrator has to do
@@ -56,6 +57,7 @@ class ToDo:
             self.sign_ins
             or self.idle
             or self.approvals
+            or self.held
             or self.waiting_connections
             or self.failing
             or self.detached
@@ -120,7 +122,12 @@ class Overview:
             sign_ins=tuple(view for view in views if view.connection.needs_sign_in),
             idle=tuple(view for view in views if is_idle(view, self._installation.now())),
             waiting_for_sign_in=sum(run.waiting_for is WaitingFor.SIGN_IN for run in waiting),
-            approvals=tuple(run for run in waiting if run.waiting_for is WaitingFor.APPROVAL),
+            approvals=tuple(
+                run
+                for run in waiting
+                if run.waiting_for is WaitingFor.APPROVAL and run.question is None
+            ),
+            held=tuple(run for run in waiting if run.is_held),
             waiting_connections=tuple(words for view in views for words in what_waits(view)),
             failing=tuple(failing),
             failing_total=failing_total,

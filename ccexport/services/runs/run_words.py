@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from ccexport.services.runs.described import Funnel, Progress, stage_of
 from ccexport.states import RunState, WaitingFor
+from ccexport.store.approvals import Question
 from ccexport.store.database.tables import Run
 from ccexport.words import counted
 
@@ -18,6 +19,32 @@ WAITING_WORDS = {
 }
 
 
+def waits_for(run: Run) -> str:
+    """What a waiting run waits for, as a clause."""
+    if run.is_held:
+        return "Somebody has to approve or decline it"
+    return WAITING_WORDS[run.waiting_for or WaitingFor.SERVICE]
+
+
+def say_held(run: Run) -> str:
+    """What a held run asks, in plain words; empty where it asks nothing."""
+    asked = Question.of(run)
+    if asked is None or not run.is_held:
+        return ""
+    place = f"“{run.list_name or run.list_id}”"
+    whole = f"{asked.placed:,} whom this export has placed on {place}"
+    parts = []
+    if asked.sent:
+        people = "person who is" if asked.sent == 1 else "people who are"
+        parts.append(f"send {asked.sent:,} {people} new or changed")
+    if asked.removed:
+        parts.append(f"take {counted(asked.removed, 'person', 'people')} off the list")
+    return (
+        f"It would {' and '.join(parts)}, beside {whole}. It asks because that is more than {asked.guard} % of them. "
+        "Nothing was sent yet. Approve it if you expect that; decline it to end it, then look at the segments."
+    )
+
+
 def headline(progress: Progress) -> str:
     """The run in one sentence."""
     run, funnel = progress.run, progress.funnel
@@ -26,6 +53,8 @@ def headline(progress: Progress) -> str:
         case RunState.QUEUED:
             begins = "shortly" if progress.workers else "as soon as a worker runs"
             return f"Queued: it begins {begins}."
+        case RunState.PREPARING if run.is_held:
+            return f"Read and checked: this run asks before it sends anything to {place}."
         case RunState.PREPARING:
             segments = ", ".join(f"“{segment}”" for segment in run.segments)
             return f"Reading {segments} and checking each profile; nothing has been sent yet."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
@@ -15,6 +16,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import acting, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import RunFile, RunState
+from ccexport.store.approvals import Question
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
@@ -78,6 +80,31 @@ class Runs:
             before=before,
         ) as by:
             return self._installation.runs.request_cancel(run_id, by.name)
+
+    def approve(self, run_id: int, *, by: Person, seen: Mapping[str, Any] | None = None) -> Run:
+        """Let a run that the guard holds go on, this once. Raises `Conflict` where it asks nothing, or not `seen`."""
+        with self._answering(Action.APPROVE_RUN, run_id, by=by) as person:
+            return self._installation.runs.approve(run_id, person.name, seen)
+
+    def decline(self, run_id: int, *, by: Person, seen: Mapping[str, Any] | None = None) -> Run:
+        """End a run that the guard holds; nothing of it is sent. Raises as `approve` does."""
+        with self._answering(Action.DECLINE_RUN, run_id, by=by) as person:
+            return self._installation.runs.decline(run_id, person.name, seen)
+
+    def _answering(
+        self, action: Action, run_id: int, *, by: Person
+    ) -> AbstractContextManager[Person]:
+        run = self._installation.runs.get(run_id)
+        before = {"export": run.export_name, "asks": _guard(run)}
+        return acting(
+            self._installation,
+            by,
+            action,
+            "run",
+            str(run_id),
+            connection=self.connection_of(run),
+            before=before,
+        )
 
     def why_not(self, action: Action, run: Run, *, by: Person) -> str | None:
         """Why nobody, or this person, may do this with the run; None where they may.
@@ -148,6 +175,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "state": run.state.value,
         "error": run.error,
         "waiting_for": run.waiting_for.value if run.waiting_for else None,
+        "guard": _guard(run),
         "waiting_until": iso(run.waiting_until),
         "requested_by": run.requested_by,
         "due_at": iso(run.due_at),
@@ -158,6 +186,20 @@ def run_document(run: Run) -> dict[str, Any]:
         "counts": counts(run),
         "not_sent": run.not_sent_count,
         "rejections": dict(run.rejections),
+    }
+
+
+def _guard(run: Run) -> Mapping[str, Any] | None:
+    """What the guard asked, and who approved it; null where it asked nothing."""
+    asked = Question.of(run)
+    if asked is None:
+        return None
+    return {
+        "percent": asked.guard,
+        "sent": asked.sent,
+        "removed": asked.removed,
+        "placed": asked.placed,
+        "approved_by": run.approved_by,
     }
 
 

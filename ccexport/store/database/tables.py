@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
+    Integer,
     LargeBinary,
     Text,
     UniqueConstraint,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from ccexport.states import BatchState, RunState, Trigger, WaitingFor
+from ccexport.states import DEFAULT_GUARD, BatchState, RunState, Trigger, WaitingFor
 from ccexport.store.database.columns import parent_column, state_column, utc_column
 
 
@@ -88,6 +89,9 @@ class Export(SQLModel, table=True):
     list_name: str
     mode: str
     schedule: str  # "refresh", "off", or times of its own: see ccexport/schedules.py
+    guard: int | None = Field(
+        default=DEFAULT_GUARD, sa_column=Column(Integer)
+    )  # percent of the ledger's people; None: nobody is asked
     next_run_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     revision: int = 1  # grows with each edit: two people editing at once are told
     # the address that hears of begin and end of each run, encrypted, and how people see it
@@ -151,6 +155,11 @@ class Run(SQLModel, table=True):
     trigger: Trigger = Field(sa_column=state_column(Trigger))
     requested_by: str
     retry_of: int | None = None
+    guard: int | None = None
+    question: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True))
+    )  # what the guard asked last: see ccexport/store/approvals.py
+    approved_by: str | None = None  # the present question
     resync: bool = False  # sends once more what was confirmed before, whatever its mode
 
     state: RunState = Field(sa_column=state_column(RunState))
@@ -198,6 +207,12 @@ class Run(SQLModel, table=True):
     lease_owner: str | None = Field(default=None, index=True)
     lease_until: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
     files_deleted_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits until somebody answers what the guard asks."""
+        waits = self.state is RunState.WAITING and self.waiting_for is WaitingFor.APPROVAL
+        return waits and self.question is not None and self.approved_by is None
 
     @property
     def accepted_count(self) -> int:

@@ -11,12 +11,13 @@ from ccexport.errors import CcexportError, MappingError, SetupError, UsageError
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
 from ccexport.schedules import describe_schedule
 from ccexport.services.connections.connections import Connections, what_waits
+from ccexport.services.exports.export_values import MOST_PERCENT, guard_text
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.names import MAX_NAME_CHARACTERS
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import Action
-from ccexport.states import Mode
+from ccexport.states import DEFAULT_GUARD, GUARD_FROM, Mode
 from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
 from ccexport.ui import flash, page
@@ -44,6 +45,7 @@ class Filled:
     problem: str | None
     schedule: str | None  # None where it is none
     mode: str
+    guard: str
     types: Mapping[str, str]
 
     @property
@@ -84,6 +86,9 @@ def start_draft(view: ExportView | None) -> None:
     state["export_list_names"] = {view.export.list_id: view.export.list_name} if view else {}
     state["export_segments"] = list(view.segments) if view else []
     state["export_mode"] = view.export.mode if view else Mode.FULL.value
+    guard = view.export.guard if view else DEFAULT_GUARD
+    state["export_guarded"] = guard is not None
+    state["export_guard"] = DEFAULT_GUARD if guard is None else guard
     open_schedule(view.export.schedule if view else "refresh", "export")
     open_mapping(view.mapping if view else None)
 
@@ -109,6 +114,7 @@ def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
             ("Segments", ", ".join(view.segments)),
             ("Data matching", ", ".join(f"{field} ← {value}" for field, value in view.mapping)),
             ("Sends", MODE_WORDS[Mode(export.mode)][1]),
+            ("Asks first", _say_guard(export.guard)),
             ("Runs", describe_schedule(export.schedule)),
         ):
             st.markdown(f"**{what}:** {plain(words)}")
@@ -123,6 +129,7 @@ def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
         problem=None,
         schedule=export.schedule,
         mode=export.mode,
+        guard=guard_text(export.guard),
         types={},
     )
 
@@ -147,6 +154,7 @@ def form(by: Person) -> Filled:
     with st.container(border=True):
         st.subheader("What is sent", anchor=False)
         mode = _mode()
+        guard = _guard()
     with st.container(border=True):
         st.subheader("When, and its name", anchor=False)
         schedule = schedule_form("export", Refreshes(page.installation()).next_five())
@@ -166,6 +174,7 @@ def form(by: Person) -> Filled:
         problem=problem,
         schedule=schedule,
         mode=mode,
+        guard=guard,
         types=types,
     )
 
@@ -260,6 +269,37 @@ def _mode() -> str:
         persist_state="session",
     )
     return str(chosen)
+
+
+def _guard() -> str:
+    """Above which share of the people placed so far a run asks before it sends; as `check_guard` reads it."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        is_guarded = st.toggle(
+            "Ask before a large change",
+            key="export_guarded",
+            help="A run that would send or remove more people than this waits until somebody approves it. First runs, "
+            f"full ones that somebody asks for, and changes of fewer than {GUARD_FROM} people do not ask.",
+            persist_state="session",
+        )
+        percent = st.number_input(
+            "More than so many percent of the people placed",
+            min_value=0,
+            max_value=MOST_PERCENT,
+            step=5,
+            key="export_guard",
+            disabled=not is_guarded,
+            width=320,
+            persist_state="session",
+        )
+    return guard_text(int(percent) if is_guarded else None)
+
+
+def _say_guard(guard: int | None) -> str:
+    if guard is None:
+        return "never"
+    return (
+        f"before more than {guard} % of the people placed, and {GUARD_FROM} at least, would change"
+    )
 
 
 def _mapping(pairs: Mapping[str, str]) -> tuple[FieldMapping | None, str | None]:
@@ -363,6 +403,7 @@ def _draft(filled: Filled) -> ExportDraft:
         mapping=filled.mapping,
         schedule=filled.schedule,
         mode=filled.mode,
+        guard=filled.guard,
     )
 
 

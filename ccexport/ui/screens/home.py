@@ -19,6 +19,7 @@ from ccexport.store.database.tables import Run
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.page import plain
+from ccexport.ui.screens import held
 from ccexport.ui.screens.runs import (
     bold,
     link,
@@ -139,6 +140,8 @@ def _to_do(todo: ToDo, *, by: Person) -> None:
         with _item():
             st.markdown(f":material/front_hand: {plain(words)}", width="stretch")
             link_for_administrators("connections", "Go to Connections", by=by)
+    for run in todo.held:
+        _held(run, by=by)
     for run in todo.approvals:
         with _item():
             st.markdown(_about(run, "waits for an approval"), width="stretch")
@@ -170,6 +173,19 @@ def _item() -> st.delta_generator.DeltaGenerator:
 
 def _about(run: Run, what: str) -> str:
     return f"{bold(short(run.export_name))}, run {run.id} {what}"
+
+
+def _held(run: Run, *, by: Person) -> None:
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                f":material/front_hand: {_about(run, 'asks before it sends')}", width="stretch"
+            )
+            link("run", "Open", run=run.id)
+            done = held.answers(run, "home", by=by)
+        st.caption(held.held_words(run))
+    if done:
+        st.rerun()
 
 
 def _failed(run: Run, *, by: Person) -> None:

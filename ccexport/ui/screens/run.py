@@ -24,7 +24,7 @@ from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.page import plain
-from ccexport.ui.screens import failed
+from ccexport.ui.screens import failed, held
 from ccexport.ui.screens.runs import (
     BATCH_WORDS,
     STATE_WORDS,
@@ -177,6 +177,8 @@ def _trouble(progress: Progress, by: Person) -> None:
         st.warning(plain(waiting_words(run) or ""), icon=":material/hourglass_empty:")
         if run.waiting_for is WaitingFor.SIGN_IN:
             link_for_administrators("connections", "Sign in again", icon=":material/login:", by=by)
+        elif run.is_held:
+            held.ask(run, by=by)
         elif run.waiting_for is WaitingFor.APPROVAL:
             st.markdown(plain(run.waiting_detail or ""))
             link_for_administrators(
@@ -269,7 +271,9 @@ def left_out(run: Run, by: Person) -> None:
     st.subheader(f"Left out: {run.rejected_count:,}{away}", anchor=False)
     reasons = {**run.rejections, SUPPRESSED: run.suppressed_count}
     ordered = sorted(((r, n) for r, n in reasons.items() if n), key=lambda item: -item[1])
-    st.markdown("\n".join(f"- **{count:,}** {plain(_reason(reason))}" for reason, count in ordered))
+    st.markdown(
+        "\n".join(f"- **{count:,}** {plain(reason_words(reason))}" for reason, count in ordered)
+    )
     progress = RunProgress(page.installation())
     with page.errors_shown():
         if not progress.has_rejections(run.id):
@@ -307,7 +311,9 @@ def left_out(run: Run, by: Person) -> None:
 def _rejected(run: Run, progress: RunProgress, reasons: Sequence[str], by: Person) -> None:
     with st.container(horizontal=True):
         options = [ALL_REASONS, *reasons]
-        chosen = st.selectbox("Reason", options, key="run_reason", format_func=_reason, width=320)
+        chosen = st.selectbox(
+            "Reason", options, key="run_reason", format_func=reason_words, width=320
+        )
         search = st.text_input("Customer id or address", key="run_search", width=280)
     with st.spinner("Looking through those left out …"):
         found = progress.rejected(
@@ -318,14 +324,10 @@ def _rejected(run: Run, progress: RunProgress, reasons: Sequence[str], by: Perso
         return
     columns = ["Customer id", "Email", "Reason", "Sent instead"]
     table = pd.DataFrame(found.rows, columns=columns)
-    table["Reason"] = table["Reason"].map(_reason)
+    table["Reason"] = table["Reason"].map(reason_words)
     st.dataframe(table, key="run_rejected", hide_index=True, alt="Profiles left out")
     if found.matching > len(found.rows):
         st.caption(f"The first {SHOWN_REJECTIONS:,} of {found.matching:,}; the download has all.")
-
-
-def _reason(reason: str) -> str:
-    return reason_words(reason)
 
 
 # --- files and timeline --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from ccexport.services.people.permission import may
 from ccexport.services.people.roles import Action
 from ccexport.services.runs.described import Progress
 from ccexport.services.runs.overview import History
-from ccexport.services.runs.run_words import WAITING_WORDS, time_taken
+from ccexport.services.runs.run_words import time_taken, waits_for
 from ccexport.states import BatchState, RunState, Trigger
 from ccexport.store.database.tables import Run
 from ccexport.store.history import RunFilter
@@ -118,7 +118,9 @@ def waiting_words(run: Run) -> str | None:
     """Why a run waits, and until when; None for one that does not wait."""
     if run.state is not RunState.WAITING or run.waiting_for is None:
         return None
-    words = f"Waiting. {WAITING_WORDS[run.waiting_for]}."
+    words = f"Waiting. {waits_for(run)}."
+    if run.is_held:
+        return words
     if run.waiting_until is None:
         return f"{words} The run then goes on by itself."
     left = (run.waiting_until - utc_now()).total_seconds()
