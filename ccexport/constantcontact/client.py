@@ -191,7 +191,8 @@ class Client:
         return None
 
     def remove_from_list(self, list_id: str, contact_ids: Sequence[str]) -> Activity:
-        """Take 1 to 500 contacts off one list; they stay in the account."""
+        """Take 1 to 500 contacts off one list; they stay in the account. After `OutcomeUnknown` look before sending
+        again."""
         request = protocol.build_remove_list_memberships(list_id, contact_ids)
         return protocol.read_activity(self._ask(request))
 
@@ -353,7 +354,6 @@ class Client:
         return response, token
 
     def _prepare(self, request: Request) -> requests.PreparedRequest:
-        protocol.check_request(request)
         prepared = self._session.prepare_request(
             requests.Request(
                 request.method,
@@ -368,10 +368,11 @@ class Client:
                 auth=_no_login,
             )
         )
-        if len(prepared.body or b"") > protocol.MAX_IMPORT_BODY_BYTES:
-            raise ValueError(
-                f"a body of {len(prepared.body or b''):,} bytes would be cut off by Constant Contact"
-            )
+        body = prepared.body or b""
+        body = body.encode() if isinstance(body, str) else body
+        protocol.check_request(request, body)
+        if len(body) > protocol.MAX_IMPORT_BODY_BYTES:
+            raise ValueError(f"a body of {len(body):,} bytes would be cut off by Constant Contact")
         return prepared
 
     def _answer(self, request: Request, response: requests.Response) -> Answer:

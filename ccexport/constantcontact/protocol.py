@@ -6,6 +6,7 @@ Every `build_…` gives a `Request`, every `read_…` turns an `Answer` into a v
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ MAX_IDS_REMOVED = 500  # contact ids of one removal
 MAX_LISTS = 50  # of one import, removal or export
 PAGE_SIZE = 500  # largest `limit` of contacts, lists and activities that all descriptions agree on
 CUSTOM_FIELD_PAGE_SIZE = 100
+# whatever request they are in, and however deep: they delete contacts, or reach beyond those that are named
+NEVER_SENT = frozenset({"contact_delete", "all_active_contacts", "tag_ids", "engagement_level"})
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.csv")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -148,7 +151,10 @@ def build_activities() -> Request:
 
 
 def build_remove_list_memberships(list_id: str, contact_ids: Sequence[str]) -> Request:
-    """POST /activities/remove_list_memberships: off this list, still in the account. 1 to 500 contact ids."""
+    """POST /activities/remove_list_memberships: off this list, still in the account. 1 to 500 contact ids.
+
+    Not to be repeated blindly: somebody may have put a person back meanwhile. Look for the job first.
+    """
     if not 1 <= len(contact_ids) <= MAX_IDS_REMOVED:
         raise ValueError(
             f"1 to {MAX_IDS_REMOVED} contacts are removed at once, not {len(contact_ids)}"
@@ -160,6 +166,7 @@ def build_remove_list_memberships(list_id: str, contact_ids: Sequence[str]) -> R
         "remove_list_memberships",
         "take contacts off the list",
         json={"source": {"contact_ids": list(contact_ids)}, "list_ids": [list_id]},
+        safe_to_repeat=False,
     )
 
 
@@ -215,19 +222,40 @@ def build_next(request: Request, next_path: str) -> Request:
     return Request("GET", next_path, request.operation, request.purpose, accept=request.accept)
 
 
-def check_request(request: Request) -> None:
-    """The last look before a request leaves: raises `ValueError` for what may never be sent."""
+def check_request(request: Request, body: bytes) -> None:
+    """The last look at every request before it leaves: raises `ValueError` for what may never be sent.
+
+    `body` is what goes on the wire, so whatever built it. Contacts are never deleted; nobody is taken off a list, or
+    exported, but by name or by one list; nothing is said of tags or of the whole account. Contacts themselves travel
+    in the one import alone, whose file may hold any word.
+    """
     if "contact_delete" in request.path or request.method not in ("GET", "POST"):
         raise ValueError("contacts are never deleted")
-    if "all_active_contacts" in set(_keys(request.json)):
-        raise ValueError("all_active_contacts touches the whole account")
-    body = request.json or {}
-    if request.path.endswith("/contact_exports") and not body.get("list_ids"):
+    if request.files:
+        if {part.name for part in request.files} != {"file", "list_ids"}:
+            raise ValueError("an import is a file and lists, and nothing else")
+        return
+    try:
+        said = json.loads(body) if body else {}
+    except ValueError:
+        raise ValueError("a body is JSON, or the file of an import") from None
+    if named := NEVER_SENT & set(_keys(said)):
+        raise ValueError(f"{sorted(named)[0]} is never sent: it touches more than was meant")
+    _check_lists(request.path, said)
+
+
+def _check_lists(path: str, body: Any) -> None:
+    source = body.get("source") if isinstance(body, Mapping) else None
+    if isinstance(source, Mapping) and set(source) != {"contact_ids"}:
+        raise ValueError(
+            "a change of a list names its contacts, and no list or tag that they are on"
+        )
+    if path.endswith("/contact_exports") and not body.get("list_ids"):
         raise ValueError("an export without a list would export the whole account")
-    if request.path.endswith("/remove_list_memberships"):
-        contact_ids = (body.get("source") or {}).get("contact_ids") or ()
-        if not body.get("list_ids") or not 1 <= len(contact_ids) <= MAX_IDS_REMOVED:
-            raise ValueError("a removal names a list and 1 to 500 contacts")
+    if path.endswith("/remove_list_memberships"):
+        contact_ids = (source or {}).get("contact_ids") or ()
+        if len(body.get("list_ids") or ()) != 1 or not 1 <= len(contact_ids) <= MAX_IDS_REMOVED:
+            raise ValueError(f"a removal names one list and 1 to {MAX_IDS_REMOVED} contacts")
 
 
 def find_list_id(text: str) -> str | None:

@@ -127,9 +127,39 @@ def test_what_may_never_be_sent_is_stopped_before_the_wire(
         Request("POST", "/activities/contact_delete", "x", "x", json={"contact_ids": ["c"]}),
         Request("POST", "/activities/contact_exports", "x", "x", json={}),
         Request("POST", "/x", "x", "x", json={"source": {"all_active_contacts": True}}),
+        Request("POST", "/x", "x", "x", json={"list_ids": [LIST], "tag_ids": ["t"]}),
+        Request("POST", "/x", "x", "x", json={"source": {"list_ids": [LIST]}, "list_ids": [LIST]}),
     ):
         with pytest.raises(ValueError, match=r"."):
             world.client._ask(request)
+    assert (len(api.calls), world.paced) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"source": {"all_active_contacts": True}, "list_ids": [LIST]},
+        {"source": {"tag_ids": ["t"]}, "list_ids": [LIST]},
+        {"source": {"list_ids": [LIST]}, "list_ids": [LIST]},
+        {"source": {"contact_ids": ["c"]}, "list_ids": [LIST], "contact_delete": True},
+    ],
+    ids=lambda body: ",".join(body["source"]),
+)
+def test_it_is_the_body_on_the_wire_that_is_looked_at_whatever_made_it(
+    world: World, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+) -> None:
+    """Broken on purpose: the request is built as it should be, and another body is put in its place."""
+    session = world.client._session
+    prepare = session.prepare_request
+
+    def changed(request: requests.Request) -> requests.PreparedRequest:
+        prepared = prepare(request)
+        prepared.prepare_body(None, None, json=body)
+        return prepared
+
+    monkeypatch.setattr(session, "prepare_request", changed)
+    with pytest.raises(ValueError, match="never sent|names its contacts"):
+        world.client.remove_from_list(LIST, ["c1"])
     assert (len(api.calls), world.paced) == (0, [])
 
 

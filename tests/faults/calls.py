@@ -68,6 +68,7 @@ _NO_ACTIVITIES = {
 
 LIST, ACTIVITIES, ACTIVITY = "list", "activities", "activity"
 RIGHTS, COUNTS, DOWNLOAD = "the user's rights", "counts of contacts", "download of an export"
+OFF_A_LIST = "off a list"
 
 CALLS: tuple[Call, ...] = (
     Call(
@@ -163,7 +164,7 @@ CALLS: tuple[Call, ...] = (
         "contacts", "GET /contacts", "getContacts", CLIENT, "look up contacts", needed="contact_id"
     ),
     Call(
-        "off a list",
+        OFF_A_LIST,
         "POST /activities/remove_list_memberships",
         "postListRemoveContact",
         JOB,

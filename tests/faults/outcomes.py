@@ -15,6 +15,7 @@ from tests.faults.calls import (
     IMPORT,
     JOB,
     LIST,
+    OFF_A_LIST,
     RENEW,
     RIGHTS,
     RUN_GROUPS,
@@ -234,6 +235,7 @@ def conflict() -> Row:
     beside = f"Constant Contact could not {{purpose}} beside something else that it was doing (409). {_AGAIN}"
     return everywhere(waits(SERVICE, 3, beside), refused(3, beside)) | {
         IMPORT: waits(SERVICE, 1, beside),
+        OFF_A_LIST: refused(1, beside),
         CREATE: refused(
             1, 'The account has a list "New" already. Refresh the lists and choose it.'
         ),
@@ -267,6 +269,7 @@ def trouble(what: str, *, of_sign_in: Row, requests: int = 3, carried_out: bool 
     return everywhere(waits(SERVICE, requests, again), refused(requests, again)) | {
         IMPORT: waits(SERVICE, 1, unknown),
         CREATE: created if carried_out else refused(1, unknown),
+        OFF_A_LIST: refused(1, unknown),
         **of_sign_in,
     }
 

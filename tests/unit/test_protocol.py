@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from ccexport.constantcontact import protocol
 from ccexport.constantcontact.access import explain_denied, missing_privileges
 from ccexport.constantcontact.answers import (
     Answer,
+    Part,
     Request,
 )
 from ccexport.errors import (
@@ -53,9 +55,9 @@ def test_requests_are_those_of_the_reference() -> None:
     }  # fmt: skip
 
 
-def test_only_imports_and_new_lists_are_unsafe_to_repeat() -> None:
+def test_only_imports_removals_and_new_lists_are_unsafe_to_repeat() -> None:
     unsafe = {name for name, request in ALL_REQUESTS.items() if not request.safe_to_repeat}
-    assert unsafe == {"import", "create"}
+    assert unsafe == {"import", "create", "remove"}
 
 
 def test_opt_outs_are_asked_for_with_a_time_in_utc() -> None:
@@ -66,7 +68,7 @@ def test_opt_outs_are_asked_for_with_a_time_in_utc() -> None:
 
 @pytest.mark.parametrize("request_", ALL_REQUESTS.values(), ids=ALL_REQUESTS)
 def test_every_request_of_ours_passes_the_last_look(request_: Request) -> None:
-    protocol.check_request(request_)
+    protocol.check_request(request_, json.dumps(request_.json).encode() if request_.json else b"")
 
 
 FORBIDDEN = {
@@ -101,6 +103,28 @@ FORBIDDEN = {
         "POST", "/activities/remove_list_memberships", "x", "x",
         json={"source": {"tag_ids": ["t"]}, "list_ids": [LIST]},
     ),
+    "removal from two lists": Request(
+        "POST", "/activities/remove_list_memberships", "x", "x",
+        json={"source": {"contact_ids": ["c"]}, "list_ids": [LIST, "x"]},
+    ),
+    "removal of contacts and a list": Request(
+        "POST", "/activities/remove_list_memberships", "x", "x",
+        json={"source": {"contact_ids": ["c"], "list_ids": [LIST]}, "list_ids": [LIST]},
+    ),
+    "addition by list": Request(
+        "POST", "/activities/add_list_memberships", "x", "x",
+        json={"source": {"list_ids": [LIST]}, "list_ids": ["x"]},
+    ),
+    "export by tag": Request(
+        "POST", "/activities/contact_exports", "x", "x", json={"list_ids": [LIST], "tag_ids": ["t"]}
+    ),
+    "deletion within a body": Request(
+        "POST", "/x", "x", "x", json={"then": [{"contact_delete": {"contact_ids": ["c"]}}]}
+    ),
+    "import with a third part": Request(
+        "POST", "/activities/contacts_file_import", "x", "x",
+        files=(Part("file", b""), Part("list_ids", b""), Part("tag_ids", b"t")),
+    ),
     "export hidden under another name": Request("POST", "/activities/contact_exports", "x", "x", json={}),
 }  # fmt: skip
 
@@ -108,7 +132,9 @@ FORBIDDEN = {
 @pytest.mark.parametrize("request_", FORBIDDEN.values(), ids=FORBIDDEN)
 def test_what_would_touch_the_whole_account_never_leaves(request_: Request) -> None:
     with pytest.raises(ValueError, match=r"."):
-        protocol.check_request(request_)
+        protocol.check_request(
+            request_, json.dumps(request_.json).encode() if request_.json else b""
+        )
 
 
 @pytest.mark.parametrize("number", [0, 501])
