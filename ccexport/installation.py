@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.store.ledgers import LedgerStore
     from ccexport.store.notifications import NotificationStore
+    from ccexport.store.removals import RemovalStore
     from ccexport.store.vault.keys import Keys
     from ccexport.store.vault.run_files import RunFiles
     from ccexport.store.webhooks import WebhookStore
@@ -93,6 +94,12 @@ class Installation:
         from ccexport.store.ledgers import LedgerStore
 
         return LedgerStore(self.engine, lambda: self.keys, self.now)
+
+    @cached_property
+    def removals(self) -> RemovalStore:
+        from ccexport.store.removals import RemovalStore
+
+        return RemovalStore(self.engine, lambda: self.keys, self.ledgers, self.now)
 
     @cached_property
     def batches(self) -> BatchStore:
@@ -286,6 +293,7 @@ class Installation:
             connections=self.connections,
             budget=self.budget,
             ledgers=self.ledgers,
+            removals=self.removals,
             run_files=self.run_files,
             keys=self.keys,
             open_source=partial(self.open_source, fresh=True, pause=pause_until(stop.wait)),

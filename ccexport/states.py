@@ -37,6 +37,7 @@ class RunFile(StrEnum):
     CONTACTS = "contacts"  # key and line of each, in the order in which they are sent
     REJECTIONS = "rejections"  # the profiles that are left out, each with its reason
     SUPPRESSED = "suppressed"  # who left the list and is not put back
+    LEAVING = "leaving"  # who is in none of the segments any more, and is taken off the list
 
 
 class WaitingFor(StrEnum):
@@ -80,6 +81,8 @@ class EventKind(StrEnum):
     APPROVED = "approved"  # what the guard asked
     DECLINED = "declined"
     WITHDRAWN = "approval withdrawn"  # who gave it lost the right before the run went on
+    REMOVED = "taken off the list"
+    NOT_REMOVED = "not taken off the list"
     RESTORED = "restored"  # from a backup
     BATCH_PENDING = "batch pending"
     BATCH_SENDING = "batch sending"
@@ -134,6 +137,7 @@ class Mode(StrEnum):
 
     FULL = "full"  # everything each time
     CHANGES = "changes"  # who is new, or has another line than the one confirmed; people who left stay away
+    MIRROR = "mirror"  # as `changes`; who is in none of the segments any more is taken off the list
 
 
 DEFAULT_GUARD = 20  # percent

@@ -26,6 +26,11 @@ MODE_WORDS = {  # for a label, and in one sentence
         "New and changed people",
         "Each run sends who is new or has changed since the last one; people who left the list stay away.",
     ),
+    Mode.MIRROR: (
+        "A mirror of the segments",
+        "As new and changed people; who is in none of the segments any more is taken off the list too, where an export "
+        "placed them. They stay in the account.",
+    ),
 }
 
 

@@ -61,6 +61,7 @@ class Activity:
     cannot_add_count: int | None = None
     items_total_count: int | None = None
     items_completed_count: int | None = None
+    list_count: int | None = None  # of a job that changes who is on lists
     errors: tuple[str, ...] = field(default=(), repr=False)
     results_id: str | None = None
 

@@ -405,6 +405,7 @@ def _activity(answer: Answer, data: Mapping[str, Any]) -> Activity:
         cannot_add_count=count(counts, "cannot_add_to_list_count"),
         items_total_count=count(counts, "items_total_count"),
         items_completed_count=count(counts, "items_completed_count"),
+        list_count=count(counts, "list_count"),
         errors=_errors(data.get("activity_errors")),
         results_id=_results_id(data.get("_links")),
     )

@@ -63,7 +63,7 @@ def compare(
 
     In mode `full` everybody is sent. In a resync what is unchanged is sent too.
     """
-    observed = observe(known.own, on_list)
+    observed = _concerned(observe(known.own, on_list), known.own, np.sort(rows.who))
     order = np.argsort(rows.who)  # ascending hashes are found in a tenth of the time
     verdicts = np.empty(len(rows), dtype=np.uint8)
     sorted_rows = rows.take(order)
@@ -113,6 +113,13 @@ def observe(people: People, on_list: OnList | None) -> Observed:
     is_placed = people.standing == Standing.PLACED
     is_earlier = people.at <= int(on_list.as_of.timestamp())
     return Observed(people.who[is_placed & ~is_on & is_earlier], people.who[~is_placed & is_on])
+
+
+def _concerned(observed: Observed, people: People, sent: np.ndarray) -> Observed:
+    """Who had left, is on the list again, and is in none of the segments was put there by somebody else: a stranger."""
+    back = observed.back
+    concerned = is_among(back, sent) | (people.standing_of(back) == Standing.UNSURE)
+    return Observed(observed.left, back[concerned])
 
 
 def _left_of_others(

@@ -35,7 +35,7 @@ ON_LIST_SCHEMA = pa.schema([("email", pa.string())])
 LEAST_SHARE = 0.8  # of the list's own count: less is not the whole list
 LONGEST = timedelta(hours=1)  # for the service to write it
 _ROWS_AT_ONCE = 16_384
-_WITHOUT = "Only new and changed people are sent, and nobody is taken for one who left the list."
+_WITHOUT = "Only new and changed people are sent, and nobody is taken for one who left the list"
 
 
 class CancelAsked(Exception):
@@ -67,8 +67,9 @@ def read_list(held: Held, run: Run, client: Client, tools: Tools) -> OnList | No
             _fetch(held, run, reading, client, tools)
         except _NoList as why:
             reading.trouble = str(why)
+            also = ", or is taken off it" if Mode(run.mode) is Mode.MIRROR else ""
             tools.ledgers.store_reading(reading)
-            tools.runs.note(held, EventKind.LIST_NOT_READ, f"{why} {_WITHOUT}")
+            tools.runs.note(held, EventKind.LIST_NOT_READ, f"{why} {_WITHOUT}{also}.")
             return None
     return OnList(_hashes(run, tools), reading.asked_at)
 
@@ -146,10 +147,12 @@ def _judge(people: int, counted: int | None, run: Run, tools: Tools) -> None:
         )
 
 
+def list_pieces(run: Run, tools: Tools) -> Iterator[pa.Array]:
+    """The addresses on the list, as the run's file has them."""
+    return (batch.column("email") for batch in tools.run_files.stream(run.id, ON_LIST))
+
+
 def _hashes(run: Run, tools: Tools) -> np.ndarray:
     key = tools.ledgers.hash_key()
-    found = [
-        keyed_hashes(batch.column("email"), key)
-        for batch in tools.run_files.stream(run.id, ON_LIST)
-    ]
+    found = [keyed_hashes(emails, key) for emails in list_pieces(run, tools)]
     return np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *found]))

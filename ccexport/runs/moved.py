@@ -52,12 +52,14 @@ def say_moved_since(held: Held, run: Run, moved: int, tools: Tools) -> None:
     if not moved or run.retry_of is not None:
         return
     profiles = "1 profile has" if moved == 1 else f"{moved:,} profiles have"
-    tools.runs.note(
-        held,
-        EventKind.ADDRESSES_CHANGED,
-        f"{profiles} another address than the one that was sent before. The old one stays on the list, as a contact "
-        "of its own; remove it at Constant Contact where that is not wanted.",
+    old = (
+        "The old one is taken off the list."
+        if Mode(run.mode) is Mode.MIRROR
+        else "The old one stays on the list, as a contact of its own; remove it at Constant Contact where that is not "
+        "wanted."
     )
+    words = f"{profiles} another address than the one that was sent before. {old}"
+    tools.runs.note(held, EventKind.ADDRESSES_CHANGED, words)
 
 
 def count_moved(files: RunFiles, earlier: int, present: int) -> int:

@@ -33,6 +33,8 @@ class Counters(Protocol):
     @property
     def cannot_add_count(self) -> int | None: ...
     @property
+    def items_completed_count(self) -> int | None: ...
+    @property
     def errors(self) -> Sequence[str]: ...
 
 
@@ -80,6 +82,8 @@ class RunTotals:
     not_sent: int = 0  # rows of batches that were canceled
     stop_reason: str = ""  # why nothing more was sent
     placed: int = 0  # before, where nothing was read
+    to_remove: int = 0  # who was to be taken off the list, in requests that did not do it
+    stay: int = 0  # of people placed before, who would have been taken off it had that been certain
 
 
 def judge_activity(activity: Counters, rows: int) -> Outcome:
@@ -102,6 +106,16 @@ def judge_activity(activity: Counters, rows: int) -> Outcome:
         named if failed else {}
     )  # what is said of other rows than the failed ones does not make them fail
     return Outcome(BatchState.COMPLETED, failed, unsubscribed, problem, named)
+
+
+def judge_removal(activity: Counters, people: int) -> tuple[int, str]:
+    """How many of `people` a job has taken off the list, by its counters, and what to say where not all."""
+    if not activity.is_completed:
+        return 0, f"Constant Contact ended the activity as {activity.state}."
+    done = activity.items_completed_count
+    if done is None or done >= people:
+        return people, ""
+    return max(done, 0), f"Constant Contact counted {done:,} of {people:,}."
 
 
 def named_rows(errors: Iterable[str], rows: int) -> dict[int, str]:
@@ -137,9 +151,23 @@ def judge_run(totals: RunTotals, *, canceled: bool) -> tuple[RunState, str | Non
         return RunState.FAILED, (
             "Constant Contact accepted none of the files. Their words are with each batch; then run the export again."
         )
+    if totals.to_remove or totals.stay:
+        return RunState.COMPLETED_WITH_ERRORS, _say_not_removed(totals)
     if totals.failed or totals.submitted != totals.to_send:
         return RunState.COMPLETED_WITH_ERRORS, None
     return RunState.SUCCEEDED, None
+
+
+def _say_not_removed(totals: RunTotals) -> str:
+    if totals.to_remove:
+        return (
+            f"{totals.to_remove:,} people who are in none of the segments any more may still be on the list: Constant "
+            "Contact did not confirm that they were taken off it. The next run tries again."
+        )
+    return (
+        f"{totals.stay:,} people are in none of the segments any more and stay on the list all the same, since it is "
+        "not known who is on it. The next run tries again; the timeline says why."
+    )
 
 
 def _judge_stopped(totals: RunTotals) -> tuple[RunState, str]:

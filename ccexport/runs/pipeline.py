@@ -27,10 +27,12 @@ from ccexport.redaction import with_their_words
 from ccexport.runs.listing import ON_LIST
 from ccexport.runs.outcomes import RunTotals, judge_run
 from ccexport.runs.preparing import ask, prepare_run
+from ccexport.runs.removing import leaving_of, take_off_list
 from ccexport.runs.tools import ConnectionRemoved, StopAsked, Tools
 from ccexport.runs.uploading import give_up_pending, timed, upload_and_confirm
 from ccexport.runs.waiting import wait_or_cancel, wake_if_cleared, wake_if_signed_in
-from ccexport.states import BatchState, RunState
+from ccexport.states import BatchState, Mode, RunState
+from ccexport.store.database.tables import Run
 from ccexport.store.ledgers import Target
 from ccexport.store.moves import Held, LeaseLost
 
@@ -90,6 +92,7 @@ def _go(held: Held, tools: Tools) -> None:
             log.info("run %d waits for an approval of what it would change", held.run_id)
             return
     upload_and_confirm(held, tools)
+    take_off_list(held, tools)
     _finish(held, tools)
 
 
@@ -110,6 +113,12 @@ def _finish(held: Held, tools: Tools) -> None:
         failed_batches=sum(batch.state is BatchState.FAILED for batch in batches),
         not_sent=sum(batch.rows for batch in batches if batch.state is BatchState.CANCELED),
         stop_reason=run.stop_reason or "",
+        to_remove=sum(
+            each.people - each.removed
+            for each in tools.removals.of_run(held.run_id)
+            if each.state is not BatchState.CANCELED
+        ),
+        stay=_who_stay(run, tools),
     )
     tools.reached("before the end")
     state, message = judge_run(totals, canceled=bool(run.cancel_requested_by))
@@ -118,11 +127,20 @@ def _finish(held: Held, tools: Tools) -> None:
     log.info("run %d: %s", held.run_id, state)
 
 
+def _who_stay(run: Run, tools: Tools) -> int:
+    """Of those whom the export placed, who are left on the list since the run cannot be sure that they should go."""
+    if Mode(run.mode) is not Mode.MIRROR or run.retry_of is not None:
+        return 0
+    return leaving_of(run, tools).unseen
+
+
 def _stop_or_wait_for_a_person(
     held: Held, error: AccessDenied | ApplicationRefused, tools: Tools
 ) -> None:
     """A person has to mend the sign-in. If anything was sent, wait: failing now would leave the totals open."""
-    if any(batch.state not in NOT_SENT for batch in tools.batches.of_run(held.run_id)):
+    states = {batch.state for batch in tools.batches.of_run(held.run_id)}
+    states |= {removal.state for removal in tools.removals.of_run(held.run_id)}
+    if states - set(NOT_SENT):
         wait_or_cancel(held, error, tools)
     else:
         _fail(held, error, tools)

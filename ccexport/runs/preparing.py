@@ -33,7 +33,8 @@ from ccexport.runs.clearance import check_clearance, check_export_user
 from ccexport.runs.comparing import Compared, OnList, Verdict, compare, count_moved
 from ccexport.runs.failures import failed_rows
 from ccexport.runs.guard import Change, change_of, fingerprint_of, question_of
-from ccexport.runs.listing import ON_LIST, CancelAsked, read_list
+from ccexport.runs.leaving import leaving
+from ccexport.runs.listing import ON_LIST, CancelAsked, list_pieces, read_list
 from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
 from ccexport.runs.questions import ending_when_asked
@@ -43,6 +44,7 @@ from ccexport.states import BatchState, EventKind, Mode, RunFile
 from ccexport.store.approvals import Question
 from ccexport.store.batches import PreparedCounts, Sealed
 from ccexport.store.database.tables import Batch, Run
+from ccexport.store.leaving_rows import Leaving, write_leaving
 from ccexport.store.ledger_rows import Observed, Sent, write_observed, write_sent
 from ccexport.store.ledgers import Known, Target
 from ccexport.store.moves import Held
@@ -211,6 +213,7 @@ def _write(run: Run, prepared: Prepared, beside: Beside, tools: Tools) -> Found:
             "(CCEXPORT_MAX_PROFILES). Nothing was sent. Choose smaller segments."
         )
     rows = Sent(*contacts.hashes(tools.ledgers.hash_key()))
+    leaves = _who_leaves(run, rows, prepared, beside, tools)
     if beside.without is not None:
         stays = ~is_among(rows.who, beside.without)
         contacts, rows = contacts.only(stays), rows.take(stays)
@@ -222,23 +225,64 @@ def _write(run: Run, prepared: Prepared, beside: Beside, tools: Tools) -> Found:
     _write_suppressed(run, contacts, found, tools)
     plan = _write_contacts(run, contacts.only(found.goes), tools)
     return Found(
-        _counts(prepared, len(contacts), found),
+        _counts(prepared, len(contacts), found, leaves),
         plan,
-        partial(_sealed, rows.take(found.goes), found.observed, tools),
+        partial(_sealed, rows.take(found.goes), found.observed, leaves, tools),
         beside.known,
         0 if Mode(run.mode) is Mode.FULL else count_moved(rows, beside.known.own),
-        change_of(found, beside.known, Mode(run.mode), mapping_of(run).pairs),
+        change_of(
+            found,
+            beside.known,
+            Mode(run.mode),
+            mapping_of(run).pairs,
+            removed=len(leaves or ()),
+        ),
         partial(fingerprint_of, rows),
     )
 
 
-def _sealed(sent: Sent, observed: Observed, tools: Tools) -> Sealed:
+def _who_leaves(
+    run: Run, rows: Sent, prepared: Prepared, beside: Beside, tools: Tools
+) -> Leaving | None:
+    """In mode `mirror` whom the run takes off the list, written down by name. Nobody where nobody was read."""
+    if Mode(run.mode) is not Mode.MIRROR or run.retry_of is not None:
+        return None
+    if not (len(rows) or prepared.rejections.num_rows):
+        return Leaving()
+    names = partial(list_pieces, run, tools)
+    key = tools.ledgers.hash_key()
+    found = leaving(rows, prepared.rejections, beside.known, beside.on_list, names, key)
+    if len(found):
+        with tools.run_files.writer(run.id, RunFile.LEAVING, REJECTIONS_SCHEMA) as file:
+            for first in range(0, len(found), MAX_CONTACTS_PER_FILE):
+                file.write(_leaving_rows(found.emails[first : first + MAX_CONTACTS_PER_FILE]))
+    return found
+
+
+def _leaving_rows(emails: Sequence[str]) -> pa.RecordBatch:
+    """By the schema of those left out; the ledger knows no key by name."""
+    columns = [
+        text_array([""] * len(emails)),
+        text_array(list(emails)),
+        text_array([RunFile.LEAVING.value] * len(emails)),
+        pa.nulls(len(emails), pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=REJECTIONS_SCHEMA)
+
+
+def _sealed(sent: Sent, observed: Observed, leaves: Leaving | None, tools: Tools) -> Sealed:
     """What the ledger is written from at the end. Sealed once the contacts are let go: both would not fit together."""
     pa.default_memory_pool().release_unused()
-    return Sealed(tools.keys.seal(write_sent(sent)), tools.keys.seal(write_observed(observed)))
+    return Sealed(
+        tools.keys.seal(write_sent(sent)),
+        tools.keys.seal(write_observed(observed)),
+        None if leaves is None else tools.keys.seal(write_leaving(leaves)),
+    )
 
 
-def _counts(prepared: Prepared, contacts: int, found: Compared) -> PreparedCounts:
+def _counts(
+    prepared: Prepared, contacts: int, found: Compared, leaves: Leaving | None
+) -> PreparedCounts:
     return PreparedCounts(
         read=contacts + prepared.rejections.num_rows,
         prepared=contacts,
@@ -247,6 +291,7 @@ def _counts(prepared: Prepared, contacts: int, found: Compared) -> PreparedCount
         changed=found.count(Verdict.CHANGED),
         unchanged=found.count(Verdict.UNCHANGED),
         suppressed=found.count(Verdict.SUPPRESSED),
+        to_remove=len(leaves or ()),
     )
 
 

@@ -20,6 +20,7 @@ from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import Run
 from ccexport.store.ledgers import LedgerStore
 from ccexport.store.moves import Held
+from ccexport.store.removals import RemovalStore
 from ccexport.store.runs import RunStore
 from ccexport.store.vault.keys import Keys
 from ccexport.store.vault.run_files import RunFiles
@@ -48,6 +49,7 @@ class Tools:
     connections: ConnectionStore
     budget: BudgetStore
     ledgers: LedgerStore
+    removals: RemovalStore
     run_files: RunFiles
     keys: Keys
     open_source: Callable[[], Source]

@@ -30,7 +30,8 @@ def upload_and_confirm(held: Held, tools: Tools) -> None:
     run = tools.runs.check_lease(held)
     if run.state not in (RunState.UPLOADING, RunState.CONFIRMING):
         return
-    has_files = restore_run_files(held, run, tools)
+    is_done = all(batch.state.is_final for batch in tools.batches.of_run(held.run_id))
+    has_files = is_done or restore_run_files(held, run, tools)
     with (
         closing(tools.guarded_client(held, run.connection_id or 0)) as client,
         FilesAhead(run, tools) as files,
@@ -105,8 +106,11 @@ class Uploading:
             self._follow(batches)
 
     def _may_send(self, pending: list[Batch], in_flight: int) -> bool:
-        """Whether the next file may go. Without an export user none does; the run waits once nothing is under way."""
-        if not pending:
+        """Whether the next file may go. Without an export user none does; the run waits once nothing is under way.
+
+        Nor does one while another run takes people off the list: it might put one back, or take off one just sent.
+        """
+        if not pending or self._tools.removals.is_under_way_elsewhere(self._run):
             return False
         view = self._tools.connections.view(self._run.connection_id or 0)
         words = missing_export_user(view)

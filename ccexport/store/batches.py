@@ -14,7 +14,7 @@ from ccexport.clock import Now, utc_now
 from ccexport.states import BATCH_MOVES, BatchState, EventKind, RunState
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Batch, FailedRow, Run, RunAddresses
-from ccexport.store.moves import Held, LeaseLost, add_event, held_run, move_run
+from ccexport.store.moves import Held, LeaseLost, add_event, held_run, lock_lists, move_run
 from ccexport.words import counted
 
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
@@ -31,6 +31,7 @@ class PreparedCounts:
     changed: int = 0
     unchanged: int = 0
     suppressed: int = 0
+    to_remove: int = 0  # of those who are in none of the segments any more
 
     @property
     def new(self) -> int:
@@ -39,10 +40,11 @@ class PreparedCounts:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What is kept of a live run, encrypted: hashes of what its rows hold, and what a look at the list said."""
+    """What is kept of a live run, encrypted: hashes of what its rows hold, what a look at the list said, who leaves it."""
 
     rows: bytes = b""
     observed: bytes | None = None
+    leaving: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class BatchStore:
             run = held_run(session, held, self._now(), lapsed_too=True)
             if run.state is not RunState.PREPARING:
                 raise LeaseLost(f"run {held.run_id}")
+            lock_lists(session)
             session.exec(delete(Batch).where(col(Batch.run_id) == held.run_id))
             session.add_all(batches)
             session.merge(_kept(held, sealed, b""))
@@ -131,6 +134,7 @@ class BatchStore:
             pending = {batch.id for batch in found if batch.state is BatchState.PENDING}
             if pending != set(given_up):
                 raise LeaseLost(f"run {held.run_id}")
+            lock_lists(session)
             stay = [batch for batch in found if batch.id not in pending]
             for batch in stay:
                 batch.first_row = -batch.rows
@@ -297,14 +301,19 @@ def _failed_as_refused(batch: Batch, words: str, now: datetime) -> dict[str, Any
 
 def _kept(held: Held, sealed: Sealed, staying: bytes) -> RunAddresses:
     return RunAddresses(
-        run_id=held.run_id, rows=sealed.rows, staying=staying, observed=sealed.observed
+        run_id=held.run_id,
+        rows=sealed.rows,
+        staying=staying,
+        observed=sealed.observed,
+        leaving=sealed.leaving,
     )
 
 
 def _say_prepared(counts: PreparedCounts, files: int) -> str:
     goes = counts.new + counts.changed
     stays = "" if goes == counts.prepared else f", of {counts.prepared:,} that were prepared"
-    return f"{goes:,} contacts in {counted(files, 'file')}{stays}"
+    leaves = f"; {counts.to_remove:,} are to be taken off the list" if counts.to_remove else ""
+    return f"{goes:,} contacts in {counted(files, 'file')}{stays}{leaves}"
 
 
 def count_prepared(
@@ -317,6 +326,7 @@ def count_prepared(
     run.changed_count = counts.changed + changed_before
     run.unchanged_count, run.suppressed_count = counts.unchanged, counts.suppressed
     run.rejected_count = counts.read - counts.prepared
+    run.to_remove_count = counts.to_remove
     run.truncated_count, run.rejections = counts.truncated, dict(counts.rejections)
 
 

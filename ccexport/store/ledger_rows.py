@@ -190,8 +190,20 @@ class Observed:
     back: np.ndarray
 
 
+@dataclass(frozen=True)
+class TakenOff:
+    """Whom a run took off the list: hashes of those who are gone from it, and of those of whom nobody knows."""
+
+    gone: np.ndarray
+    unsure: np.ndarray
+
+
 def nobody() -> np.ndarray:
     return np.empty(0, dtype=np.uint64)
+
+
+def nobody_taken_off() -> TakenOff:
+    return TakenOff(nobody(), nobody())
 
 
 def nobody_sent() -> Sent:
@@ -246,10 +258,34 @@ def read_observed(content: bytes) -> Observed:
 # --- what a run's end makes of it -----------------------------------------------------------------
 
 
-def settled(people: People, observed: Observed, confirmed: Sent, unsure: Sent, at: int) -> People:
-    """A part after a run: who left and came back by its look at the list, then what its files placed."""
-    people = people.with_standing(observed.left, Standing.LEFT, at)
-    people = people.with_standing(observed.back, Standing.PLACED, at)
+@dataclass(frozen=True)
+class Outcome:
+    """What a run changes in its ledger: by its look at the list, by whom it took off it, by what its files placed.
+
+    `unsure` are rows of files of which nobody knows whether they arrived.
+    """
+
+    observed: Observed
+    taken_off: TakenOff
+    confirmed: Sent
+    unsure: Sent
+
+    def is_nothing(self) -> bool:
+        return not any(map(len, (*self.of_known(), self.confirmed, self.unsure)))
+
+    def of_known(self) -> tuple[np.ndarray, ...]:
+        """Hashes of those who left, who is back, who was taken off, and who perhaps was."""
+        seen, taken_off = self.observed, self.taken_off
+        return seen.left, seen.back, taken_off.gone, taken_off.unsure
+
+
+def settled(people: People, outcome: Outcome, at: int) -> People:
+    """A part after a run. Of whom nobody knows whether they were taken off, the next look at the list tells."""
+    confirmed, unsure = outcome.confirmed, outcome.unsure
+    people = people.with_standing(outcome.observed.left, Standing.LEFT, at)
+    people = people.with_standing(outcome.observed.back, Standing.PLACED, at)
+    people = people.without(outcome.taken_off.gone)
+    people = people.with_standing(outcome.taken_off.unsure, Standing.UNSURE, at)
     placed = unsure.who[people.standing_of(unsure.who) == Standing.PLACED]
     people = people.with_standing(placed, Standing.PLACED, at)  # it is not known with which line
     doubtful = unsure.take(~np.isin(unsure.who, placed))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,21 +18,23 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, func, select
 
 from ccexport.clock import Now, utc_now
-from ccexport.states import BatchState
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.ledger_tables import Ledger, LedgerKey, LedgerPart, ListReading
-from ccexport.store.database.tables import Batch, Export, FailedRow, Run, RunAddresses
+from ccexport.store.database.tables import Export, Run, RunAddresses
 from ccexport.store.exports import Pairs
+from ccexport.store.files_outcome import outcome_of_files
+from ccexport.store.leaving_rows import read_leaving
 from ccexport.store.ledger_rows import (
-    Observed,
+    Outcome,
     People,
     Sent,
     Standing,
+    TakenOff,
     all_of,
     bits_for,
-    joined_rows,
     no_people,
     nobody_sent,
+    nobody_taken_off,
     parts_of,
     read_observed,
     read_people,
@@ -40,6 +42,8 @@ from ccexport.store.ledger_rows import (
     settled,
     write_people,
 )
+from ccexport.store.list_sharing import begun_by_live_run, placed_by_others, taken_off
+from ccexport.store.moves import lock_lists
 from ccexport.store.vault.keys import Keys
 
 log = logging.getLogger(__name__)
@@ -113,8 +117,8 @@ class LedgerStore:
             ).all()
             own = next((row for row in rows if row.export_id == target.export_id), None)
             return Known(
-                no_people() if own is None else self._people(session, own),
-                tuple(self._people(session, row) for row in rows if others and row is not own),
+                no_people() if own is None else self.people_of(session, own),
+                tuple(self._staying(session, row) for row in rows if others and row is not own),
                 None if own is None else tuple((pair[0], pair[1]) for pair in own.mapping),
             )
 
@@ -160,11 +164,8 @@ class LedgerStore:
 
         A run that was never prepared changes nothing; nor does one of an export that was removed meanwhile.
         """
-        found = self._outcome(session, run)
-        if found is None or run.export_id is None:
-            return
-        seen, confirmed, unsure = found
-        if not (len(confirmed) or len(unsure) or len(seen.left) or len(seen.back)):
+        outcome = self._outcome(session, run)
+        if outcome is None or outcome.is_nothing() or run.export_id is None:
             return
         ledger = _ledger(session, Target.of(run), for_update=True)
         if ledger is None:
@@ -177,52 +178,66 @@ class LedgerStore:
                 created_at=now,
                 updated_at=now,
             )
-        if len(confirmed):
+        if len(outcome.confirmed):
             ledger.mapping = run.mapping
         ledger.updated_at = now
         session.add(ledger)
         session.flush()
-        self._write(session, ledger, seen, confirmed, unsure, int(now.timestamp()))
+        self._write(session, ledger, outcome.sorted(), int(now.timestamp()))
 
-    def _outcome(self, session: Session, run: Run) -> tuple[Observed, Sent, Sent] | None:
-        """What the run saw of its list, what was confirmed, and what is not known; None where it was never prepared."""
-        query = select(RunAddresses.rows, RunAddresses.staying, RunAddresses.observed)
-        kept = session.exec(query.where(RunAddresses.run_id == run.id)).first()
+    def _outcome(self, session: Session, run: Run) -> Outcome | None:
+        """What the run changes in its ledger, by what is known of it now; None where it was never prepared."""
+        columns = (RunAddresses.rows, RunAddresses.staying, RunAddresses.observed)
+        query = select(*columns, RunAddresses.leaving).where(RunAddresses.run_id == run.id)
+        kept = session.exec(query).first()
         if kept is None:
             return None
-        rows, staying, observed = kept
-        seen = read_observed(self._keys().decrypt(observed) if observed else b"")
-        return seen, *_outcome(session, run, self._sent(rows), self._sent(staying))
+        rows, staying, observed, leaves = kept
+        return Outcome(
+            read_observed(self._keys().decrypt(observed) if observed else b""),
+            self._taken_off(session, run, leaves),
+            *outcome_of_files(session, run, self._sent(rows), self._sent(staying)),
+        )
 
-    def _write(
-        self,
-        session: Session,
-        ledger: Ledger,
-        seen: Observed,
-        confirmed: Sent,
-        unsure: Sent,
-        at: int,
-    ) -> None:
+    def _taken_off(self, session: Session, run: Run, leaves: bytes | None) -> TakenOff:
+        """Whom Constant Contact took off the list, and who is left to another export that placed them too.
+
+        Unless that has let go of them meanwhile: then nobody would know them any more.
+        """
+        if leaves is None:
+            return nobody_taken_off()
+        lock_lists(session)
+        handed_over = read_leaving(self._keys().decrypt(leaves)).handed_over
+        if len(handed_over):
+            is_kept = placed_by_others(session, run, handed_over, self.people_of)
+            handed_over = handed_over[is_kept]
+        gone, unsure = taken_off(session, run, self._keys().decrypt)
+        return TakenOff(np.concatenate([gone, handed_over]), unsure)
+
+    def _write(self, session: Session, ledger: Ledger, outcome: Outcome, at: int) -> None:
         """Few parts at once: all of a million people would take more memory than the rest of the run's end."""
+        confirmed, unsure = outcome.confirmed, outcome.unsure
         self._make_room(session, ledger, len(confirmed) + len(unsure))
-        left, back = np.sort(seen.left), np.sort(seen.back)
-        hashes = (left, back, confirmed.who, unsure.who)
-        touched = np.unique(np.concatenate([parts_of(who, ledger.bits) for who in hashes])).tolist()
+        known = [np.sort(each) for each in outcome.of_known()]
+        parts_known = [parts_of(who, ledger.bits) for who in known]
+        parts = [*parts_known, *(parts_of(sent.who, ledger.bits) for sent in (confirmed, unsure))]
+        touched = np.unique(np.concatenate(parts)).tolist()
         placed, doubtful = (_ByPart.of(sent, ledger.bits) for sent in (confirmed, unsure))
-        parts_left, parts_back = (parts_of(who, ledger.bits) for who in (left, back))
         for first in range(0, len(touched), PARTS_AT_ONCE):
             some = touched[first : first + PARTS_AT_ONCE]
             before = self._parts(session, ledger, some)
-            after = {
-                part: settled(
-                    before.pop(part, no_people()),
-                    Observed(left[_where(parts_left, part)], back[_where(parts_back, part)]),
+            after = {}
+            for part in some:
+                left, back, gone, perhaps = (
+                    who[_where(each, part)] for who, each in zip(known, parts_known, strict=True)
+                )
+                changes = Outcome(
+                    Observed(left, back),
+                    TakenOff(gone, perhaps),
                     placed.in_part(part),
                     doubtful.in_part(part),
-                    at,
                 )
-                for part in some
-            }
+                after[part] = settled(before.pop(part, no_people()), changes, at)
             self._put(session, ledger, after)
 
     def _make_room(self, session: Session, ledger: Ledger, more: int) -> None:
@@ -235,7 +250,7 @@ class LedgerStore:
         bits = bits_for(max(int(held or 0), more))
         if bits <= ledger.bits:
             return
-        people = self._people(session, ledger)
+        people = self.people_of(session, ledger)
         session.exec(delete(LedgerPart).where(col(LedgerPart.ledger_id) == ledger.id))
         ledger.bits = bits
         session.add(ledger)
@@ -247,7 +262,14 @@ class LedgerStore:
 
     # --- parts -----------------------------------------------------------------------------------
 
-    def _people(self, session: Session, ledger: Ledger) -> People:
+    def _staying(self, session: Session, ledger: Ledger) -> People:
+        """The people of another export's ledger, without those whom a run of it takes off the list just now."""
+        going = begun_by_live_run(session, ledger, self._keys().decrypt)
+        people = self.people_of(session, ledger)
+        return people.without(going) if len(going) else people
+
+    def people_of(self, session: Session, ledger: Ledger) -> People:
+        """All of a ledger. Raises `StoreError` where none of the keys opens it."""
         query = select(LedgerPart.sealed).where(LedgerPart.ledger_id == ledger.id)
         rows = session.exec(query.order_by(col(LedgerPart.part)))
         return all_of([self._opened(sealed) for sealed in rows])
@@ -402,59 +424,3 @@ def _ledger(session: Session, target: Target, *, for_update: bool = False) -> Le
         Ledger.list_id == target.list_id,
     )
     return session.exec(query.with_for_update() if for_update else query).first()
-
-
-def _outcome(session: Session, run: Run, rows: Sent, staying: Sent) -> tuple[Sent, Sent]:
-    """(what Constant Contact confirmed, what may or may not have arrived) of the run's files.
-
-    Of a file of which it named every row that failed, the others arrived. Where it counted more than it named, and
-    where it did not end a file as completed, nobody knows which rows did. A file that it refused placed nobody.
-    """
-    confirmed: list[Sent] = []
-    unsure: list[Sent] = []
-    batches = session.exec(select(Batch).where(Batch.run_id == run.id)).all()
-    named = _named_rows(session, run)
-    for batch in batches:
-        sent = _rows_of(batch, rows, staying)
-        failed = named.get(batch.id, [])
-        if batch.state in (BatchState.PENDING, BatchState.CANCELED) or not len(sent):
-            continue
-        if batch.state is BatchState.COMPLETED and len(failed) >= batch.failed_rows:
-            confirmed.append(sent.take(_all_but(len(sent), failed)))
-        elif batch.state is BatchState.COMPLETED and batch.failed_rows < batch.rows:
-            unsure.append(sent.take(_all_but(len(sent), failed)))
-        elif (
-            batch.state is not BatchState.COMPLETED and batch.sending_at and not _is_refused(batch)
-        ):
-            unsure.append(sent)
-    return joined_rows(confirmed), joined_rows(unsure)
-
-
-def _is_refused(batch: Batch) -> bool:
-    return batch.state is BatchState.FAILED and batch.activity_id is None
-
-
-def _rows_of(batch: Batch, rows: Sent, staying: Sent) -> Sent:
-    if batch.first_row < 0:
-        if staying.batch is None:
-            return nobody_sent()
-        return staying.take(staying.batch == batch.number)
-    return rows.take(slice(batch.first_row, batch.first_row + batch.rows))
-
-
-def _named_rows(session: Session, run: Run) -> dict[int, list[int]]:
-    query = select(FailedRow.batch_id, FailedRow.row).where(
-        FailedRow.batch_id == Batch.id, Batch.run_id == run.id
-    )
-    found: dict[int, list[int]] = {}
-    for batch_id, row in session.exec(query):
-        found.setdefault(batch_id, []).append(row)
-    return found
-
-
-def _all_but(count: int, rows: Collection[int]) -> np.ndarray | slice:
-    if not rows:
-        return slice(None)
-    stays = np.ones(count, dtype=bool)
-    stays[list(rows)] = False
-    return stays

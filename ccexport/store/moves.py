@@ -18,6 +18,7 @@ from sqlmodel import Session, col, delete, func, select, update
 
 from ccexport.errors import CcexportError
 from ccexport.states import RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
+from ccexport.store.database.ledger_tables import LedgerKey, Removal
 from ccexport.store.database.tables import Batch, Connection, Run, RunAddresses, RunEvent
 from ccexport.store.outbox import write_outbox
 
@@ -54,6 +55,11 @@ def check_held(run: Run | None, held: Held, now: datetime, *, lapsed_too: bool =
     if not lapsed_too and run.lease_until is not None and run.lease_until < now:
         raise LeaseLost(f"run {held.run_id}")
     return run
+
+
+def lock_lists(session: Session) -> None:
+    """Until the transaction ends, no other run writes down whom it sends, or begins to take people off a list."""
+    session.exec(select(LedgerKey.id).with_for_update()).first()
 
 
 def queue_run(session: Session, run: Run) -> None:
@@ -96,6 +102,7 @@ def move_run(
         raise LeaseLost(f"run {run.id}")
     if to.is_final:
         session.exec(delete(RunAddresses).where(col(RunAddresses.run_id) == run.id))
+        session.exec(update(Removal).where(col(Removal.run_id) == run.id).values(sealed=None))
     add_event(session, run.id, now, who, to.value, detail)
     write_outbox(session, run, to, values.get("waiting_for"), now)
 
@@ -183,6 +190,11 @@ def end_without_connection(
     session.exec(
         update(Batch)
         .where(col(Batch.run_id) == run.id, col(Batch.state) == BatchState.PENDING)
+        .values(state=BatchState.CANCELED, finished_at=now)
+    )
+    session.exec(
+        update(Removal)
+        .where(col(Removal.run_id) == run.id, col(Removal.state) == BatchState.PENDING)
         .values(state=BatchState.CANCELED, finished_at=now)
     )
     under_way = session.exec(

@@ -15,9 +15,11 @@ from ccexport.store.ledger_rows import (
     MOST_BITS,
     PART_ROWS,
     Observed,
+    Outcome,
     People,
     Sent,
     Standing,
+    TakenOff,
     all_of,
     bits_for,
     no_people,
@@ -151,11 +153,17 @@ def test_a_runs_end_moves_each_person_by_what_was_confirmed(
     left = {n for n, r in before.items() if r.standing is Standing.PLACED and n not in seen}
     back = {n for n, r in before.items() if r.standing is not Standing.PLACED and n in seen}
     observed = Observed(numbers(sorted(left)), numbers(sorted(back)))
-    after = as_rows(settled(ledger(before), observed, sent(confirmed), sent(unsure), AT))
+    gone = data.draw(st.sets(people_here.filter(lambda n: n not in confirmed)))
+    perhaps = data.draw(st.sets(people_here.filter(lambda n: n not in {*confirmed, *gone})))
+    taken_off = TakenOff(numbers(sorted(gone)), numbers(sorted(perhaps)))
+    outcome = Outcome(observed, taken_off, sent(confirmed), sent(unsure))
+    after = as_rows(settled(ledger(before), outcome, AT))
 
     model = dict(before)
     model |= {n: Row(before[n].line, Standing.LEFT, AT) for n in left}
     model |= {n: Row(0, Standing.PLACED, AT) for n in back}
+    model = {n: row for n, row in model.items() if n not in gone}
+    model |= {n: Row(0, Standing.UNSURE, AT) for n in perhaps if n in model}
     for who, line in unsure.items():
         placed = who in model and model[who].standing is Standing.PLACED
         model[who] = Row(0, Standing.PLACED, AT) if placed else Row(line, Standing.UNSURE, AT)

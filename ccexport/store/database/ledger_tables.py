@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import JSON, Column, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from ccexport.store.database.columns import parent_column, utc_column
+from ccexport.states import BatchState
+from ccexport.store.database.columns import parent_column, state_column, utc_column
 
 
 class Ledger(SQLModel, table=True):
@@ -63,3 +64,27 @@ class ListReading(SQLModel, table=True):
     activity_id: str | None = None
     people: int | None = None  # once it is read
     trouble: str | None = Field(default=None, sa_column=Column(Text))  # why it is of no use
+
+
+class Removal(SQLModel, table=True):
+    """Some of the people whom a run takes off its list, with one request, and what became of it."""
+
+    __tablename__ = "removal"
+    __table_args__ = (UniqueConstraint("run_id", "number", name="one_removal_a_number"),)
+
+    id: int = Field(default=None, primary_key=True)  # given by the database
+    run_id: int = Field(sa_column=parent_column("run", on_delete="CASCADE"))
+    number: int
+    looked_up: int  # of those who leave, in their order: whose ids were asked for
+    people: int  # of them, those who were found on the list
+    sealed: bytes | None = Field(
+        default=None, sa_column=Column(LargeBinary)
+    )  # who they are, while the run is live
+    state: BatchState = Field(sa_column=state_column(BatchState))
+    attempts: int = 0
+    sending_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    submitted_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    finished_at: datetime | None = Field(default=None, sa_column=utc_column(nullable=True))
+    activity_id: str | None = None
+    removed: int = 0  # by Constant Contact's counters
+    errors: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))

@@ -197,6 +197,7 @@ class Run(SQLModel, table=True):
     changed_count: int = 0
     unchanged_count: int = 0
     suppressed_count: int = 0
+    to_remove_count: int = 0  # to be taken off the list, known before anything is sent
     removed_count: int = 0
     truncated_count: int = 0
     submitted_count: int = 0
@@ -285,6 +286,9 @@ class RunAddresses(SQLModel, table=True):
     observed: bytes | None = Field(
         default=None, sa_column=Column(LargeBinary)
     )  # who had left the list, and who was there again
+    leaving: bytes | None = Field(
+        default=None, sa_column=Column(LargeBinary)
+    )  # who is to be taken off the list
 
 
 class FailedRow(SQLModel, table=True):

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlmodel import Session, SQLModel, select
 
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.ledger_tables import LedgerKey, LedgerPart
+from ccexport.store.database.ledger_tables import LedgerKey, LedgerPart, Removal
 from ccexport.store.database.tables import Export, OAuthSignIn, RunAddresses, Token
 from ccexport.store.database.telling_tables import Notification, Webhook
 from ccexport.store.vault.keys import Keys
@@ -25,6 +25,8 @@ ENCRYPTED: tuple[tuple[type[SQLModel], str], ...] = (
     (Notification, "url"),
     (Export, "ping"),
     (RunAddresses, "observed"),
+    (RunAddresses, "leaving"),
+    (Removal, "sealed"),
     (LedgerKey, "sealed"),
     (LedgerPart, "sealed"),
 )
