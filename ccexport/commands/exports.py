@@ -50,7 +50,7 @@ def add(
         str,
         typer.Option(
             help="full: everybody, each time; changes: new and changed people only, and people who left the list stay "
-            "away."
+            "away; mirror: as changes, and who is in none of the segments any more is taken off the list."
         ),
     ] = "full",
     schedule: Annotated[
@@ -247,6 +247,11 @@ def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
         print_text(
             f"{beside.new:,} are new, {beside.changed:,} changed; {beside.unchanged:,} are unchanged and "
             f"{beside.suppressed:,} left the list, so they are not sent"
+        )
+    if beside.to_remove:
+        are = "is" if beside.to_remove == 1 else "are"
+        print_text(
+            f"{beside.to_remove:,} {are} in none of the segments any more and would be taken off the list"
         )
     if said := beside.said():
         print_text(said)

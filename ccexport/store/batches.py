@@ -40,7 +40,7 @@ class PreparedCounts:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What is kept of a live run, encrypted: hashes of what its rows hold, what a look at the list said, who leaves it."""
+    """What is kept of a live run, encrypted: what its rows hold, what a look at the list said, who leaves it."""
 
     rows: bytes = b""
     observed: bytes | None = None

@@ -271,7 +271,9 @@ class Outcome:
     unsure: Sent
 
     def is_nothing(self) -> bool:
-        return not any(map(len, (*self.of_known(), self.confirmed, self.unsure)))
+        return not any(
+            len(each) for each in (*self.of_known(), self.confirmed.who, self.unsure.who)
+        )
 
     def of_known(self) -> tuple[np.ndarray, ...]:
         """Hashes of those who left, who is back, who was taken off, and who perhaps was."""

@@ -25,6 +25,7 @@ from ccexport.store.exports import Pairs
 from ccexport.store.files_outcome import outcome_of_files
 from ccexport.store.leaving_rows import read_leaving
 from ccexport.store.ledger_rows import (
+    Observed,
     Outcome,
     People,
     Sent,
@@ -183,27 +184,28 @@ class LedgerStore:
         ledger.updated_at = now
         session.add(ledger)
         session.flush()
-        self._write(session, ledger, outcome.sorted(), int(now.timestamp()))
+        self._write(session, ledger, outcome, int(now.timestamp()))
 
     def _outcome(self, session: Session, run: Run) -> Outcome | None:
         """What the run changes in its ledger, by what is known of it now; None where it was never prepared."""
-        columns = (RunAddresses.rows, RunAddresses.staying, RunAddresses.observed)
-        query = select(*columns, RunAddresses.leaving).where(RunAddresses.run_id == run.id)
-        kept = session.exec(query).first()
+        query = select(RunAddresses.rows, RunAddresses.staying, RunAddresses.observed)
+        kept = session.exec(query.where(RunAddresses.run_id == run.id)).first()
         if kept is None:
             return None
-        rows, staying, observed, leaves = kept
+        rows, staying, observed = kept
         return Outcome(
             read_observed(self._keys().decrypt(observed) if observed else b""),
-            self._taken_off(session, run, leaves),
+            self._taken_off(session, run),
             *outcome_of_files(session, run, self._sent(rows), self._sent(staying)),
         )
 
-    def _taken_off(self, session: Session, run: Run, leaves: bytes | None) -> TakenOff:
+    def _taken_off(self, session: Session, run: Run) -> TakenOff:
         """Whom Constant Contact took off the list, and who is left to another export that placed them too.
 
         Unless that has let go of them meanwhile: then nobody would know them any more.
         """
+        query = select(RunAddresses.leaving).where(RunAddresses.run_id == run.id)
+        leaves = session.exec(query).first()
         if leaves is None:
             return nobody_taken_off()
         lock_lists(session)

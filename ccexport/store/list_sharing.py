@@ -1,8 +1,8 @@
 """Several exports to one list: what one takes off it, another may have placed there, or be about to.
 
 Runs that share a list agree on an order by one row that each locks for a moment (`moves.lock_lists`): where it writes
-down whom it will send, and where it begins to take people off. So of two runs with opposite moves either the one that removes sees whom
-the other sends, and leaves them, or the one that sends sees a removal under way, and waits for its end.
+down whom it will send, and where it begins to take people off. So of two runs with opposite moves either the one that
+removes sees whom the other sends, and leaves them, or the one that sends sees a removal under way, and waits for it.
 """
 
 from __future__ import annotations

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ccexport.preparation.contacts import plan_files
+from ccexport.constantcontact.protocol import MAX_IDS_REMOVED, PAGE_SIZE
+from ccexport.preparation.contacts import Prepared, plan_files
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.prepare import prepare
 from ccexport.runs.comparing import Verdict, compare
+from ccexport.runs.leaving import leaving
 from ccexport.segments.source import Source
 from ccexport.services.preview.preview_values import Whole
 from ccexport.states import Mode
@@ -31,6 +33,7 @@ class BesideLedger:
     files: int
     bytes: int
     mapping_changed: bool
+    to_remove: int = 0  # by the ledger; who has left the list by then need not be taken off it
 
     @property
     def goes(self) -> int:
@@ -39,7 +42,15 @@ class BesideLedger:
     def requests(self, counts: Whole) -> int:
         """An estimate, as that of the whole."""
         others = counts.requests - counts.files
-        return others + self.files + (READING_REQUESTS if self.mode is not Mode.FULL else 0)
+        reading = READING_REQUESTS if self.mode is not Mode.FULL else 0
+        return others + self.files + reading + self._removing()
+
+    def _removing(self) -> int:
+        """Ids looked up one by one or by the list's pages, then 500 people a request, and a look at what came of it."""
+        if not self.to_remove:
+            return 0
+        pages = -(-(self.unchanged + self.changed + self.to_remove) // PAGE_SIZE)
+        return min(self.to_remove, pages) + -(-self.to_remove // MAX_IDS_REMOVED) + 1
 
     def said(self) -> str | None:
         """What a person should know who wonders about the numbers."""
@@ -64,8 +75,10 @@ def beside_ledger(
 ) -> BesideLedger:
     """Prepare as a run does, and compare. Raises what `prepare` and the source raise."""
     mapping, mode = FieldMapping(view.mapping), Mode(view.export.mode)
-    contacts = prepare(source, view.segments, mapping, types).contacts
-    found = compare(Sent(*contacts.hashes(key)), known, None, mode)
+    prepared = prepare(source, view.segments, mapping, types)
+    contacts = prepared.contacts
+    rows = Sent(*contacts.hashes(key))
+    found = compare(rows, known, None, mode)
     plan = [planned for _, planned in plan_files(contacts.only(found.goes), mapping.fields)]
     return BesideLedger(
         mode=mode,
@@ -76,4 +89,12 @@ def beside_ledger(
         files=len(plan),
         bytes=sum(each.bytes for each in plan),
         mapping_changed=known.mapping is not None and known.mapping != tuple(view.mapping),
+        to_remove=_to_remove(rows, prepared, known, key) if mode is Mode.MIRROR else 0,
     )
+
+
+def _to_remove(rows: Sent, prepared: Prepared, known: Known, key: bytes) -> int:
+    """As a run finds them that cannot have the list; where nobody was read, it takes nobody off."""
+    if not prepared.read:
+        return 0
+    return leaving(rows, prepared.rejections, known, None, list, key).unseen

@@ -77,6 +77,7 @@ def preview_document(
             "changed": beside.changed,
             "unchanged": beside.unchanged,
             "suppressed": beside.suppressed,
+            "to_remove": beside.to_remove,
             "truncated": counts.truncated,
         },
         "rejections": dict(counts.rejections),

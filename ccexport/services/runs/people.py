@@ -132,6 +132,10 @@ class People:
                 yield _entry(
                     run, row["customer_id"], RunFile.SUPPRESSED.value, "left the list, not put back"
                 )
+        if run.to_remove_count:
+            for _, row in files.find(run.id, RunFile.LEAVING, Someone(email).rows):
+                detail = "in none of the segments any more, so to be taken off the list"
+                yield _entry(run, row["customer_id"], RunFile.LEAVING.value, detail)
         if run.rejected_count:
             for _, row in files.find(run.id, RunFile.REJECTIONS, Someone(email, ids).rows):
                 reason, _, field = row["reason"].partition(": ")

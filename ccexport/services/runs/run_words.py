@@ -18,6 +18,8 @@ WAITING_WORDS = {
     WaitingFor.SERVICE: "Constant Contact does not answer as it should",
 }
 
+_TAKEN_OFF = ("person was taken off the list", "people were taken off the list")
+
 
 def waits_for(run: Run) -> str:
     """What a waiting run waits for, as a clause."""
@@ -64,6 +66,9 @@ def headline(progress: Progress) -> str:
             return f"{counted(going, 'contact')} are going to {place}: {files} sent."
         case RunState.CONFIRMING:
             open_files = len(progress.batches) - progress.batches_ended
+            if not open_files and run.to_remove_count:
+                of = f"{run.removed_count:,} of {counted(run.to_remove_count, 'person', 'people')}"
+                return f"Taking off {place} who is in none of the segments any more: {of} so far."
             return (
                 f"All {counted(funnel.sent, 'contact')} are at Constant Contact, which still works on "
                 f"{counted(open_files, 'file')}."
@@ -77,7 +82,7 @@ def headline(progress: Progress) -> str:
 def _outcome(run: Run, funnel: Funnel, place: str) -> str:
     stays = funnel.unchanged + funnel.suppressed
     if funnel.sent == 0 and stays and stays == funnel.prepared:
-        return _nothing_changed(funnel, place)
+        return _nothing_changed(run, funnel, place)
     if funnel.sent == 0:
         start = {
             RunState.CANCELED: "Canceled before anything was sent",
@@ -93,6 +98,7 @@ def _outcome(run: Run, funnel: Funnel, place: str) -> str:
         _part(funnel.not_sent, "was not sent", "were not sent"),
         _part(funnel.unchanged, "was unchanged", "were unchanged"),
         _part(funnel.suppressed, "had left the list", "had left the list"),
+        _part(run.removed_count, *_TAKEN_OFF),
     ]
     remarks = ", ".join(part for part in parts if part)
     sentence = f"{funnel.accepted:,} of {funnel.read:,} profiles {are} on {place}"
@@ -100,14 +106,16 @@ def _outcome(run: Run, funnel: Funnel, place: str) -> str:
     return f"Canceled: {sentence}" if run.state is RunState.CANCELED else sentence
 
 
-def _nothing_changed(funnel: Funnel, place: str) -> str:
+def _nothing_changed(run: Run, funnel: Funnel, place: str) -> str:
     parts = [
         _part(funnel.unchanged, "is unchanged", "are unchanged"),
         _part(funnel.suppressed, "had left the list", "had left the list"),
         _part(funnel.left_out, "was left out", "were left out"),
     ]
     remarks = ", ".join(part for part in parts if part)
-    return f"Nothing new for {place}, so nothing was sent: of {counted(funnel.read, 'profile')} {remarks}."
+    taken_off = _part(run.removed_count, *_TAKEN_OFF)
+    beside = f" {taken_off}." if taken_off else ""
+    return f"Nothing new for {place}, so nothing was sent: of {counted(funnel.read, 'profile')} {remarks}.{beside}"
 
 
 def _part(count: int, one: str, many: str) -> str:

@@ -17,6 +17,7 @@ from ccexport.services.people.permission import acting, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import RunFile, RunState
 from ccexport.store.approvals import Question
+from ccexport.store.database.ledger_tables import Removal
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent
 
 REJECTED_HEADER = ("customer_id", "email", "reason", "sent_instead")
@@ -37,7 +38,26 @@ class Runs:
         return {
             **run_document(run),
             "batches": [batch_document(each, unnamed.get(each.number, 0)) for each in batches],
+            "removals": [removal_document(each) for each in self._removals(run)],
         }
+
+    def _removals(self, run: Run) -> list[Removal]:
+        return self._installation.removals.of_run(run.id) if run.to_remove_count else []
+
+    def taken_off(self, run_id: int, *, by: Person) -> Iterator[str]:
+        """The addresses of those who were to be taken off the list; masked for those who may not see values.
+
+        Raises `NotFound` where the list of them is not kept any more.
+        """
+        by = require(self._installation, by, Action.SEE_EXPORTS, "run", str(run_id))
+        sees_values = may(self._installation, by, Action.SEE_VALUES)
+        run = self._installation.runs.get(run_id)
+        if not run.to_remove_count:
+            return iter(())
+        if not self._installation.run_files.exists(run_id, RunFile.LEAVING):
+            raise NotFound(f"The files of run {run_id} are not kept here; its counts are kept.")
+        emails = (row[1] for row in self._rows_of(run_id, RunFile.LEAVING) if row[1])
+        return emails if sees_values else map(mask_value, emails)
 
     def latest(self, *, export_name: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Run documents without batches, the newest first. Raises `NotFound` for an export that never was."""
@@ -219,9 +239,23 @@ def counts(run: Run) -> Mapping[str, int]:
         "accepted": run.accepted_count,
         "unsubscribed": run.unsubscribed_count,
         "failed": run.failed_count,
+        "to_remove": run.to_remove_count,
         "removed": run.removed_count,
         "suppressed": run.suppressed_count,
         "truncated": run.truncated_count,
+    }
+
+
+def removal_document(removal: Removal) -> dict[str, Any]:
+    """One request that takes people off the list; `removed` is by Constant Contact's counters."""
+    return {
+        "number": removal.number,
+        "people": removal.people,
+        "state": removal.state.value,
+        "activity_id": removal.activity_id,
+        "attempts": removal.attempts,
+        "removed": removal.removed,
+        "errors": list(removal.errors),
     }
 
 

@@ -24,7 +24,7 @@ from ccexport.store.database.tables import Batch, Run, RunEvent
 from ccexport.ui import charts, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.page import plain
-from ccexport.ui.screens import failed, held
+from ccexport.ui.screens import failed, held, taken_off
 from ccexport.ui.screens.runs import (
     BATCH_WORDS,
     STATE_WORDS,
@@ -156,6 +156,8 @@ def live(first: Progress, *, by: Person) -> None:
             _stages(now)
             if now.funnel.read:
                 _funnel(now.funnel, "not sent" if now.is_final else "not sent yet")
+            if now.run.to_remove_count:
+                st.markdown(taken_off.said(now.run))
 
     draw()
 
