@@ -39,8 +39,8 @@ def print_run(run: Mapping[str, Any], *, why_waiting: str | None = None) -> None
         _line("unsubscribed", counts["unsubscribed"], "opted out earlier: not put on the list")
     if counts["failed"]:
         _line("failed", counts["failed"], _unnamed(run))
-    if counts["to_remove"]:
-        _line("taken off", counts["removed"], _of_those_who_left(counts))
+    if run["to_remove"]:
+        _line("taken off", counts["removed"], _of_those_who_left(run["to_remove"]))
     _print_errors(run)
     seconds = ", ".join(f"{stage} {took:.1f} s" for stage, took in run["timings"].items())
     print_text(f"  {seconds}")
@@ -64,8 +64,8 @@ def reasons(rejections: Mapping[str, int]) -> str:
     )
 
 
-def _of_those_who_left(counts: Mapping[str, int]) -> str:
-    return f"of {counts['to_remove']:,} who are in none of the segments any more; they stay in the account"
+def _of_those_who_left(people: int) -> str:
+    return f"of {people:,} who are in none of the segments any more; they stay in the account"
 
 
 def _cut(truncated: int) -> str:

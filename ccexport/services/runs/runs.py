@@ -15,7 +15,7 @@ from ccexport.segments.masking import mask_value
 from ccexport.services.people.access import Person
 from ccexport.services.people.permission import acting, may, require, why_not
 from ccexport.services.people.roles import Action
-from ccexport.states import RunFile, RunState
+from ccexport.states import Mode, RunFile, RunState
 from ccexport.store.approvals import Question
 from ccexport.store.database.ledger_tables import Removal
 from ccexport.store.database.tables import Batch, Connection, Run, RunEvent
@@ -38,11 +38,15 @@ class Runs:
         return {
             **run_document(run),
             "batches": [batch_document(each, unnamed.get(each.number, 0)) for each in batches],
-            "removals": [removal_document(each) for each in self._removals(run)],
+            **self._removals(run),
         }
 
-    def _removals(self, run: Run) -> list[Removal]:
-        return self._installation.removals.of_run(run.id) if run.to_remove_count else []
+    def _removals(self, run: Run) -> dict[str, Any]:
+        """Of a run that takes nobody off its list, whatever happens, the document says nothing of that."""
+        if run.mode != Mode.MIRROR:
+            return {}
+        found = self._installation.removals.of_run(run.id)
+        return {"removals": [removal_document(each) for each in found]}
 
     def taken_off(self, run_id: int, *, by: Person) -> Iterator[str]:
         """The addresses of those who were to be taken off the list; masked for those who may not see values.
@@ -205,6 +209,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "timings": {stage.value: run.seconds.get(stage.value, 0.0) for stage in _STAGES},
         "counts": counts(run),
         "not_sent": run.not_sent_count,
+        "to_remove": run.to_remove_count,
         "rejections": dict(run.rejections),
     }
 
@@ -239,7 +244,6 @@ def counts(run: Run) -> Mapping[str, int]:
         "accepted": run.accepted_count,
         "unsubscribed": run.unsubscribed_count,
         "failed": run.failed_count,
-        "to_remove": run.to_remove_count,
         "removed": run.removed_count,
         "suppressed": run.suppressed_count,
         "truncated": run.truncated_count,

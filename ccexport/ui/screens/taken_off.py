@@ -17,7 +17,7 @@ from ccexport.ui import page
 def said(run: Run) -> str:
     """Beside the funnel: these were not read, since they are in none of the segments."""
     leave = f"{run.to_remove_count:,} {'is' if run.to_remove_count == 1 else 'are'} in none of the segments any more"
-    return f"- **{run.removed_count:,} taken off the list**: {leave}. They stay in the account, as contacts of their own."
+    return f"- **{run.removed_count:,} taken off the list**: {leave}. They stay in the account."
 
 
 @st.fragment
