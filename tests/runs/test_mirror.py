@@ -146,7 +146,7 @@ def test_an_empty_source_takes_nobody_off_and_the_run_says_so(house: House) -> N
     document = house.run()
     assert document["counts"]["read"] == document["counts"]["removed"] == 0
     assert document["state"] == "completed_with_errors"
-    assert "nobody was taken off the list: 10 people" in document["error"]
+    assert "10 people were placed on the list" in document["error"]
     assert names(house) == persons(*range(1, 11))
 
 
@@ -186,6 +186,22 @@ def test_a_change_to_mirror_needs_no_first_run_and_a_resync_takes_off_as_well(ho
     document = house.run(resync=True)
     assert (counts(document)["changed"], document["counts"]["removed"]) == (9, 1)
     assert names(house) == persons(*range(2, 11))
+
+
+def test_a_large_removal_waits_for_somebody_and_nobody_is_taken_off_before(house: House) -> None:
+    write_source(house.source, people(150))
+    house.run(resync=True)  # so many new people would wait as well
+    write_source(house.source, people(40))
+    run_id = house.queue()
+    house.work()
+    document = house.document(run_id)
+    assert (document["waiting_for"], document["counts"]["removed"]) == ("approval", 0)
+    assert len(names(house)) == 150
+    Runs(house.installation).approve(run_id, by=ANA)
+    house.work()
+    document = house.document(run_id)
+    assert (document["state"], document["counts"]["removed"]) == ("succeeded", 110)
+    assert names(house) == persons(*range(1, 41))
 
 
 # --- several exports to one list ------------------------------------------------------------------
