@@ -79,3 +79,20 @@ def forget(ctx: typer.Context, email: Email) -> None:
     say(
         "Remove the contact at Constant Contact too. If other machines hold run files, run this command there as well."
     )
+
+
+@app.command()
+def restore(
+    ctx: typer.Context,
+    email: Email,
+    export: Annotated[str, typer.Option(help="The export that may put them back.")],
+) -> None:
+    """Let an export put back a person who had left its list, since they asked for it; its next run sends them."""
+    from ccexport.services.people.access import local_administrator
+    from ccexport.services.runs.putting_back import PuttingBack
+
+    view = PuttingBack(open_installation(ctx)).restore(email, export, by=local_administrator())
+    say(
+        f'The next run of "{view.export.name}" puts them back on "{view.export.list_name}", if they are in one of its '
+        f'segments: exports run "{view.export.name}"'
+    )

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, func, select
 
 from ccexport.clock import Now, utc_now
+from ccexport.errors import NotFound
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.ledger_tables import Ledger, LedgerKey, LedgerPart, ListReading
 from ccexport.store.database.tables import Export, Run, RunAddresses
@@ -346,21 +347,33 @@ class LedgerStore:
                 self._put(session, ledger, {part: gone})
         return touched
 
-    def allow(self, target: Target, who: int) -> bool:
-        """Let a person who left be put back by this export; False where its ledger does not have them as gone."""
+    def allow(self, target: Target, who: int) -> None:
+        """Let a person who left be put back by this export, whose own ledger or another of the list has them as gone.
+
+        Raises `NotFound`, and changes nothing, where none of them does.
+        """
         wanted = np.array([who], dtype=np.uint64)
         with writing(self._engine) as session:
             ledger = _ledger(session, target, for_update=True)
-            if ledger is None:
-                return False
+            if ledger is None or not self._has_left(session, ledger, wanted):
+                raise NotFound("No ledger of this export's list has this person as gone.")
             [part] = parts_of(wanted, ledger.bits).tolist()
             people = self._part(session, ledger, part)
-            if people.standing_of(wanted)[0] != Standing.LEFT:
-                return False
-            at = int(self._now().timestamp())
-            allowed = people.with_standing(wanted, Standing.ALLOWED, at)
-            self._put(session, ledger, {part: allowed})
-        return True
+            at, nothing = int(self._now().timestamp()), np.zeros(1, dtype=np.uint64)
+            allowed = np.array([Standing.ALLOWED], dtype=np.uint8)
+            times = np.array([at], dtype=np.uint32)
+            one = People(wanted, nothing, nothing, allowed, times)
+            self._put(session, ledger, {part: people.merged(one)})
+
+    def _has_left(self, session: Session, own: Ledger, wanted: np.ndarray) -> bool:
+        """By the export's own ledger, or where that does not know them by others of the same list."""
+        standings = {
+            ledger.id: people.standing_of(wanted)[0]
+            for ledger, people in self._parts_with(session, wanted)
+            if (ledger.account_id, ledger.list_id) == (own.account_id, own.list_id)
+        }
+        by_own = standings.pop(own.id, 0)
+        return by_own == Standing.LEFT or (by_own == 0 and Standing.LEFT in standings.values())
 
     def _parts_with(self, session: Session, wanted: np.ndarray) -> Iterator[tuple[Ledger, People]]:
         for ledger in session.exec(select(Ledger).order_by(col(Ledger.id)).with_for_update()).all():

@@ -59,4 +59,6 @@ def test_the_guard_is_kept_in_a_file_of_exports_and_put_back(
     here("exports", "apply", str(file), environment=environment)
     assert guards() == dict.fromkeys(before, "20"), "what a file does not name is as for a new one"
     file.write_text(text.replace("guard: '5'", "guard: half"))
-    assert_one_line(here("exports", "apply", str(file), environment=environment), '"half"', "line")
+    assert_one_line(
+        here("exports", "apply", str(file), environment=environment), '"half"', "line", code=2
+    )

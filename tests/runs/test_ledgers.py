@@ -9,8 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlmodel import select
 
-from ccexport.errors import SetupError
-from ccexport.installation import Installation
+from ccexport.errors import Conflict, SetupError, UsageError
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.exports.exports import Exports
 from ccexport.services.operations.backups import Backups
@@ -18,7 +17,9 @@ from ccexport.services.operations.keys import KeyRotation
 from ccexport.services.preview.previews import preview_document
 from ccexport.services.runs.forgetting import Forgetting
 from ccexport.services.runs.people import People
+from ccexport.services.runs.putting_back import PuttingBack
 from ccexport.services.runs.runs import Runs
+from ccexport.store.audit import AuditFilter
 from ccexport.store.database.engine import reading
 from ccexport.store.database.ledger_tables import LedgerPart
 from ccexport.store.database.tables import RunAddresses
@@ -201,21 +202,29 @@ def test_the_preview_says_who_would_be_sent_and_that_a_mapping_changed(house: Ho
 
 
 def test_who_may_be_put_back_is_new_in_the_next_run(house: House) -> None:
-    ledgers, found = house.installation.ledgers, People(house.installation)
-    target = target_of(house.installation)
-    assert ledgers.allow(target, found.hash_of(SECOND))
-    assert not ledgers.allow(target, found.hash_of("person1@example.com"))
+    putting_back = PuttingBack(house.installation)
+    for email in ("person1@example.com", "nobody@example.com"):
+        with pytest.raises(Conflict, match="does not know this person as one who left its list"):
+            putting_back.restore(email, "Newsletter", by=ANA)
+    with pytest.raises(UsageError, match="not an email address"):
+        putting_back.restore("person2", "Newsletter", by=ANA)
+    putting_back.restore(f" {SECOND.upper()} ", "Newsletter", by=ANA)
     assert counts(house.run())["new"] == 1
     assert SECOND in house.members()
     assert stands(house, SECOND) == [("Newsletter", "placed")]
+    rows = house.installation.audit.page(AuditFilter(action="profile.restore"))
+    assert [(row.target_name, row.outcome) for row in rows] == [("Newsletter", "done")]
 
 
-def target_of(installation: Installation):  # type: ignore[no-untyped-def]  # Target
-    from ccexport.store.ledgers import Target
-
-    export = installation.exports.by_name("Newsletter").export
-    account = installation.connections.by_name("Marketing").account_id
-    return Target(export.id, account, export.list_id)
+def test_whoever_left_by_what_another_export_knows_may_be_put_back_as_well(house: House) -> None:
+    write_source(house.source, TEN[2:])
+    house.add_export("Other", mode="changes")
+    house.run("Other")
+    write_source(house.source, TEN)
+    assert counts(house.run("Other")) == {"new": 1, "changed": 0, "unchanged": 8, "suppressed": 1}
+    PuttingBack(house.installation).restore(SECOND, "Other", by=ANA)
+    assert counts(house.run("Other"))["new"] == 1
+    assert SECOND in house.members()
 
 
 def test_seen_on_the_list_again_somebody_is_placed_again(house: House) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlmodel import SQLModel, select
 
 from ccexport.clock import utc_now
@@ -34,6 +35,7 @@ from ccexport.services.people.users import Users
 from ccexport.services.runs.forgetting import Forgetting
 from ccexport.services.runs.people import People
 from ccexport.services.runs.progress import RunProgress
+from ccexport.services.runs.putting_back import PuttingBack
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
 from ccexport.services.telling.notifications import Notifications
@@ -42,7 +44,10 @@ from ccexport.states import RunState, Told
 from ccexport.store.approvals import Question
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.engine import reading, writing
+from ccexport.store.database.ledger_tables import Ledger
 from ccexport.store.database.telling_tables import Delivery, Telling
+from ccexport.store.ledger_rows import Standing
+from ccexport.store.ledgers import Target
 from ccexport.store.moves import Held
 from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
@@ -170,6 +175,8 @@ def make_ready(scene: Scene, action: Action) -> None:
     if action in _ON_A_NOTIFICATION:
         events = [Told.FAILED.value]
         scene.installation.notifications.add("Team", CHANNEL, "JSON", events, "ana")
+    if action is Action.RESTORE_PERSON:
+        leave(scene, "person2@example.com")
     if action in (Action.APPROVE_RUN, Action.DECLINE_RUN):
         ask_first(scene)
     if action in _ON_A_WEBHOOK:
@@ -185,6 +192,18 @@ def make_ready(scene: Scene, action: Action) -> None:
             session.add(telling)
             session.flush()
             session.add(Delivery(telling_id=telling.id, webhook_id=hook.id))
+
+
+def leave(scene: Scene, email: str) -> None:
+    """Somebody whom "Other" has placed has left its list, as its ledger knows it."""
+    ledgers, view = scene.installation.ledgers, scene.installation.exports.by_name("Other")
+    account = scene.installation.connections.get(scene.connection_id).account_id
+    target = Target(view.export.id, account, view.export.list_id)
+    who = np.array([People(scene.installation).hash_of(email)], dtype=np.uint64)
+    with writing(scene.installation.engine) as session:
+        ledger = session.exec(select(Ledger).where(Ledger.export_id == target.export_id)).one()
+        known = ledgers.known(target).own.with_standing(who, Standing.LEFT, 0)
+        ledgers._put(session, ledger, {0: known})
 
 
 def ask_first(scene: Scene) -> None:
@@ -279,6 +298,9 @@ PERFORM: dict[Action, Perform] = {
     Action.TURN_OFF_REFRESH: lambda at, by: Refreshes(at.installation).turn_off(by=by),
     Action.FORGET_PERSON: lambda at, by: Forgetting(at.installation).forget(
         "nobody@example.com", by=by
+    ),
+    Action.RESTORE_PERSON: lambda at, by: PuttingBack(at.installation).restore(
+        "person2@example.com", "Other", by=by
     ),
     Action.MAKE_BACKUP: lambda at, by: Backups(at.installation).make(
         _backup_of(at), PASSPHRASE, by=by

@@ -52,6 +52,7 @@ class Action(StrEnum):
     TURN_OFF_REFRESH = "refresh.turn_off"
 
     FORGET_PERSON = "profile.forget"
+    RESTORE_PERSON = "profile.restore"
     MAKE_BACKUP = "backup.make"
     RESTORE_BACKUP = "backup.restore"
     ROTATE_KEYS = "keys.rotate"
@@ -137,6 +138,9 @@ RULES: dict[Action, Rule] = {
     Action.SCHEDULE_REFRESH: Rule("schedule refreshes", _ADMINISTRATORS),
     Action.TURN_OFF_REFRESH: Rule("turn refreshes off", _ADMINISTRATORS),
     Action.FORGET_PERSON: Rule("take a person out of the runs' files", _ADMINISTRATORS),
+    Action.RESTORE_PERSON: Rule(
+        "let an export put back a person who had left its list", _CONTRIBUTORS, shared=True
+    ),
     Action.MAKE_BACKUP: Rule("make backups", _ADMINISTRATORS),
     Action.RESTORE_BACKUP: Rule("restore backups", _ADMINISTRATORS),
     Action.ROTATE_KEYS: Rule("rotate the keys", _ADMINISTRATORS),
