@@ -89,6 +89,28 @@ class Batch(_Exact):
     errors: list[str]
 
 
+class Guard(_Exact):
+    """What the guard asked before a run changed a large share of its people."""
+
+    percent: int
+    sent: int
+    removed: int
+    placed: int
+    approved_by: str | None
+
+
+class Removal(_Exact):
+    """One request that takes people off the list."""
+
+    number: int
+    people: int
+    state: str
+    activity_id: str | None
+    attempts: int
+    removed: int | None
+    errors: list[str]
+
+
 class RunInShort(_Exact):
     id: int
     export: str
@@ -110,11 +132,14 @@ class RunInShort(_Exact):
     timings: Timings = Field(description="Seconds of work, waiting left out.")
     counts: Counts
     not_sent: int
+    to_remove: int | None = None
+    guard: Guard | None
     rejections: dict[str, int]
 
 
 class Run(RunInShort):
     batches: list[Batch]
+    removals: list[Removal] | None = Field(default=None, description="Of mode mirror alone.")
 
 
 class Export(_Exact):
@@ -125,6 +150,8 @@ class Export(_Exact):
     mapping: dict[str, str]
     mode: Mode
     schedule: str
+    guard: str
+    ping: str | None = Field(default=None, description="Masked.")
     next_run_at: datetime | None
     state: Literal["active", "off", "detached"]
     last_run: RunInShort | None
@@ -138,6 +165,7 @@ class PreviewCounts(_Exact):
     changed: int
     unchanged: int
     suppressed: int
+    to_remove: int | None = None
     truncated: int
 
 
