@@ -1,4 +1,4 @@
-"""How often an address of the network may fail at the sign-in before it has to wait. In memory, and bounded."""
+"""How often an address of the network may fail, at the sign-in or with a token. In memory, and bounded."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ MAX_ADDRESSES = 10_000  # the one that failed longest ago is forgotten
 class FailedAttempts:
     """Counts failures by address. Several threads may use it; `clock` gives seconds that only grow."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        most: int = MAX_FAILURES,
+        within_seconds: float = WITHIN_SECONDS,
+    ) -> None:
         self._clock = clock
+        self._most, self._within_seconds = most, within_seconds
         self._lock = threading.Lock()
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
@@ -24,15 +31,15 @@ class FailedAttempts:
         """0 for an address that may try."""
         with self._lock:
             failures = self._failures.get(_network_of(address))
-            if failures is None or len(failures) < MAX_FAILURES:
+            if failures is None or len(failures) < self._most:
                 return 0.0
-            return max(0.0, failures[0] + WITHIN_SECONDS - self._clock())
+            return max(0.0, failures[0] + self._within_seconds - self._clock())
 
     def failed(self, address: str) -> None:
         """One more failure of the address."""
         key = _network_of(address)
         with self._lock:
-            failures = self._failures.setdefault(key, deque(maxlen=MAX_FAILURES))
+            failures = self._failures.setdefault(key, deque(maxlen=self._most))
             failures.append(self._clock())
             self._failures.move_to_end(key)
             if len(self._failures) > MAX_ADDRESSES:

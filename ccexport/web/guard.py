@@ -24,6 +24,7 @@ READING = (
 HEALTH_PATH = "/healthz"
 LIVE_PATH = "/livez"
 READY_PATH = "/readyz"
+API_PATH = "/api/v1"  # asks for a bearer token itself, which no page of another site has
 METRICS_PATH = "/metrics"  # asks for its token itself
 HSTS_SECONDS = 31_536_000  # a year
 _BEGINNINGS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
@@ -56,6 +57,7 @@ def guards(index_html: Path, *, open_to_others: bool, public_url: str) -> list[M
             open_to_others=open_to_others,
             public_origin=_origin_of(address),
             metrics_path=address.path.rstrip("/") + METRICS_PATH,
+            api_path=f"{address.path.rstrip('/')}{API_PATH}/",
         )
     ]
 
@@ -124,12 +126,14 @@ class _Guard:
         open_to_others: bool,
         public_origin: str,
         metrics_path: str,
+        api_path: str,
     ) -> None:
         self._app = app
         self._headers = headers
         self._open_to_others = open_to_others
         self._public_origin = public_origin
         self._metrics_path = metrics_path
+        self._api_path = api_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -161,7 +165,7 @@ class _Guard:
         if scope["type"] == "websocket":
             own = self._is_origin_of_ours(Headers(scope=scope))
             return None if own else PlainTextResponse(_FOREIGN_PAGE, 403)
-        if scope["method"] not in READING:
+        if scope["method"] not in READING and not scope["path"].startswith(self._api_path):
             return PlainTextResponse(_NO_UPLOADS, 405, {"Allow": ", ".join(READING)})
         return None
 

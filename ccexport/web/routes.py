@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ccexport.installation import Installation
+from ccexport.web.api import api_routes
 from ccexport.web.attempts import FailedAttempts
 from ccexport.web.health import health_routes
 from ccexport.web.metrics import metrics_route
@@ -29,5 +30,6 @@ def routes(get_parts: Callable[[], Installation], who: Who, base_path: str = "")
         *oauth_routes(get_parts, who, FailedAttempts(), base_path),
         *health_routes(get_parts, base_path),
         metrics_route(get_parts, base_path),
+        *api_routes(get_parts, base_path),
         Route(f"{base_path}/home", home),
     ]
