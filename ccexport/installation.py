@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ccexport.store.vault.run_files import RunFiles
     from ccexport.store.webhooks import WebhookStore
     from ccexport.telling.notifications import Notifier
+    from ccexport.telling.pings import Pinger
     from ccexport.telling.webhooks import Teller
 
 
@@ -136,6 +137,13 @@ class Installation:
         from ccexport.telling.notifications import Notifier
 
         return Notifier(self.notifications, self.settings.public_url, self.now)
+
+    @cached_property
+    def pinger(self) -> Pinger:
+        from ccexport.store.pings import PingStore
+        from ccexport.telling.pings import Pinger
+
+        return Pinger(PingStore(self.engine, self.keys), self.settings.webhook_hosts)
 
     @cached_property
     def users(self) -> UserStore:

@@ -111,7 +111,11 @@ class Worker:
         ticks = self._schedule()
         telling = [
             threading.Thread(target=self._tell, args=(deliver,), name=name)
-            for name, deliver in (("webhooks", self._deliver), ("notifications", self._notify))
+            for name, deliver in (
+                ("webhooks", self._deliver),
+                ("notifications", self._notify),
+                ("pings", self._ping),
+            )
         ]
         for thread in telling:
             thread.start()
@@ -189,6 +193,9 @@ class Worker:
 
     def _notify(self) -> None:
         self._installation.notifier.deliver_due(time.monotonic() + TELL_FOR_SECONDS)
+
+    def _ping(self) -> None:
+        self._installation.pinger.deliver_due(time.monotonic() + TELL_FOR_SECONDS, time.monotonic)
 
     def _is_refreshing(self) -> bool:
         return self._refreshing is not None and self._refreshing.is_alive()

@@ -19,7 +19,7 @@ from sqlmodel import Session, col, delete, func, select, update
 from ccexport.errors import CcexportError
 from ccexport.states import RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
 from ccexport.store.database.tables import Batch, Connection, Run, RunAddresses, RunEvent
-from ccexport.store.outbox import write_outbox
+from ccexport.store.outbox import write_outbox, write_pings
 
 if TYPE_CHECKING:
     from ccexport.store.ledgers import LedgerStore
@@ -98,6 +98,7 @@ def move_run(
         session.exec(delete(RunAddresses).where(col(RunAddresses.run_id) == run.id))
     add_event(session, run.id, now, who, to.value, detail)
     write_outbox(session, run, to, values.get("waiting_for"), now)
+    write_pings(session, run, to, now, is_start="started_at" in values)
 
 
 def end_run(
