@@ -27,9 +27,11 @@ from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.engine import open_engine
 from ccexport.store.database.migrate import migrate
 from ccexport.store.exports import ExportStore
+from ccexport.store.pauses import PauseStore
 from ccexport.store.refreshes import RefreshStore
 from ccexport.store.runs import RunStore
 from ccexport.store.users import UserStore
+from ccexport.store.watch import Watch
 from ccexport.store.workers import WorkerStore
 
 if TYPE_CHECKING:
@@ -106,8 +108,22 @@ class Installation:
     @cached_property
     def due(self) -> Due:
         return Due(
-            self.runs, self.exports, self.connections, self.refreshes, self.open_source, self.now
+            self.runs,
+            self.exports,
+            self.connections,
+            self.refreshes,
+            self.pauses,
+            self.open_source,
+            self.now,
         )
+
+    @cached_property
+    def pauses(self) -> PauseStore:
+        return PauseStore(self.engine, self.now)
+
+    @cached_property
+    def watch(self) -> Watch:
+        return Watch(self.engine, self.now)
 
     @cached_property
     def workers(self) -> WorkerStore:

@@ -35,6 +35,7 @@ TRIAL_SECONDS = 90.0  # longer than a request can go unanswered
 CLAIM_EVERY_SECONDS = 1
 DUE_EVERY_SECONDS = 5
 BEAT_EVERY_SECONDS = 15
+LOOK_EVERY_SECONDS = 60
 CLEAN_EVERY_MINUTES = 60
 TICK_SECONDS = 0.2
 TELL_EVERY_SECONDS = 1
@@ -140,6 +141,7 @@ class Worker:
             (DUE_EVERY_SECONDS, "seconds", self._due),
             (BEAT_EVERY_SECONDS, "seconds", self.beat),
             (BEAT_EVERY_SECONDS, "seconds", self._free_runs_of_the_dead),
+            (LOOK_EVERY_SECONDS, "seconds", self._installation.watch.look),
             (CLEAN_EVERY_MINUTES, "minutes", self._clean),
         ):
             getattr(ticks.every(every), unit).do(self._guarded, tick)
@@ -242,11 +244,12 @@ class Worker:
                 self._installation.runs.release(Held(run.id, run.lease_owner))
 
     def _clean(self) -> None:
-        """Delete run files, and rows of the audit, older than their settings, and ledgers of lists left long ago."""
+        """Delete run files, what was told, and rows of the audit, older than their settings, and ledgers of lists left
+        long ago."""
         runs = self._installation.runs
-        for run_id in runs.with_old_files(
-            timedelta(days=self._installation.settings.retention_days)
-        ):
+        kept_for = timedelta(days=self._installation.settings.retention_days)
+        self._installation.watch.delete_older_than(kept_for)
+        for run_id in runs.with_old_files(kept_for):
             self._installation.run_files.delete(run_id)
             runs.mark_files_deleted(run_id)
         self._installation.ledgers.drop_old()

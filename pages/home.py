@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ccexport.services.operations.pauses import Pauses
 from ccexport.services.people.access import Role
 from ccexport.services.runs.overview import Overview
 from ccexport.ui import page
 from ccexport.ui.screens import home as widgets
+from ccexport.ui.screens import pausing
 
 user = page.begin("Home", role=Role.VIEWER)
 
@@ -24,3 +26,4 @@ with page.errors_shown():
         widgets.budget(overview)
     with right:
         widgets.coming(overview.coming(), by=user)
+    pausing.switch(Pauses(page.installation()), by=user)
