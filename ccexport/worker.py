@@ -21,6 +21,7 @@ from ccexport import __version__
 from ccexport.errors import CcexportError, StoreError
 from ccexport.installation import Installation
 from ccexport.processes import host_name, is_dead, new_worker_name
+from ccexport.redaction import about
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools
 from ccexport.states import RunState, WaitingFor
@@ -220,6 +221,10 @@ class Worker:
             thread.start()
 
     def _perform(self, run: Run) -> None:
+        with about(run=run.id, export=run.export_id):
+            self._execute(run)
+
+    def _execute(self, run: Run) -> None:
         log.info("run %d: taken (%s)", run.id, run.state)
         try:
             execute_run(Held(run.id, self.id), self.tools)
