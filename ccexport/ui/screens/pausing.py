@@ -13,7 +13,6 @@ _ASKING = "home_pause_asking"  # the dialog is open: survives a full run of the 
 
 def switch(pauses: Pauses, *, by: Person) -> None:
     """Pause everything, after a question for the reason, or go on."""
-    flash.show("home")
     if by.role is not Role.ADMINISTRATOR:
         return
     if pauses.in_words() is not None:
