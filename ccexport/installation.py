@@ -27,9 +27,11 @@ from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.engine import open_engine
 from ccexport.store.database.migrate import migrate
 from ccexport.store.exports import ExportStore
+from ccexport.store.pauses import PauseStore
 from ccexport.store.refreshes import RefreshStore
 from ccexport.store.runs import RunStore
 from ccexport.store.users import UserStore
+from ccexport.store.watch import Watch
 from ccexport.store.workers import WorkerStore
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from ccexport.store.vault.run_files import RunFiles
     from ccexport.store.webhooks import WebhookStore
     from ccexport.telling.notifications import Notifier
+    from ccexport.telling.pings import Pinger
     from ccexport.telling.webhooks import Teller
 
 
@@ -112,8 +115,22 @@ class Installation:
     @cached_property
     def due(self) -> Due:
         return Due(
-            self.runs, self.exports, self.connections, self.refreshes, self.open_source, self.now
+            self.runs,
+            self.exports,
+            self.connections,
+            self.refreshes,
+            self.pauses,
+            self.open_source,
+            self.now,
         )
+
+    @cached_property
+    def pauses(self) -> PauseStore:
+        return PauseStore(self.engine, self.now)
+
+    @cached_property
+    def watch(self) -> Watch:
+        return Watch(self.engine, self.now)
 
     @cached_property
     def workers(self) -> WorkerStore:
@@ -143,6 +160,13 @@ class Installation:
         from ccexport.telling.notifications import Notifier
 
         return Notifier(self.notifications, self.settings.public_url, self.now)
+
+    @cached_property
+    def pinger(self) -> Pinger:
+        from ccexport.store.pings import PingStore
+        from ccexport.telling.pings import Pinger
+
+        return Pinger(PingStore(self.engine, self.keys), self.settings.webhook_hosts)
 
     @cached_property
     def users(self) -> UserStore:

@@ -10,6 +10,9 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -56,7 +59,18 @@ _URL_PASSWORD = re.compile(
 _EMAIL = re.compile(
     r"(?P<local>[\w.!#$'*+^`{|}~%-]{1,128})(?P<at>@|%40)(?P<domain>[\w-]{1,63}(?:\.[\w-]{1,63})+)"
 )
+_about: ContextVar[Mapping[str, int]] = ContextVar("about", default={})  # noqa: B039  # never changed in place
 _PLAIN_EXTRAS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+@contextmanager
+def about(**ids: int | None) -> Iterator[None]:
+    """What is logged within it, by this thread, has these ids in JSON."""
+    token = _about.set({**_about.get(), **{key: value for key, value in ids.items() if value}})
+    try:
+        yield
+    finally:
+        _about.reset(token)
 
 
 def redact(text: str) -> str:
@@ -167,6 +181,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
+        line.update(_about.get())
         line.update(_extras(record))
         if record.exc_text:
             line["exception"] = record.exc_text

@@ -21,6 +21,7 @@ from ccexport import __version__
 from ccexport.errors import CcexportError, StoreError
 from ccexport.installation import Installation
 from ccexport.processes import host_name, is_dead, new_worker_name
+from ccexport.redaction import about
 from ccexport.runs.pipeline import execute_run
 from ccexport.runs.tools import Tools
 from ccexport.states import RunState, WaitingFor
@@ -35,6 +36,7 @@ TRIAL_SECONDS = 90.0  # longer than a request can go unanswered
 CLAIM_EVERY_SECONDS = 1
 DUE_EVERY_SECONDS = 5
 BEAT_EVERY_SECONDS = 15
+LOOK_EVERY_SECONDS = 60
 CLEAN_EVERY_MINUTES = 60
 TICK_SECONDS = 0.2
 TELL_EVERY_SECONDS = 1
@@ -111,7 +113,11 @@ class Worker:
         ticks = self._schedule()
         telling = [
             threading.Thread(target=self._tell, args=(deliver,), name=name)
-            for name, deliver in (("webhooks", self._deliver), ("notifications", self._notify))
+            for name, deliver in (
+                ("webhooks", self._deliver),
+                ("notifications", self._notify),
+                ("pings", self._ping),
+            )
         ]
         for thread in telling:
             thread.start()
@@ -136,6 +142,7 @@ class Worker:
             (DUE_EVERY_SECONDS, "seconds", self._due),
             (BEAT_EVERY_SECONDS, "seconds", self.beat),
             (BEAT_EVERY_SECONDS, "seconds", self._free_runs_of_the_dead),
+            (LOOK_EVERY_SECONDS, "seconds", self._installation.watch.look),
             (CLEAN_EVERY_MINUTES, "minutes", self._clean),
         ):
             getattr(ticks.every(every), unit).do(self._guarded, tick)
@@ -190,6 +197,9 @@ class Worker:
     def _notify(self) -> None:
         self._installation.notifier.deliver_due(time.monotonic() + TELL_FOR_SECONDS)
 
+    def _ping(self) -> None:
+        self._installation.pinger.deliver_due(time.monotonic() + TELL_FOR_SECONDS, time.monotonic)
+
     def _is_refreshing(self) -> bool:
         return self._refreshing is not None and self._refreshing.is_alive()
 
@@ -211,6 +221,10 @@ class Worker:
             thread.start()
 
     def _perform(self, run: Run) -> None:
+        with about(run=run.id, export=run.export_id):
+            self._execute(run)
+
+    def _execute(self, run: Run) -> None:
         log.info("run %d: taken (%s)", run.id, run.state)
         try:
             execute_run(Held(run.id, self.id), self.tools)
@@ -235,11 +249,12 @@ class Worker:
                 self._installation.runs.release(Held(run.id, run.lease_owner))
 
     def _clean(self) -> None:
-        """Delete run files, and rows of the audit, older than their settings, and ledgers of lists left long ago."""
+        """Delete run files, what was told, and rows of the audit, older than their settings, and ledgers of lists left
+        long ago."""
         runs = self._installation.runs
-        for run_id in runs.with_old_files(
-            timedelta(days=self._installation.settings.retention_days)
-        ):
+        kept_for = timedelta(days=self._installation.settings.retention_days)
+        self._installation.watch.delete_older_than(kept_for)
+        for run_id in runs.with_old_files(kept_for):
             self._installation.run_files.delete(run_id)
             runs.mark_files_deleted(run_id)
         self._installation.ledgers.drop_old()

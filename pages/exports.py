@@ -8,6 +8,7 @@ from ccexport.services.connections.connections import Connections
 from ccexport.services.people.access import Role
 from ccexport.ui import page
 from ccexport.ui.screens import exports as widgets
+from ccexport.ui.screens import following
 from ccexport.ui.screens.runs import link
 from ccexport.words import counted
 
@@ -15,6 +16,7 @@ user = page.begin("Exports", role=Role.VIEWER)
 may_change = user.role is not Role.VIEWER
 
 with page.errors_shown():
+    shown = following.live_runs()
     exports = widgets.all_exports()
     widgets.say_what_happened()
     widgets.say_what_waits()
@@ -43,3 +45,4 @@ with page.errors_shown():
         )
         if user.role is Role.ADMINISTRATOR:
             link("connections", "Go to Connections", icon=":material/link:")
+    following.follow(shown, by=user)

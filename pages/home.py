@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ccexport.services.operations.pauses import Pauses
 from ccexport.services.people.access import Role
 from ccexport.services.runs.overview import Overview
-from ccexport.ui import page
+from ccexport.ui import flash, page
 from ccexport.ui.screens import home as widgets
+from ccexport.ui.screens import pausing
 
 user = page.begin("Home", role=Role.VIEWER)
 
 with page.errors_shown():
-    overview = Overview(page.installation())
+    overview, pauses = Overview(page.installation()), Pauses(page.installation())
+    flash.show("home")
+    if is_paused := pauses.in_words() is not None:
+        pausing.switch(pauses, by=user)  # beside the reason, which stands above
     steps = overview.first_steps()
     if not steps.has_run:
         widgets.first_steps(steps, by=user)
@@ -24,3 +29,5 @@ with page.errors_shown():
         widgets.budget(overview)
     with right:
         widgets.coming(overview.coming(), by=user)
+    if not is_paused:
+        pausing.switch(pauses, by=user)

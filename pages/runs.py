@@ -8,12 +8,14 @@ from ccexport.services.people.access import Role
 from ccexport.services.runs.overview import History
 from ccexport.ui import page
 from ccexport.ui.choices import pager
+from ccexport.ui.screens import following
 from ccexport.ui.screens import runs as widgets
 from ccexport.words import counted
 
 user = page.begin("Runs", role=Role.VIEWER)
 
 with page.errors_shown():
+    shown = following.live_runs()
     history = History(page.installation())
     wanted = widgets.filters(history)
     total = history.count(wanted)
@@ -29,3 +31,4 @@ with page.errors_shown():
     else:
         st.info("Nothing has run yet. A run appears here as soon as an export is run.")
         widgets.link("exports", "Go to Exports to run one")
+    following.follow(shown, by=user)

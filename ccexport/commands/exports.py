@@ -68,6 +68,14 @@ def add(
             "waits until somebody approves it (runs approve, runs decline). First runs and --full pass.",
         ),
     ] = "20",
+    ping: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="An address that is called at each run's begin (/start), good end, and any other end (/fail), as of "
+            "healthchecks.io.",
+        ),
+    ] = None,
 ) -> None:
     """Set up an export. Everything is checked before it is stored; saving runs nothing."""
     from ccexport.preparation.mapping import parse_mapping
@@ -83,6 +91,7 @@ def add(
         mode=mode,
         schedule=schedule,
         guard=guard,
+        ping=ping,
     )
     view = Exports(open_installation(ctx)).add(draft, by=local_administrator())
     say(

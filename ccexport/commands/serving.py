@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -17,10 +18,12 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from ccexport.commands.console import print_text
-from ccexport.errors import SetupError, UsageError
+from ccexport.errors import SetupError, StoreError, UsageError
 from ccexport.installation import Installation
 from ccexport.processes import is_this_machine
 from ccexport.settings import Settings
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 8501
 APP = Path(__file__).resolve().parents[2] / "app.py"
@@ -28,6 +31,7 @@ HERE = "127.0.0.1"
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0
+_WATCH_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
@@ -69,7 +73,20 @@ def serve_until(
         if with_worker:
             Worker(installation, stop).work()
         else:
-            stop.wait()
+            _watch(stop, installation)
+
+
+def _watch(stop: threading.Event, installation: Installation) -> None:
+    """Look after what nobody else would tell: where no worker is there, this process says so, and delivers it."""
+    while not stop.wait(_WATCH_SECONDS):
+        try:
+            installation.watch.look()
+            if not installation.workers.alive():
+                give_up_at = time.monotonic() + _WATCH_SECONDS
+                installation.teller.deliver_due(give_up_at)
+                installation.notifier.deliver_due(give_up_at)
+        except StoreError as error:
+            log.error("%s", error)
 
 
 def check_port(port: int, address: str = HERE) -> None:

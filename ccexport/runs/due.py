@@ -20,7 +20,8 @@ from ccexport.store.api_tokens import StartOnce
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import Connection, Refresh, Run
 from ccexport.store.exports import ExportStore, ExportView
-from ccexport.store.refreshes import RefreshStore
+from ccexport.store.pauses import PauseStore
+from ccexport.store.refreshes import NOT_QUEUED, RefreshStore
 from ccexport.store.runs import RunStore
 from ccexport.words import moment
 
@@ -102,6 +103,7 @@ class Due:
         exports: ExportStore,
         connections: ConnectionStore,
         refreshes: RefreshStore,
+        pauses: PauseStore,
         open_source: Callable[[], Source],
         now: Now,
     ) -> None:
@@ -109,6 +111,7 @@ class Due:
         self._exports = exports
         self._connections = connections
         self._refreshes = refreshes
+        self._pauses = pauses
         self._open_source = open_source
         self._now = now
 
@@ -122,13 +125,18 @@ class Due:
         resync: bool = False,
         once: StartOnce | None = None,
     ) -> Run:
-        """Queue a run of an export. Raises `Conflict` while one is live, `SetupError` where it is detached."""
+        """Queue a run of an export.
+
+        Raises `Conflict` while one is live or everything is paused, `SetupError` where it is detached.
+        """
+        self._pauses.check()
         run = self._new_run(view, trigger, requested_by, due_at)
         run.resync = resync
         return self._runs.queue(run, once)
 
     def queue_again(self, run: Run, *, requested_by: str) -> Run:
-        """Queue the run that sends again what failed in an earlier one."""
+        """Queue the run that sends again what failed in an earlier one. Raises `Conflict` in a pause."""
+        self._pauses.check()
         export, now = ExportCopy.of_run(run), self._now()
         return self._runs.queue(
             queued_run(export, Trigger.RETRY, requested_by=requested_by, at=now, retry_of=run.id)
@@ -137,8 +145,13 @@ class Due:
     # --- exports on their own schedule -----------------------------------------------------------
 
     def queue_due_exports(self) -> list[Run]:
-        """Queue a run of every export whose own time has come; one that cannot be queued holds up no other."""
-        queued = []
+        """Queue a run of every export whose own time has come; one that cannot be queued holds up no other.
+
+        In a pause none is queued: what came due runs once, late, after its end.
+        """
+        queued: list[Run] = []
+        if self._pauses.get() is not None:
+            return queued
         for view in self._exports.due():
             try:
                 run = self.queue_due(view)
@@ -199,6 +212,8 @@ class Due:
 
     def begin_due(self) -> Begun | None:
         """The refresh to perform now, if any: due, asked for, or left unfinished by a worker that died."""
+        if self._pauses.get() is not None:
+            return None
         store, row, recurrence = self._refreshes, self._refreshes.schedule(), self.recurrence()
         now = self._now()
         if row is not None and recurrence and row.next_at is not None and row.next_at <= now:
@@ -222,9 +237,10 @@ class Due:
             runs, left_out = self._queue_exports(begun)
         except SetupError as error:
             log.error("refresh %d: %s", refresh.id, error)
-            return self._end(begun, RefreshResult(refresh), str(error))
+            return self._end(begun, RefreshResult(refresh), str(error), failed=True)
         except Exception:
-            self._end(begun, RefreshResult(refresh), "An error of ccexport's own; its log has it.")
+            words = "An error of ccexport's own; its log has it."
+            self._end(begun, RefreshResult(refresh), words, failed=True)
             raise
         result = RefreshResult(refresh, sizes, runs, left_out)
         return self._end(begun, result, _say_left_out(left_out))
@@ -261,10 +277,16 @@ class Due:
                 left_out[name] = str(error)
         return runs, left_out
 
-    def _end(self, begun: Begun, result: RefreshResult, error: str | None) -> RefreshResult:
+    def _end(
+        self, begun: Begun, result: RefreshResult, error: str | None, *, failed: bool = False
+    ) -> RefreshResult:
         store = self._refreshes
         store.finish(
-            begun.refresh.id, sizes=result.sizes, runs_queued=len(result.runs), error=error
+            begun.refresh.id,
+            sizes=result.sizes,
+            runs_queued=len(result.runs),
+            error=error,
+            failed=failed,
         )
         log.info(
             "refresh %d: %d segments read, %d runs queued, %d exports left out",
@@ -305,4 +327,4 @@ def _say_left_out(left_out: Mapping[str, str]) -> str | None:
         return None
     named = [f'"{name}" ({reason})' for name, reason in list(left_out.items())[:_NAMED]]
     more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
-    return f"Not queued: {', '.join(named)}{more}."
+    return f"{NOT_QUEUED}{', '.join(named)}{more}."

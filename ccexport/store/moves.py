@@ -20,7 +20,7 @@ from ccexport.errors import CcexportError
 from ccexport.states import RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
 from ccexport.store.database.ledger_tables import LedgerKey, Removal
 from ccexport.store.database.tables import Batch, Connection, Run, RunAddresses, RunEvent
-from ccexport.store.outbox import write_outbox
+from ccexport.store.outbox import write_outbox, write_pings
 
 if TYPE_CHECKING:
     from ccexport.store.ledgers import LedgerStore
@@ -105,6 +105,7 @@ def move_run(
         session.exec(update(Removal).where(col(Removal.run_id) == run.id).values(sealed=None))
     add_event(session, run.id, now, who, to.value, detail)
     write_outbox(session, run, to, values.get("waiting_for"), now)
+    write_pings(session, run, to, now, is_start="started_at" in values)
 
 
 def end_run(

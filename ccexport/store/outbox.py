@@ -14,8 +14,15 @@ from sqlmodel import Session, col, select
 
 from ccexport.clock import iso
 from ccexport.states import RunState, Told, WaitingFor
-from ccexport.store.database.tables import Run
-from ccexport.store.database.telling_tables import Delivery, Notice, Notification, Telling, Webhook
+from ccexport.store.database.tables import Export, Run
+from ccexport.store.database.telling_tables import (
+    Delivery,
+    Notice,
+    Notification,
+    Ping,
+    Telling,
+    Webhook,
+)
 
 _GOOD = (Told.SUCCEEDED, Told.RECOVERED)
 _ENDS = {
@@ -53,6 +60,16 @@ def write_outbox(
         body=_body(run, to, what, reason, now),
     )
     post(session, telling)
+
+
+def write_pings(session: Session, run: Run, to: RunState, now: datetime, *, is_start: bool) -> None:
+    """What the export's ping address hears of it, where it has one: the begin, a good end, any other end."""
+    if run.export_id is None or not (is_start or to.is_final):
+        return
+    has_one = select(Export.id).where(Export.id == run.export_id, col(Export.ping).is_not(None))
+    if session.exec(has_one).first() is not None:
+        suffix = "/start" if is_start else "" if to is RunState.SUCCEEDED else "/fail"
+        session.add(Ping(export_id=run.export_id, suffix=suffix, at=now))
 
 
 def post(session: Session, telling: Telling) -> None:

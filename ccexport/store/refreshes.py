@@ -19,7 +19,9 @@ from ccexport.clock import Now, utc_now
 from ccexport.states import Trigger
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Refresh, RefreshSchedule, SegmentSize
+from ccexport.store.watch import tell_refresh_failed
 
+NOT_QUEUED = "Not queued: "  # begins what a refresh says that left exports out
 _ONLY = 1  # the id of the one schedule
 _BEGUN = (col(Refresh.trigger) != Trigger.MANUAL) | col(Refresh.due_at).is_(None)
 
@@ -147,12 +149,23 @@ class RefreshStore:
             return new, old.started_at
 
     def finish(
-        self, refresh_id: int, *, sizes: Mapping[str, int], runs_queued: int, error: str | None
+        self,
+        refresh_id: int,
+        *,
+        sizes: Mapping[str, int],
+        runs_queued: int,
+        error: str | None,
+        failed: bool = False,
     ) -> bool:
-        """Its end and what it found, in one; False when it had been given up as interrupted."""
+        """Its end and what it found, in one; False when it had been given up as interrupted.
+
+        One that `failed` is told, unless the one before did as well.
+        """
         with writing(self._engine) as session:
             if not self._end(session, refresh_id, runs_queued, error):
                 return False
+            if failed and not self._failed_before(session, refresh_id):
+                tell_refresh_failed(session, refresh_id, self._now())
             if sizes:
                 session.execute(
                     insert(SegmentSize),
@@ -162,6 +175,16 @@ class RefreshStore:
                     ],
                 )
         return True
+
+    @staticmethod
+    def _failed_before(session: Session, refresh_id: int) -> bool:
+        before = session.exec(
+            select(Refresh)
+            .where(col(Refresh.finished_at).is_not(None), col(Refresh.id) < refresh_id)
+            .order_by(col(Refresh.id).desc())
+            .limit(1)
+        ).first()
+        return bool(before and before.error and not before.error.startswith(NOT_QUEUED))
 
     # --- questions -------------------------------------------------------------------------------
 

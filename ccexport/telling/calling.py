@@ -24,52 +24,71 @@ class NotReached(Exception):
     """There was no answer; the text says why, in our words."""
 
 
-def check_url(url: str) -> None:
-    """Raises `UsageError` for what is not an address to call."""
+def check_url(url: str, whose: str = "webhook") -> None:
+    """Raises `UsageError` for what is not an address to call; `whose` it is, for the message."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises ValueError
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii():
-        raise UsageError("The address of a webhook begins with https:// or http:// and a host.")
+        raise UsageError(f"The address of a {whose} begins with https:// or http:// and a host.")
     if parts.username is not None or parts.fragment or not url.isprintable() or " " in url:
-        raise UsageError("The address of a webhook has no user, fragment or blank in it.")
+        raise UsageError(f"The address of a {whose} has no user, fragment or blank in it.")
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes, allowed: str) -> int:
     """The status of the answer. Raises `NotReached`; `allowed` is what CCEXPORT_WEBHOOK_HOSTS holds."""
+    return _call("POST", url, headers, body, allowed, TIMEOUT_SECONDS)
+
+
+def get(url: str, allowed: str, timeout_seconds: float) -> int:
+    """As `post`."""
+    return _call("GET", url, {"User-Agent": "ccexport"}, b"", allowed, timeout_seconds)
+
+
+def _call(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    allowed: str,
+    timeout_seconds: float,
+) -> int:
     parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    call = _Call(host, port, parts.scheme == "https", allowed)
-    watch = threading.Timer(TIMEOUT_SECONDS, call.cut)  # an answer that drips for ever ends here
+    call = _Call(host, port, parts.scheme == "https", allowed, timeout_seconds)
+    watch = threading.Timer(timeout_seconds, call.cut)  # an answer that drips for ever ends here
     watch.start()
     try:
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-        call.request("POST", target, body=body, headers=dict(headers))
+        call.request(method, target, body=body or None, headers=dict(headers))
         answer = call.getresponse()
         if call.was_cut:  # the library takes headers that end in the middle for whole
             raise TimeoutError
         answer.read(MAX_ANSWER_BYTES)  # of no account: the status has said what became of it
         return answer.status
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NotReached(_say(error, was_cut=call.was_cut)) from error
+        raise NotReached(_say(error, timeout_seconds, was_cut=call.was_cut)) from error
     finally:
         watch.cancel()
         call.close()
 
 
 class _Call(http.client.HTTPConnection):
-    def __init__(self, host: str, port: int, is_tls: bool, allowed: str) -> None:
-        super().__init__(host, port, timeout=TIMEOUT_SECONDS)
+    def __init__(
+        self, host: str, port: int, is_tls: bool, allowed: str, timeout_seconds: float
+    ) -> None:
+        super().__init__(host, port, timeout=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
         self._is_tls, self._allowed = is_tls, allowed
         self._socket: socket.socket | None = None
         self.was_cut = False
 
     def connect(self) -> None:
         address = _resolve(self.host, self.port, self._allowed)
-        self._connected(socket.create_connection((str(address), self.port), TIMEOUT_SECONDS))
+        self._connected(socket.create_connection((str(address), self.port), self._timeout_seconds))
         if self._is_tls:
             context = ssl.create_default_context()
             wrapped = context.wrap_socket(
@@ -132,9 +151,9 @@ def _within(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return address.ipv4_mapped or address.sixtofour or address
 
 
-def _say(error: Exception, *, was_cut: bool) -> str:
+def _say(error: Exception, timeout_seconds: float, *, was_cut: bool) -> str:
     if was_cut or isinstance(error, TimeoutError):
-        return f"There was no answer within {TIMEOUT_SECONDS:.0f} seconds."
+        return f"There was no answer within {timeout_seconds:.0f} seconds."
     if isinstance(error, socket.gaierror):
         return "The name of the host is not known."
     if isinstance(error, ssl.SSLError):

@@ -53,7 +53,9 @@ WORDS: dict[tuple[Told, str], _Words] = {
         f"Open Settings > Connections, choose the connection and select Authenticate. {_AGAIN}",
     ),
     (Told.NEEDS_PERSON, "approval"): _Words(
-        "waits for an approval", "wait for an approval", f"Open the run: it says whose. {_AGAIN}"
+        "waits for an approval",
+        "wait for an approval",
+        f"Open the run: it says for what, and who gives it. {_AGAIN}",
     ),
     (Told.NEEDS_PERSON, ""): _Words(
         "waits for a person", "wait for a person", f"Open the run: it says for what. {_AGAIN}"

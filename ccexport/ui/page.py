@@ -10,6 +10,7 @@ import streamlit as st
 from ccexport.errors import CcexportError, RetryableError, SetupError
 from ccexport.installation import Installation
 from ccexport.redaction import with_their_words
+from ccexport.services.operations.pauses import Pauses
 from ccexport.services.people.access import RANK, Person, Role
 from ccexport.settings import load_settings
 from ccexport.ui import identity
@@ -36,6 +37,8 @@ def begin(title: str, *, role: Role) -> Person:
             st.error(f"This page is for people with the role {role.value}. Ask an administrator.")
             st.stop()
         installation().runs.live_of(None)  # the store is there and of this code's tables
+        if (paused := Pauses(installation()).in_words()) is not None:
+            st.warning(plain(paused), icon=":material/pause_circle:")
     except CcexportError as error:
         st.error(plain(str(error)))
         st.stop()

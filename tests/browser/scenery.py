@@ -69,9 +69,9 @@ def furnish(house: House) -> dict[str, int]:
     _history(house)
     house.installation.webhooks.add(WEBHOOK, new_secret().encode(), list(EVENTS), "ana")
     _api_tokens(house)
-    _notifications(house)
     found = _real_runs(house)
     _deliveries(house)
+    _notifications(house)  # after the runs: nothing is sent
     Connections(house.installation).remove("Old account", by=ANA, exports_too=False)
     _needs_sign_in(house, "Stores, north")
     found |= _live_runs(house)

@@ -16,6 +16,7 @@ class Receiver:
     def __init__(self) -> None:
         self.status, self.headers = 200, dict[str, str]()
         self.answer = b""
+        self.paths: list[str] = []  # of calls without a body: pings
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.let_go = threading.Event()
         self.let_go.set()
@@ -31,6 +32,12 @@ class Receiver:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(outer.answer)
+
+            def do_GET(self) -> None:
+                outer.paths.append(self.path)
+                outer.let_go.wait(30)
+                self.send_response(outer.status)
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 pass

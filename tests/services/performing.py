@@ -27,6 +27,7 @@ from ccexport.services.exports.export_files import ExportFiles
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.operations.backups import Backups
 from ccexport.services.operations.keys import KeyRotation
+from ccexport.services.operations.pauses import Pauses
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.audit import Audit
@@ -172,6 +173,8 @@ def make_ready(scene: Scene, action: Action) -> None:
     """What has to be so before somebody who may do it can."""
     if action is Action.RESTORE_BACKUP:
         Backups(scene.installation)._write(_backup_of(scene), PASSPHRASE)
+    if action is Action.RESUME_ALL:
+        scene.installation.pauses.begin("Moving house", "ana")
     if action in _ON_A_NOTIFICATION:
         events = [Told.FAILED.value]
         scene.installation.notifications.add("Team", CHANNEL, "JSON", events, "ana")
@@ -310,6 +313,8 @@ PERFORM: dict[Action, Perform] = {
     ),
     Action.ROTATE_KEYS: lambda at, by: KeyRotation(at.installation).rotate(by=by),
     Action.DROP_OLD_KEYS: lambda at, by: KeyRotation(at.installation).drop_old(by=by),
+    Action.PAUSE_ALL: lambda at, by: Pauses(at.installation).begin("Moving house", by=by),
+    Action.RESUME_ALL: lambda at, by: Pauses(at.installation).end(by=by),
     Action.ADD_NOTIFICATION: lambda at, by: Notifications(at.installation).add(
         "Team", CHANNEL, [], by=by
     ),

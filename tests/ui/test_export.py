@@ -107,6 +107,19 @@ def test_export_sends_what_was_chosen_and_keeps_that_choice(
     assert not open_page("export", export=view.export.id).toggle(key="export_guarded").value
 
 
+def test_export_shows_the_ping_address_masked_once_it_is_saved(
+    open_page: OpenPage, installation: Installation, connection: Connection
+) -> None:
+    test = fill_in(open_page("export"))
+    test.text_input(key="export_ping").set_value("https://hc-ping.com/abc").run()
+    test.button(key="export_save").click().run()
+    assert test.text_input(key="export_ping").value == "https://hc-ping.com/***"
+    test.button(key="export_save").click().run()
+    export = installation.exports.by_name("Summer").export
+    assert export.ping is not None
+    assert installation.keys.decrypt(export.ping) == b"https://hc-ping.com/abc"
+
+
 def test_export_saved_a_second_time_changes_it_and_makes_no_other(
     open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:

@@ -237,3 +237,20 @@ def test_a_run_that_asks_shows_its_numbers_and_is_answered(
     found = installation.runs.get(approved.id)
     assert (found.state, found.is_held) == (RunState.WAITING, False)
     assert found.approved_by == local_administrator().name
+
+
+def test_home_pauses_everything_with_a_reason_that_every_page_shows(
+    open_page: OpenPage, installation: Installation
+) -> None:
+    test = open_page("home")
+    test.button(key="home_pause").click().run()
+    test.button(key="home_pause_confirm").click().run()
+    assert "Say why" in test.error[0].value
+    test.text_input(key="home_pause_reason").input("The warehouse moves")
+    test.button(key="home_pause_confirm").click().run()
+    for name in ("home", "runs"):
+        assert "The warehouse moves" in open_page(name).warning[0].value
+    test = open_page("home")
+    test.button(key="home_resume").click().run()
+    assert "The pause is over" in texts(test) + test.success[0].value
+    assert installation.pauses.get() is None

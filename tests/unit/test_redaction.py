@@ -16,6 +16,7 @@ from ccexport.redaction import (
     JsonFormatter,
     RedactingFilter,
     TextFormatter,
+    about,
     configure_logging,
     mask_email,
     mask_value,
@@ -254,3 +255,21 @@ def test_a_filter_alone_is_enough_for_a_handler_that_is_not_ours(
     assert "ValueError" in text
     assert "abc123" not in text
     assert "@example" not in text
+
+
+def test_lines_of_a_run_hold_its_id_and_its_exports_in_json() -> None:
+    stream = io.StringIO()
+    configure_logging("info", "json", stream)
+    log = logging.getLogger("ccexport.worker")
+    with about(run=7, export=3):
+        log.info("taken")
+        with about(export=None):
+            log.info("sent", extra={"batch": 2})
+    log.info("idle")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    ids = [{key: line.get(key) for key in ("run", "export", "batch")} for line in lines]
+    assert ids == [
+        {"run": 7, "export": 3, "batch": None},
+        {"run": 7, "export": 3, "batch": 2},
+        {"run": None, "export": None, "batch": None},
+    ]

@@ -33,11 +33,12 @@ from ccexport.services.people.permission import audited, require
 from ccexport.services.people.roles import Action
 from ccexport.states import DEFAULT_GUARD
 from ccexport.store.exports import ExportView
+from ccexport.telling.pings import mask_ping
 
 _HEADER = "# Exports. Put them back with: python -m ccexport exports apply FILE.yaml\n"
 _REQUIRED = ("name", "connection", "list_id", "segments", "mapping")
 _DEFAULTS = {"mode": "full", "schedule": "refresh", "guard": str(DEFAULT_GUARD)}
-_KEYS = (*_REQUIRED, *_DEFAULTS)
+_KEYS = (*_REQUIRED, *_DEFAULTS, "ping")
 _NULL = "tag:yaml.org,2002:null"
 _SHOWN_CHARACTERS = 60
 
@@ -103,7 +104,7 @@ class ExportFiles:
                 if difference.change == "unchanged":
                     continue
                 self._require(by, entry, view)
-                checked = _check(checks, entry, file_name)
+                checked = _check(checks, entry, view, file_name)
                 if view is None:
                     new.append(exports.as_new(checked, by=by))
                 else:
@@ -167,6 +168,7 @@ def _as_document(view: ExportView) -> dict[str, Any]:
         "mode": str(view.export.mode),
         "schedule": view.export.schedule,
         "guard": guard_text(view.export.guard),
+        **({"ping": view.export.ping_shown} if view.export.ping_shown else {}),
     }
 
 
@@ -176,18 +178,28 @@ def _as_document(view: ExportView) -> dict[str, Any]:
 def _compare(view: ExportView | None, draft: ExportDraft) -> ExportDifference:
     after = _flat(draft.name, draft.connection or None, draft)
     if view is None:
+        if draft.ping:
+            after["ping"] = _shown_ping(draft.ping.strip())
         fields = [FieldDifference(key, None, value) for key, value in after.items()]
         return ExportDifference(draft.name, "new", tuple(fields))
     connection = view.connection_name
     if connection is not None and connection.casefold() == draft.connection.casefold():
         after["connection"] = connection  # one name, however it is written
     before = _flat(view.export.name, connection, _as_draft(view))
+    shown = view.export.ping_shown or ""
+    if draft.ping is not None and draft.ping.strip() != shown:
+        before["ping"], after["ping"] = shown, _shown_ping(draft.ping.strip())
     fields = [
         FieldDifference(key, before.get(key), after.get(key))
         for key in dict.fromkeys([*before, *after])
         if before.get(key) != after.get(key)
     ]
     return ExportDifference(draft.name, "changed" if fields else "unchanged", tuple(fields))
+
+
+def _shown_ping(ping: str) -> str:
+    """Masked; one that is written whole is another than the one that is shown."""
+    return "" if ping in ("", "off") else f"{mask_ping(ping)} (written whole)"
 
 
 def _as_draft(view: ExportView) -> ExportDraft:
@@ -217,11 +229,13 @@ def _flat(name: str, connection: str | None, draft: ExportDraft) -> dict[str, st
     }
 
 
-def _check(checks: DraftChecks, entry: Entry, file_name: str) -> CheckedDraft:
+def _check(
+    checks: DraftChecks, entry: Entry, view: ExportView | None, file_name: str
+) -> CheckedDraft:
     with _at_line(file_name, entry.line, entry.draft.name):
         if entry.is_detached:
             raise UsageError("it has no connection. Name one; `connections list` shows all.")
-        return checks.check(entry.draft)
+        return checks.check(entry.draft, view)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -291,6 +305,7 @@ def _read_entry(node: yaml.Node, file_name: str) -> Entry:
             mode=check_mode(values["mode"]),
             schedule=check_schedule(values["schedule"]),
             guard=guard_text(check_guard(values["guard"])),
+            ping=_text(pairs["ping"], file_name, "ping") if "ping" in pairs else None,
         )
     return Entry(line, draft, is_detached)
 

@@ -10,6 +10,7 @@ from ccexport.errors import UsageError
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.states import DEFAULT_GUARD, Mode
 from ccexport.store.exports import ExportView
+from ccexport.telling.pings import mask_ping
 
 OFF, MOST_PERCENT = "off", 100
 
@@ -26,6 +27,7 @@ class ExportDraft:
     mode: str = Mode.FULL
     schedule: str = "refresh"
     guard: str = str(DEFAULT_GUARD)  # percent, or "off"
+    ping: str | None = None  # an address; empty: none; None, or as it is shown: as it is
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class CheckedDraft:
     mode: Mode
     schedule: str
     guard: int | None
+    ping: str | None = None
 
 
 def checked_values(checked: CheckedDraft) -> dict[str, Any]:
     """What the audit keeps of an export that is saved. Attributes and segments have names, not values."""
+    ping = {} if checked.ping is None else {"ping": checked.ping and mask_ping(checked.ping)}
     return {
         "name": checked.name,
         "connection_id": checked.connection_id,
@@ -54,6 +58,7 @@ def checked_values(checked: CheckedDraft) -> dict[str, Any]:
         "mode": str(checked.mode),
         "schedule": checked.schedule,
         "guard": guard_text(checked.guard),
+        **ping,
     }
 
 
@@ -68,6 +73,7 @@ def view_values(view: ExportView) -> dict[str, Any]:
         "mode": str(view.export.mode),
         "schedule": view.export.schedule,
         "guard": guard_text(view.export.guard),
+        "ping": view.export.ping_shown or "",
     }
 
 

@@ -33,6 +33,7 @@ from ccexport.states import Mode, Trigger
 from ccexport.store.api_tokens import StartOnce
 from ccexport.store.database.tables import Connection, Export, Run
 from ccexport.store.exports import ExportChange, ExportView, NewExport
+from ccexport.telling.pings import check_ping, mask_ping
 
 if TYPE_CHECKING:
     from ccexport.constantcontact.client import Client
@@ -87,7 +88,7 @@ class Exports:
         if draft.name.strip().casefold() != view.export.name_key:
             self._check_free(draft.name)
         with DraftChecks(self._installation) as checks:
-            checked = checks.check(draft)
+            checked = checks.check(draft, view)
         change = self.as_change(view, checked, revision=revision)
         before, after = differences(view_values(view), checked_values(checked))
         with audited(
@@ -222,7 +223,16 @@ class Exports:
             "schedule": checked.schedule,
             "guard": checked.guard,
             "next_run_at": self._next_run_at(checked.schedule, before),
+            **self._ping_values(checked),
         }
+
+    def _ping_values(self, checked: CheckedDraft) -> dict[str, Any]:
+        if checked.ping is None:
+            return {}
+        if not checked.ping:
+            return {"ping": None, "ping_shown": None}
+        sealed = self._installation.keys.encrypt(checked.ping.encode())
+        return {"ping": sealed, "ping_shown": mask_ping(checked.ping)}
 
     def _next_run_at(self, schedule: str, before: ExportView | None) -> datetime | None:
         """The first time from now on; an edit that leaves the schedule alone does not lose a time that is due."""
@@ -343,7 +353,7 @@ class DraftChecks:
     def __exit__(self, *_error: object) -> None:
         self._open.close()
 
-    def check(self, draft: ExportDraft) -> CheckedDraft:
+    def check(self, draft: ExportDraft, before: ExportView | None = None) -> CheckedDraft:
         """Whether a run could use it. Raises `SetupError` naming what is wrong; stores nothing."""
         name = check_name(draft.name, "export")
         mode, schedule = check_mode(draft.mode), check_schedule(draft.schedule)
@@ -367,6 +377,7 @@ class DraftChecks:
             mode=mode,
             schedule=schedule,
             guard=guard,
+            ping=_checked_ping(draft, before),
         )
 
     def _settled_mapping(self, draft: ExportDraft) -> FieldMapping:
@@ -387,6 +398,13 @@ class DraftChecks:
             check_account(connection, client)
             self._clients[connection.id] = client
         return self._clients[connection.id]
+
+
+def _checked_ping(draft: ExportDraft, before: ExportView | None) -> str | None:
+    """None where it stays as it is."""
+    if draft.ping is None or (before and draft.ping.strip() == (before.export.ping_shown or "")):
+        return None
+    return check_ping(draft.ping) if draft.ping.strip() not in ("", "off") else ""
 
 
 def check_list_id(text: str) -> str:
@@ -420,6 +438,7 @@ def export_document(view: ExportView, last_run: Mapping[str, Any] | None) -> Map
         "mode": view.export.mode,
         "schedule": view.export.schedule,
         "guard": guard_text(view.export.guard),
+        "ping": view.export.ping_shown,
         "next_run_at": iso(view.export.next_run_at),
         "state": view.state,
         "last_run": last_run,

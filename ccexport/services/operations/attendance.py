@@ -44,6 +44,9 @@ class Attendance:
 
 def attendance(installation: Installation) -> Attendance:
     """As of now, by the store's rows alone."""
+    if installation.pauses.get() is not None:  # nothing is to begin
+        seen_at = installation.workers.last_seen_at()
+        return Attendance(len(installation.workers.alive()), seen_at, (), None, False)
     since = installation.now() - LATE_AFTER
     due = sorted(
         (view.export.next_run_at, view.export.name)

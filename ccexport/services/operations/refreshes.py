@@ -88,6 +88,7 @@ class Refreshes:
         """Let a worker do it soon: what a page's button does."""
         action = Action.ASK_FOR_REFRESH
         with acting(self._installation, by, action, "refresh", _SEGMENTS) as by:
+            self._installation.pauses.check()
             return self._installation.refreshes.ask(by=by.name)
 
     def refresh(
@@ -99,6 +100,7 @@ class Refreshes:
         """
         action, after = Action.ASK_FOR_REFRESH, {"trigger": trigger.value}
         with acting(self._installation, by, action, "refresh", _SEGMENTS, after=after) as by:
+            self._installation.pauses.check()
             begun = self._installation.refreshes.begin(trigger, by=by.name, due_at=due_at)
         return self._installation.due.perform(Begun(begun, begun.started_at))
 

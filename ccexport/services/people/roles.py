@@ -58,6 +58,9 @@ class Action(StrEnum):
     ROTATE_KEYS = "keys.rotate"
     DROP_OLD_KEYS = "keys.drop_old"
 
+    PAUSE_ALL = "pause.begin"
+    RESUME_ALL = "pause.end"
+
     ADD_WEBHOOK = "webhook.add"
     TEST_WEBHOOK = "webhook.test"
     ROTATE_WEBHOOK = "webhook.rotate"
@@ -145,6 +148,8 @@ RULES: dict[Action, Rule] = {
     Action.RESTORE_BACKUP: Rule("restore backups", _ADMINISTRATORS),
     Action.ROTATE_KEYS: Rule("rotate the keys", _ADMINISTRATORS),
     Action.DROP_OLD_KEYS: Rule("take old keys away", _ADMINISTRATORS),
+    Action.PAUSE_ALL: Rule("pause everything", _ADMINISTRATORS),
+    Action.RESUME_ALL: Rule("end a pause of everything", _ADMINISTRATORS),
     Action.ADD_WEBHOOK: Rule("add webhooks", _ADMINISTRATORS),
     Action.TEST_WEBHOOK: Rule("test webhooks", _ADMINISTRATORS),
     Action.ROTATE_WEBHOOK: Rule("give webhooks a new secret", _ADMINISTRATORS),

@@ -30,6 +30,7 @@ from ccexport.ui.screens.runs import go_to_run, link, link_for_administrators
 from ccexport.ui.screens.schedule_form import WHEN, open_schedule, schedule_form
 from ccexport.words import MODE_WORDS, moment
 
+MAX_PING_CHARACTERS = 2_000
 _DRAFT = "export_"  # what begins so in the session is the draft
 
 
@@ -46,6 +47,7 @@ class Filled:
     schedule: str | None  # None where it is none
     mode: str
     guard: str
+    ping: str
     types: Mapping[str, str]
 
     @property
@@ -85,6 +87,7 @@ def start_draft(view: ExportView | None) -> None:
     state["export_list"] = view.export.list_id if view else None
     state["export_list_names"] = {view.export.list_id: view.export.list_name} if view else {}
     state["export_segments"] = list(view.segments) if view else []
+    state["export_ping"] = (view.export.ping_shown or "") if view else ""
     state["export_mode"] = view.export.mode if view else Mode.FULL.value
     guard = view.export.guard if view else DEFAULT_GUARD
     state["export_guarded"] = guard is not None
@@ -116,6 +119,7 @@ def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
             ("Sends", MODE_WORDS[Mode(export.mode)][1]),
             ("Asks first", _say_guard(export.guard)),
             ("Runs", describe_schedule(export.schedule)),
+            ("Pings", export.ping_shown or "nobody"),
         ):
             st.markdown(f"**{what}:** {plain(words)}")
     link("exports", "Back to Exports", icon=":material/arrow_back:")
@@ -130,6 +134,7 @@ def as_it_is(view: ExportView, why_not_changed: str) -> Filled:
         schedule=export.schedule,
         mode=export.mode,
         guard=guard_text(export.guard),
+        ping=export.ping_shown or "",
         types={},
     )
 
@@ -165,6 +170,7 @@ def form(by: Person) -> Filled:
             placeholder="Spring newsletter",
             persist_state="session",
         )
+        ping = _ping()
     return Filled(
         name=name,
         connection=connection,
@@ -175,6 +181,7 @@ def form(by: Person) -> Filled:
         schedule=schedule,
         mode=mode,
         guard=guard,
+        ping=ping,
         types=types,
     )
 
@@ -302,6 +309,21 @@ def _say_guard(guard: int | None) -> str:
     )
 
 
+def _ping() -> str:
+    """The address that hears of each run; masked as soon as it is saved."""
+    if (saved := st.session_state.pop("export_ping_saved", None)) is not None:
+        st.session_state["export_ping"] = saved
+    return st.text_input(
+        "Ping address (optional)",
+        key="export_ping",
+        max_chars=MAX_PING_CHARACTERS,
+        placeholder="https://hc-ping.com/…",
+        help="It is called at each run's begin (/start), good end, and any other end (/fail), as healthchecks.io "
+        "expects it: the service there tells when no run came. Shown masked once it is saved.",
+        persist_state="session",
+    )
+
+
 def _mapping(pairs: Mapping[str, str]) -> tuple[FieldMapping | None, str | None]:
     """The mapping, or what is wrong with it as a sentence."""
     if "email" not in pairs:
@@ -359,6 +381,7 @@ def _save(view: ExportView | None, filled: Filled, by: Person) -> None:
         return
     st.session_state["export_open"] = saved.export.id
     st.session_state["export_revision"] = saved.export.revision
+    st.session_state["export_ping_saved"] = saved.export.ping_shown or ""
     st.query_params["export"] = str(saved.export.id)
     flash.say(
         "export",
@@ -404,6 +427,7 @@ def _draft(filled: Filled) -> ExportDraft:
         schedule=filled.schedule,
         mode=filled.mode,
         guard=filled.guard,
+        ping=filled.ping,
     )
 
 
