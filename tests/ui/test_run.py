@@ -406,3 +406,22 @@ def test_run_of_which_nothing_failed_offers_no_retry(
 ) -> None:
     run = add_run(installation, RunState.SUCCEEDED, **COUNTS)
     assert not has_button(open_page("run", run=run.id), "run_retry")
+
+
+def test_run_says_how_many_were_taken_off_the_list_and_who_they_are(
+    installation: Installation, open_page: OpenPage
+) -> None:
+    counts = {**COUNTS, "mode": "mirror", "to_remove_count": 3, "removed_count": 2}
+    run = add_run(installation, RunState.COMPLETED_WITH_ERRORS, **counts)
+    names = ["bo@example.com", "cy@example.com", "di@example.com"]
+    rows = [("", name, "leaving", None) for name in names]
+    columns = dict(zip(REJECTIONS_SCHEMA.names, map(list, zip(*rows, strict=True)), strict=True))
+    with installation.run_files.writer(run.id, RunFile.LEAVING, REJECTIONS_SCHEMA) as file:
+        file.write(pa.RecordBatch.from_pydict(columns, schema=REJECTIONS_SCHEMA))
+    test = open_page("run", run=run.id)
+    assert not test.exception
+    assert "**2 taken off the list**: 3 are in none of the segments any more" in texts(test)
+    assert "2 people were taken off the list" in texts(test)
+    test.session_state["run_taken_off"] = True
+    test.run()
+    assert all(name in tables(test) for name in names)
