@@ -87,6 +87,8 @@ def _watch(stop: threading.Event, installation: Installation) -> None:
                 installation.notifier.deliver_due(give_up_at)
         except StoreError as error:
             log.error("%s", error)
+        except Exception:  # the dashboard goes on
+            log.exception("what is to be told could not be looked after")
 
 
 def check_port(port: int, address: str = HERE) -> None:
