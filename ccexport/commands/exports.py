@@ -163,7 +163,9 @@ def preview(
     from ccexport.services.preview.previews import preview_document
 
     installation = open_installation(ctx)
-    found = Exports(installation).preview(name, samples, by=local_administrator())
+    exports = Exports(installation)
+    found = exports.preview(name, samples, by=local_administrator())
+    asks = exports.asks_first(found, name)
     view = installation.exports.by_name(name)
     rate, most = installation.settings.cc_requests_per_second, installation.settings.max_profiles
     if found.counts.prepared > most:
@@ -172,11 +174,20 @@ def preview(
         )
     if as_json:
         document = preview_document(
-            found, export=view.export.name, list_id=view.export.list_id, requests_per_second=rate
+            found,
+            export=view.export.name,
+            list_id=view.export.list_id,
+            requests_per_second=rate,
+            asks=asks,
         )
         print_json(document)
         return
     _print_preview(found, view.export.list_name, rate)
+    if asks:
+        print_text(
+            f"That is more than {view.export.guard} % of the people placed so far: a run would wait until somebody "
+            "approves it (runs approve)"
+        )
     if said := found.strangers.said():
         say(said)
 

@@ -233,7 +233,7 @@ def _base(number: int, state: RunState, queued_at: datetime) -> dict[str, Any]:
 
 
 def _live_runs(house: House) -> dict[str, int]:
-    """One that sends, one that waits for tomorrow, one for a person, one that is queued."""
+    """One that sends, one that waits for tomorrow, two for a person, one that is queued."""
     now = utc_now()
     sends = {"state": RunState.UPLOADING, "started_at": now - timedelta(minutes=2)}
     sends |= {"seconds": {"preparing": 3.1, "uploading": 95.0}, "read_count": 98_412}
@@ -243,10 +243,17 @@ def _live_runs(house: House) -> dict[str, int]:
     waits |= {"prepared_count": 5_000, "started_at": now - timedelta(minutes=9)}
     for_quota = {"waiting_for": WaitingFor.QUOTA, "waiting_until": now + timedelta(hours=9)}
     for_person = {"waiting_for": WaitingFor.SIGN_IN}
+    asks = {
+        "waiting_for": WaitingFor.APPROVAL,
+        "resume_state": RunState.PREPARING,
+        "new_count": 4_800,
+    }
+    asks |= {"question": {"sent": 4_800, "removed": 0, "placed": 9_350, "guard": 20, "source": ""}}
     kinds: Sequence[tuple[str, int, dict[str, Any]]] = (
         ("live", 1, sends),
         ("waiting_quota", 3, waits | for_quota),
         ("waiting_sign_in", 4, waits | for_person),
+        ("held", 6, waits | asks),
         ("queued", 7, {"state": RunState.QUEUED}),
     )
     found = {}

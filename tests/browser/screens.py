@@ -43,6 +43,7 @@ FULL = (
 )
 MORE = (
     Screen("run-kept-away", "run?run={kept_away}", "Run {kept_away}", "Run"),
+    Screen("run-held", "run?run={held}", "Run {held}", "Run"),
     Screen("run-failed", "run?run={failed}", "Run {failed}", "Run"),
 )  # pages seen above, otherwise
 EMPTY = (

@@ -74,6 +74,7 @@ PREVIEW: dict[str, Any] = {
         **dict.fromkeys(("new", "changed", "unchanged", "suppressed"), int),
     },
     "mapping_changed": bool,
+    "asks_first": bool,
     "rejections": {"missing_email": int, "invalid_email": int, "duplicate": int},
     "files": int,
     "bytes": int,

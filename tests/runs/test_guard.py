@@ -12,6 +12,7 @@ from ccexport.errors import Conflict, NotAllowed, NotFound
 from ccexport.runs.guard import Change
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.connections.connections import Connections
+from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import Users
 from ccexport.services.runs.runs import Runs
@@ -136,6 +137,17 @@ def test_whoever_leaves_the_list_while_the_run_waits_stays_away(house: House) ->
     document = house.document(run_id)
     assert counts(document) == {"new": 120, "changed": 0, "unchanged": 299, "suppressed": 1}
     assert "person7@example.com" not in house.members()
+
+
+@pytest.mark.parametrize("mode", ["changes", "full"])
+def test_the_preview_says_what_the_run_then_does(house: House, mode: str) -> None:
+    exports = Exports(house.installation)
+    change(house, "Newsletter", mode=mode)
+    for count, asks in ((399, False), (400, True)):
+        write_source(house.source, people(count))
+        found = exports.preview("Newsletter", by=ANA)
+        assert exports.asks_first(found, "Newsletter") is asks
+    assert house.run()["waiting_for"] == "approval"
 
 
 def test_changed_lines_count_as_new_people_do(house: House) -> None:

@@ -278,6 +278,16 @@ class Exports:
                 found = replace(found, beside=beside_ledger(source, view, types, known, key))
         return replace(found, samples=as_seen(found.samples, masked=masked))
 
+    def asks_first(self, found: ExportPreview, name: str) -> bool:
+        """Whether a run of what the preview found would wait until somebody approves it."""
+        view = self._installation.exports.by_name(name)
+        connection = self._connection_of(view)
+        if connection is None or not found.beside.asks(view.export.guard):
+            return False
+        return self._installation.runs.has_ended_well(
+            view.export.id, connection.account_id, view.export.list_id
+        )
+
     def _known(self, view: ExportView) -> Known | None:
         """Who is known of the export's list; None where nobody is, or it has no account."""
         connection = self._connection_of(view)

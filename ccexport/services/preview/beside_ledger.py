@@ -10,6 +10,7 @@ from ccexport.preparation.contacts import Prepared, plan_files
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.preparation.prepare import prepare
 from ccexport.runs.comparing import Verdict, compare
+from ccexport.runs.guard import Change, change_of
 from ccexport.runs.leaving import leaving
 from ccexport.segments.source import Source
 from ccexport.services.preview.preview_values import Whole
@@ -33,6 +34,7 @@ class BesideLedger:
     files: int
     bytes: int
     mapping_changed: bool
+    change: Change | None = None  # as the guard counts it; None where nobody is known
     to_remove: int = 0  # by the ledger; who has left the list by then need not be taken off it
 
     @property
@@ -51,6 +53,10 @@ class BesideLedger:
             return 0
         pages = -(-(self.unchanged + self.changed + self.to_remove) // PAGE_SIZE)
         return min(self.to_remove, pages) + -(-self.to_remove // MAX_IDS_REMOVED) + 1
+
+    def asks(self, guard: int | None) -> bool:
+        """Whether a run would wait for an approval; one that is the export's first, or asked for in full, does not."""
+        return self.change is not None and self.change.is_large(guard)
 
     def said(self) -> str | None:
         """What a person should know who wonders about the numbers."""
@@ -79,6 +85,7 @@ def beside_ledger(
     contacts = prepared.contacts
     rows = Sent(*contacts.hashes(key))
     found = compare(rows, known, None, mode)
+    to_remove = _to_remove(rows, prepared, known, key) if mode is Mode.MIRROR else 0
     plan = [planned for _, planned in plan_files(contacts.only(found.goes), mapping.fields)]
     return BesideLedger(
         mode=mode,
@@ -89,7 +96,8 @@ def beside_ledger(
         files=len(plan),
         bytes=sum(each.bytes for each in plan),
         mapping_changed=known.mapping is not None and known.mapping != tuple(view.mapping),
-        to_remove=_to_remove(rows, prepared, known, key) if mode is Mode.MIRROR else 0,
+        change=change_of(found, known, mode, tuple(view.mapping), removed=to_remove),
+        to_remove=to_remove,
     )
 
 

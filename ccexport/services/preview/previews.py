@@ -62,9 +62,14 @@ def as_seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileS
 
 
 def preview_document(
-    preview: ExportPreview, *, export: str, list_id: str, requests_per_second: float
+    preview: ExportPreview,
+    *,
+    export: str,
+    list_id: str,
+    requests_per_second: float,
+    asks: bool = False,
 ) -> dict[str, Any]:
-    """As `exports preview --json` prints it."""
+    """As `exports preview --json` prints it. `asks`: a run would wait until somebody approves it."""
     counts, beside = preview.counts, preview.beside
     return {
         "export": export,
@@ -84,6 +89,7 @@ def preview_document(
         "warnings": counts.warnings,
         "members_without_profile": preview.strangers.without_profile,
         "example_of_each_side": preview.strangers.example_of_each_side,
+        "asks_first": asks,
         "mapping_changed": beside.mapping_changed,
         "files": beside.files,
         "bytes": beside.bytes,
