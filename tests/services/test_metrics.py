@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -140,6 +141,23 @@ def test_rules_and_documents_name_the_metrics_that_there_are(installation: Offli
     assert set(re.findall(r"`(ccexport_\w+)", table)) == there
     assert names_asked_for()
     assert names_asked_for() <= there
+
+
+def test_the_dashboard_of_grafana_asks_for_every_metric_and_for_no_other(
+    installation: OfflineParts,
+) -> None:
+    export_id = add_export(installation)
+    add_runs(installation, ended(installation, export_id, RunState.SUCCEEDED))
+    there = {name.partition("{")[0] for name in scraped(installation)}
+    board = json.loads((DOCS / "grafana.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert set(re.findall(r"ccexport_\w+", " ".join(asked))) == there
+    states = set(re.findall(r'state=~"([^"]+)"', " ".join(asked)))
+    assert {name for each in states for name in each.split("|")} <= set(RunState)
+    reasons = set(re.findall(r'reason=~"([^"]+)"', " ".join(asked)))
+    assert {name for each in reasons for name in each.split("|")} <= set(WaitingFor)
+    places = {(cell["x"], cell["y"]) for cell in (panel["gridPos"] for panel in board["panels"])}
+    assert len(places) == len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's package prometheus has it")

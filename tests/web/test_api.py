@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -24,7 +25,7 @@ from ccexport.store.moves import Held
 from ccexport.web.api import WRONG_TOKENS
 from ccexport.web.guard import guards
 from ccexport.web.routes import routes
-from tests.kit.rows import LIST_ID
+from tests.kit.rows import LIST_ID, export_row
 from tests.ui.conftest import MAPPING, SEGMENTS
 from tests.web.conftest import INDEX_HTML, serving
 
@@ -266,6 +267,16 @@ def test_api_starts_a_run_that_sends_everybody(
 ) -> None:
     answer = airflow("POST", f"{EXPORTS}/Other%20%2F%20one/runs", json={"full": True})
     assert installation.runs.get(answer.json()["run"]).resync is True
+
+
+def test_api_says_that_a_detached_export_of_any_name_cannot_run(
+    airflow: Program, installation: Installation
+) -> None:
+    name = "Families \N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}?#"
+    row = export_row(name, at=installation.now())
+    installation.exports.add(row, ["All"], [("email", "EMail")])
+    answer = airflow("POST", f"{EXPORTS}/{quote(name, safe='')}/runs")
+    assert (answer.status_code, "is detached" in answer.json()["error"]) == (422, True)
 
 
 def test_api_gives_the_same_run_to_the_same_key_for_a_day(
