@@ -19,6 +19,7 @@ from ccexport.services.runs.forgetting import Forgetting
 from ccexport.services.runs.people import People
 from ccexport.services.runs.putting_back import PuttingBack
 from ccexport.services.runs.runs import Runs
+from ccexport.store import ledger_rows, ledgers
 from ccexport.store.audit import AuditFilter
 from ccexport.store.database.engine import reading
 from ccexport.store.database.ledger_tables import LedgerPart
@@ -60,6 +61,20 @@ def test_a_person_is_found_in_the_ledgers_and_in_the_runs_that_left_them_away(ho
         (2, "suppressed"),
         (1, "accepted"),
     ]
+
+
+def test_all_of_a_ledger_of_many_parts_is_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_rows, "PART_ROWS", 2)
+    monkeypatch.setattr(ledgers, "PARTS_AT_ONCE", 2)
+    write_source(house.source, people(60))
+    assert counts(house.run())["new"] == 50
+    with reading(house.installation.engine) as session:
+        parts = session.exec(select(LedgerPart)).all()
+    assert len(parts) > 16
+    assert sum(part.placed for part in parts) == 59
+    assert counts(house.run()) == {"new": 0, "changed": 0, "unchanged": 59, "suppressed": 1}
 
 
 def test_whoever_is_forgotten_leaves_the_ledgers_and_who_had_left_the_list_stays_away(

@@ -18,7 +18,7 @@ from ccexport.errors import Conflict, NotFound, SetupError, StoreError, UsageErr
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, mapping_from_dict
 from ccexport.schedules import check_schedule
-from ccexport.services.exports.export_values import check_guard, guard_text
+from ccexport.services.exports.export_values import check_guard, guard_text, view_document
 from ccexport.services.exports.exports import (
     CheckedDraft,
     DraftChecks,
@@ -159,17 +159,8 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def _as_document(view: ExportView) -> dict[str, Any]:
-    return {
-        "name": view.export.name,
-        "connection": view.connection_name,
-        "list_id": view.export.list_id,
-        "segments": list(view.segments),
-        "mapping": dict(view.mapping),
-        "mode": str(view.export.mode),
-        "schedule": view.export.schedule,
-        "guard": guard_text(view.export.guard),
-        **({"ping": view.export.ping_shown} if view.export.ping_shown else {}),
-    }
+    ping = view.export.ping_shown
+    return view_document(view) | ({"ping": ping} if ping else {})
 
 
 # --- comparing -----------------------------------------------------------------------------------

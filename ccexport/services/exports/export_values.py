@@ -9,7 +9,8 @@ from typing import Any
 from ccexport.errors import UsageError
 from ccexport.preparation.mapping import FieldMapping
 from ccexport.states import DEFAULT_GUARD, Mode
-from ccexport.store.exports import ExportView
+from ccexport.store.database.tables import Export
+from ccexport.store.exports import ExportView, Pairs
 from ccexport.telling.pings import mask_ping
 
 OFF, MOST_PERCENT = "off", 100
@@ -49,17 +50,8 @@ class CheckedDraft:
 def checked_values(checked: CheckedDraft) -> dict[str, Any]:
     """What the audit keeps of an export that is saved. Attributes and segments have names, not values."""
     ping = {} if checked.ping is None else {"ping": checked.ping and mask_ping(checked.ping)}
-    return {
-        "name": checked.name,
-        "connection_id": checked.connection_id,
-        "list_id": checked.list_id,
-        "segments": list(checked.segments),
-        "mapping": dict(checked.mapping.pairs),
-        "mode": str(checked.mode),
-        "schedule": checked.schedule,
-        "guard": guard_text(checked.guard),
-        **ping,
-    }
+    chosen = _chosen(checked, checked.segments, checked.mapping.pairs)
+    return {"name": checked.name, "connection_id": checked.connection_id, **chosen, **ping}
 
 
 def view_values(view: ExportView) -> dict[str, Any]:
@@ -67,13 +59,30 @@ def view_values(view: ExportView) -> dict[str, Any]:
     return {
         "name": view.export.name,
         "connection_id": view.export.connection_id,
-        "list_id": view.export.list_id,
-        "segments": list(view.segments),
-        "mapping": dict(view.mapping),
-        "mode": str(view.export.mode),
-        "schedule": view.export.schedule,
-        "guard": guard_text(view.export.guard),
+        **_chosen(view.export, view.segments, view.mapping),
         "ping": view.export.ping_shown or "",
+    }
+
+
+def view_document(view: ExportView) -> dict[str, Any]:
+    """What somebody chose for an export, the connection by its name: as files and documents begin."""
+    return {
+        "name": view.export.name,
+        "connection": view.connection_name,
+        **_chosen(view.export, view.segments, view.mapping),
+    }
+
+
+def _chosen(
+    export: CheckedDraft | Export, segments: Sequence[str], mapping: Pairs
+) -> dict[str, Any]:
+    return {
+        "list_id": export.list_id,
+        "segments": list(segments),
+        "mapping": dict(mapping),
+        "mode": str(export.mode),
+        "schedule": export.schedule,
+        "guard": guard_text(export.guard),
     }
 
 

@@ -22,7 +22,7 @@ from ccexport.services.exports.export_values import (
     check_guard,
     checked_values,
     differences,
-    guard_text,
+    view_document,
     view_values,
 )
 from ccexport.services.names import check_name
@@ -440,14 +440,7 @@ def check_mode(text: str) -> Mode:
 def export_document(view: ExportView, last_run: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """An export as `exports list --json` prints it."""
     return {
-        "name": view.export.name,
-        "connection": view.connection_name,
-        "list_id": view.export.list_id,
-        "segments": list(view.segments),
-        "mapping": dict(view.mapping),
-        "mode": view.export.mode,
-        "schedule": view.export.schedule,
-        "guard": guard_text(view.export.guard),
+        **view_document(view),
         "ping": view.export.ping_shown,
         "next_run_at": iso(view.export.next_run_at),
         "state": view.state,
