@@ -120,6 +120,22 @@ def test_export_shows_the_ping_address_masked_once_it_is_saved(
     assert installation.keys.decrypt(export.ping) == b"https://hc-ping.com/abc"
 
 
+def test_export_that_sends_changes_runs_in_full_after_a_question(
+    open_page: OpenPage, installation: Installation, export: ExportView
+) -> None:
+    assert "export_full" not in [each.key for each in open_page("export", export=1).button]
+    draft = ExportDraft(
+        "Newsletter", "Marketing", LIST_ID, SEGMENTS, parse_mapping(MAPPING), "changes"
+    )
+    Exports(installation).update(export.export.id, draft, by=BY)
+    test = open_page("export", export=export.export.id)
+    test.button(key="export_full").click().run()
+    assert "Who left the list stays away." in texts(test)
+    assert installation.runs.latest() == []
+    test.button(key="export_full_confirm").click().run()
+    assert [run.resync for run in installation.runs.latest()] == [True]
+
+
 def test_export_saved_a_second_time_changes_it_and_makes_no_other(
     open_page: OpenPage, installation: Installation, connection: Connection
 ) -> None:
