@@ -11,12 +11,6 @@ from ccexport.commands.session import open_installation
 from ccexport.words import counted
 
 app = typer.Typer(help="What became of a person in every export and run.", rich_markup_mode=None)
-LEDGER_WORDS = {
-    "placed": "placed on the list",
-    "left": "left the list, not put back",
-    "unsure": "sent in a file of which it is not known who arrived; sent again",
-    "allowed": "may be put back",
-}
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
 
 
@@ -24,7 +18,7 @@ Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's addres
 def find(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
     """Every export and run that an address was in, and what became of it, the newest first."""
     from ccexport.services.people.access import local_administrator
-    from ccexport.services.runs.people import People
+    from ccexport.services.runs.people import STANDS, People
 
     found = People(open_installation(ctx)).find(email, by=local_administrator())
     for remark in found.remarks:
@@ -50,7 +44,7 @@ def find(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
     )
     for each in document["ledgers"]:
         say(
-            f'In the ledger of "{each["export"]}": {LEDGER_WORDS[each["state"]]} since {shown_time(each["since"])}.'
+            f'In the ledger of "{each["export"]}": {STANDS[each["state"]]} since {shown_time(each["since"])}.'
         )
 
 

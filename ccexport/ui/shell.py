@@ -49,6 +49,7 @@ MENU: dict[str, tuple[Screen, ...]] = {
         Screen("export", "Export", "edit", Role.CONTRIBUTOR, listed=False),
         Screen("runs", "Runs", "history", Role.VIEWER),
         Screen("run", "Run", "play_circle", Role.VIEWER, listed=False),
+        Screen("person", "Find a person", "person_search", Role.CONTRIBUTOR),
     ),
     "Settings": (
         Screen("connections", "Connections", "link", Role.ADMINISTRATOR),

@@ -32,6 +32,7 @@ FULL = (
     Screen("run-errors", "run?run={errors}", "Run {errors}", "Run"),
     Screen("run-live", "run?run={live}", "Run {live}", "Run"),
     Screen("run-waiting", "run?run={waiting_sign_in}", "Run {waiting_sign_in}", "Run"),
+    Screen("person", "person", "Find a person", "Find a person"),
     Screen("connections", "connections", "Connections", "Connections"),
     Screen("refresh", "refresh", "Refresh", "Refresh"),
     Screen("people", "people", "People", "People"),

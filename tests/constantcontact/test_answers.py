@@ -206,9 +206,9 @@ def test_a_long_retry_after_is_left_to_the_run() -> None:
     assert decide_retry(GET, error_of(Answer(GET, 503, {"Retry-After": "60"})), 1, 0.0) is None
 
 
-def test_a_lost_answer_leaves_an_import_unknown_and_a_read_repeatable() -> None:
+def test_a_lost_answer_leaves_what_changes_something_unknown_and_a_read_repeatable() -> None:
     assert type(lost_answer(IMPORT, "no answer in time", sent=True)) is OutcomeUnknown
     assert type(lost_answer(CREATE, "no answer in time", sent=True)) is OutcomeUnknown
     assert type(lost_answer(IMPORT, "no connection", sent=False)) is ServiceTrouble
     assert type(lost_answer(GET, "no answer in time", sent=True)) is ServiceTrouble
-    assert type(lost_answer(REMOVAL, "no answer in time", sent=True)) is ServiceTrouble
+    assert type(lost_answer(REMOVAL, "no answer in time", sent=True)) is OutcomeUnknown

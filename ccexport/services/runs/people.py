@@ -27,6 +27,13 @@ _BEFORE_THE_END = {
     BatchState.CANCELED: (NOT_SENT, "the run ended before the file was sent"),
 }
 
+STANDS = {  # in a ledger
+    "placed": "placed on the list",
+    "left": "left the list, not put back",
+    "unsure": "sent in a file of which it is not known who arrived; sent again",
+    "allowed": "may be put back",
+}
+
 
 @dataclass(frozen=True)
 class Found:
