@@ -11,7 +11,7 @@ import numpy as np
 
 from ccexport.preparation.duplicates import is_among
 from ccexport.states import Mode
-from ccexport.store.ledger_rows import Observed, People, Sent, Standing, nobody
+from ccexport.store.ledger_rows import NO_LINE, Observed, People, Sent, Standing, nobody
 from ccexport.store.ledgers import Known
 
 
@@ -36,16 +36,14 @@ class OnList:
 class Compared:
     """The verdict of each contact, in their order, and what the look at the list says of those who are known.
 
-    `other_lines`: of those `CHANGED` how many have another line than the one confirmed.
+    `new_people`, `other_lines`: of those `NEW`, and of those `CHANGED` with another line than the one confirmed, how
+    many are so by the source. The others go again since it is not known whether they arrived, or as what.
     """
 
     verdicts: np.ndarray
     observed: Observed
+    new_people: int
     other_lines: int
-
-    @property
-    def new(self) -> int:
-        return self.count(Verdict.NEW)
 
     def count(self, verdict: Verdict) -> int:
         return int(np.count_nonzero(self.verdicts == verdict))
@@ -70,8 +68,12 @@ def compare(
     is_same = _is_same(sorted_rows, known.own)
     found = _verdicts(sorted_rows, is_same, known, on_list, observed, mode, resync=resync)
     verdicts[order] = found
+    by_source = ~is_same & ~_is_open(sorted_rows.who, known.own)
     return Compared(
-        verdicts, observed, int(np.count_nonzero((found == Verdict.CHANGED) & ~is_same))
+        verdicts,
+        observed,
+        new_people=int(np.count_nonzero((found == Verdict.NEW) & by_source)),
+        other_lines=int(np.count_nonzero((found == Verdict.CHANGED) & by_source)),
     )
 
 
@@ -79,6 +81,13 @@ def _is_same(rows: Sent, own: People) -> np.ndarray:
     """For each whether they are placed with the line that they have now."""
     is_placed = own.standing_of(rows.who) == Standing.PLACED
     return np.asarray(is_placed & (own.line_of(rows.who) == rows.line))
+
+
+def _is_open(who: np.ndarray, own: People) -> np.ndarray:
+    """For each whether it is not known that they arrived, or with which line."""
+    standing = own.standing_of(who)
+    has_no_line = own.line_of(who) == NO_LINE
+    return np.asarray((standing == Standing.UNSURE) | ((standing == Standing.PLACED) & has_no_line))
 
 
 def _verdicts(

@@ -40,13 +40,14 @@ class Change:
 def change_of(
     found: Compared, known: Known, mode: Mode, mapping: Pairs, *, removed: int = 0
 ) -> Change:
-    """New people, and those whose line is another. Mode `full` sends everybody each time, so that says nothing.
+    """New people, and those whose line is another. Mode `full` sends everybody each time, so that says nothing; nor
+    does who goes again since a file of theirs failed.
 
     A changed mapping makes every line another. In mode `full` that sends nobody more, so new people alone count then.
     """
     is_other_mapping = known.mapping is not None and known.mapping != mapping
-    sent = found.new if mode is Mode.FULL and is_other_mapping else found.new + found.other_lines
-    return Change(sent, removed, known.own.count(Standing.PLACED))
+    lines = 0 if mode is Mode.FULL and is_other_mapping else found.other_lines
+    return Change(found.new_people + lines, removed, known.own.count(Standing.PLACED))
 
 
 def question_of(

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 PART_ROWS = 8_192  # of a part, about: what a change of one person writes anew
 MOST_BITS = 10
 _SENT_AS, _OBSERVED_AS = b"ccexport sent 1\0", b"ccexport seen 1\0"
-_NO_LINE = np.uint64(0)  # another line than any: sent again
+NO_LINE = np.uint64(0)  # another line than any: sent again
 
 
 class Standing(IntEnum):
@@ -65,7 +65,7 @@ class People:
         if not len(self):
             return np.zeros(len(who), dtype=np.uint64)
         places, found = self.find(who)
-        return np.where(found, self.line[places], _NO_LINE)
+        return np.where(found, self.line[places], NO_LINE)
 
     def with_standing(self, who: np.ndarray, standing: Standing, at: int) -> People:
         """Those of the hashes that are in it stand so from `at` on; whose line was sent is not known any more."""
@@ -73,7 +73,7 @@ class People:
         states, times, lines = self.standing.copy(), self.at.copy(), self.line.copy()
         states[places[found]], times[places[found]] = standing, at
         if standing is not Standing.LEFT:
-            lines[places[found]] = _NO_LINE
+            lines[places[found]] = NO_LINE
         return People(self.who, self.key, lines, states, times)
 
     def without(self, who: np.ndarray) -> People:

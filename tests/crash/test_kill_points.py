@@ -30,6 +30,7 @@ COMMITS = [
     "WorkerStore.started",
     "LedgerStore.drop_old",
     "AuditStore.delete_older_than",
+    "Watch.delete_older_than",
     "RunStore.claim",
     "RunStore.move preparing",
     "TokenStore.take_lease",

@@ -91,6 +91,14 @@ def test_a_large_change_waits_with_its_numbers_and_is_sent_once_approved(house: 
     assert house.run()["guard"] is None, "an approval is of one run"
 
 
+def test_who_goes_again_since_a_file_of_theirs_failed_is_not_asked_about(house: House) -> None:
+    change(house, "Newsletter", mode="full")
+    house.tell("/_sandbox/behaviour", faults=[{"on": IMPORT, "do": "activity_failed"}])
+    assert house.run()["state"] == "failed"
+    house.tell("/_sandbox/behaviour", faults=[])
+    assert house.run()["state"] == "succeeded"
+
+
 def test_a_run_that_is_declined_ends_canceled_and_sends_nothing(house: House) -> None:
     before, run_id = len(house.requests(IMPORT)), hold(house)["id"]
     Runs(house.installation).decline(run_id, by=ANA)
