@@ -19,7 +19,7 @@ COMMITS = [
     "RemovalStore.plan",
     "RemovalStore.begin",
     "RemovalStore.move submitted",
-    "RemovalStore.end",
+    "RemovalStore.end completed",
 ]
 POINTS = [
     *("batch ended", "removal planned", "removal intended"),
