@@ -58,7 +58,8 @@ def test_an_empty_segment_never_removes_anybody(house: House) -> None:
     house.run()
     write_source(house.source, people(10), memberships=[("nobody", "All")])
     document = house.run()
-    assert document["state"] == "skipped"
+    assert document["state"] == "completed_with_errors"
+    assert "nobody is taken off the list" in document["error"]
     assert len(house.members()) == 10
 
 
