@@ -176,6 +176,7 @@ class Preview(_Exact):
     rejections: dict[str, int]
     warnings: list[dict[str, Any]]
     members_without_profile: int
+    asks_first: bool = Field(description="Whether a run would wait until somebody approves it.")
     mapping_changed: bool
     files: int
     bytes: int

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import ibis
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -38,7 +39,7 @@ def in_a_database(
     for name in ("Customer", "SegmentMembership"):
         rows = pq.read_table(source_folder / f"{name}.parquet")
         backend.create_table(name, ibis.memtable(rows))
-    labels = [{"internal": "Spring buyers", "friendly": "Bought in spring"}]
+    labels = pa.table({"internal": ["Spring buyers"], "friendly": ["Bought in spring"]})
     backend.create_table("metadata", ibis.memtable(labels))
     backend.disconnect()
     (tmp_path / "source.yaml").write_text(SOURCE.format(address=json.dumps(address)))

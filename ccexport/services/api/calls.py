@@ -106,12 +106,14 @@ class Calls:
         from ccexport.services.preview.previews import preview_document
 
         view = self._export(name, Action.PREVIEW_EXPORT)
-        found = Exports(self._installation).preview(view.export.name, 0, by=self._by)
+        exports = Exports(self._installation)
+        found = exports.preview(view.export.name, 0, by=self._by)
         document = preview_document(
             found,
             export=view.export.name,
             list_id=view.export.list_id,
             requests_per_second=self._installation.settings.cc_requests_per_second,
+            asks=exports.asks_first(found, view.export.name),
         )
         return {
             name: value
