@@ -13,6 +13,7 @@ import pytest
 from ccexport.installation import Installation
 from ccexport.services.runs.runs import Runs
 from ccexport.store.exports import ExportView
+from ccexport.ui.screens.mapping_preview import live
 from ccexport.worker import Worker
 from tests.kit.stores import empty_postgres
 from tests.ui.conftest import OpenPage
@@ -65,3 +66,4 @@ def test_pages_show_preview_and_run_what_is_in_a_database(
     assert foretold["Will be sent"] == counts["prepared"] > 50
     assert counts["read"] == counts["rejected"] + counts["prepared"]
     assert open_page("run", run=1).title[0].value == "Run 1"
+    live().close()  # what the pages keep open of the database
