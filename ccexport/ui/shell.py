@@ -71,7 +71,8 @@ def main() -> None:
     st.logo(LOOKS / "logo.svg", icon_image=LOOKS / "favicon.png", size="large")
     found = identity.look(page_of.installation)
     role = found.role if isinstance(found, Person) else None
-    page = st.navigation({name: _pages_of(screens, role) for name, screens in MENU.items()})
+    menu = {name: _pages_of(screens, role) for name, screens in MENU.items()}
+    page = st.navigation(menu, expanded=True)  # else what comes after the twelfth page is hidden
     st.set_page_config(page_title=f"{page.title} · ccexport")
     st.html(STYLE)
     person = identity.or_stop(found, page.url_path)
