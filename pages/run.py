@@ -9,7 +9,7 @@ from ccexport.services.people.access import Role
 from ccexport.services.runs.progress import RunProgress
 from ccexport.ui import page
 from ccexport.ui.screens import run as widgets
-from ccexport.ui.screens import taken_off
+from ccexport.ui.screens import run_details, taken_off
 from ccexport.ui.screens.runs import link
 
 run_id = page.id_from_url("run")
@@ -31,4 +31,4 @@ with page.errors_shown():
     widgets.live(progress, by=user)
     widgets.left_out(progress.run, user)
     taken_off.people(progress.run, user)
-    widgets.details(progress, by=user)
+    run_details.show(progress, by=user)

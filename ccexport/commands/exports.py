@@ -21,6 +21,7 @@ from ccexport.commands.session import open_installation
 from ccexport.commands.summary import print_run, reason, reasons
 from ccexport.errors import SetupError
 from ccexport.redaction import redact
+from ccexport.states import DEFAULT_GUARD
 from ccexport.words import counted, moment
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def add(
             help="A run that would send or remove more than this share of the people placed so far, and 100 at least, "
             "waits until somebody approves it (runs approve, runs decline). First runs and --full pass.",
         ),
-    ] = "20",
+    ] = str(DEFAULT_GUARD),
     ping: Annotated[
         str | None,
         typer.Option(

@@ -11,10 +11,18 @@ from sqlalchemy import ColumnElement, Engine, case, func, insert
 from sqlmodel import Session, col, delete, select, update
 
 from ccexport.clock import Now, utc_now
-from ccexport.states import BATCH_MOVES, BatchState, EventKind, RunState
+from ccexport.states import BatchState, EventKind, RunState
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.tables import Batch, FailedRow, Run, RunAddresses
-from ccexport.store.moves import Held, LeaseLost, add_event, held_run, lock_lists, move_run
+from ccexport.store.moves import (
+    Held,
+    LeaseLost,
+    add_event,
+    held_run,
+    lock_lists,
+    move_batch,
+    move_run,
+)
 from ccexport.words import counted
 
 _SENT = (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.FAILED)
@@ -166,7 +174,7 @@ class BatchStore:
         with writing(self._engine) as session:
             begins = to is BatchState.SENDING
             run = held_run(session, held, self._now(), lapsed_too=not begins)
-            _change(session, batch, {"state": to, **values})
+            move_batch(session, batch, {"state": to, **values})
             self._add_event(session, held, EventKind.of_batch(to), detail, batch.number)
             if to is BatchState.SUBMITTED:
                 run.refused_in_row = 0
@@ -179,7 +187,9 @@ class BatchStore:
         values = {**ended.values, "finished_at": self._now(), "failed_rows": ended.failed_rows}
         with writing(self._engine) as session:
             run = held_run(session, held, self._now(), lapsed_too=True)
-            _change(session, batch, {"state": ended.state, "errors": list(ended.errors), **values})
+            move_batch(
+                session, batch, {"state": ended.state, "errors": list(ended.errors), **values}
+            )
             if ended.named:
                 rows = [
                     {"batch_id": batch.id, "row": row, "words": words}
@@ -201,7 +211,7 @@ class BatchStore:
             run = held_run(session, held, self._now(), lapsed_too=True)
             run.refused_in_row += 1 if batch.halvings else 0
             if halves is None:
-                _change(session, batch, _failed_as_refused(batch, words, self._now()))
+                move_batch(session, batch, _failed_as_refused(batch, words, self._now()))
                 if batch.rows == 1:
                     session.add(FailedRow(batch_id=batch.id, row=0, words=words))
                 self._add_event(session, held, EventKind.BATCH_FAILED, words, batch.number)
@@ -217,7 +227,7 @@ class BatchStore:
         depth = batch.halvings + 1
         first, second = ({**asdict(half), "halvings": depth} for half in halves)
         pending = {"state": BatchState.PENDING, "attempts": 0, "sending_at": None}
-        _change(session, batch, {**first, **pending})
+        move_batch(session, batch, {**first, **pending})
         last = session.exec(select(func.max(Batch.number)).where(Batch.run_id == held.run_id)).one()
         number = (last or 0) + 1
         session.add(Batch(run_id=held.run_id, number=number, state=BatchState.PENDING, **second))
@@ -274,20 +284,6 @@ class BatchStore:
         number: int | None = None,
     ) -> None:
         add_event(session, held.run_id, self._now(), held.worker, what, detail, number)
-
-
-def _change(session: Session, batch: Batch, values: Mapping[str, Any]) -> None:
-    """One legal move of a batch that is still in the state that the caller saw. Raises `LeaseLost`."""
-    to = values["state"]
-    if to not in BATCH_MOVES[batch.state]:
-        raise ValueError(f"a batch does not move from {batch.state} to {to}")
-    changed = session.exec(
-        update(Batch)
-        .where(col(Batch.id) == batch.id, col(Batch.state) == batch.state)
-        .values(**values)
-    )
-    if not changed.rowcount:
-        raise LeaseLost(f"run {batch.run_id}")
 
 
 def _failed_as_refused(batch: Batch, words: str, now: datetime) -> dict[str, Any]:

@@ -9,6 +9,7 @@ Every function works within the transaction of its caller. A lease allows two th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, delete, func, select, update
 
 from ccexport.errors import CcexportError
-from ccexport.states import RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
+from ccexport.states import BATCH_MOVES, RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
 from ccexport.store.database.ledger_tables import LedgerKey, Removal
 from ccexport.store.database.tables import Batch, Connection, Run, RunAddresses, RunEvent
 from ccexport.store.outbox import write_outbox, write_pings
@@ -106,6 +107,20 @@ def move_run(
     add_event(session, run.id, now, who, to.value, detail)
     write_outbox(session, run, to, values.get("waiting_for"), now)
     write_pings(session, run, to, now, is_start="started_at" in values)
+
+
+def move_batch(session: Session, batch: Batch | Removal, values: Mapping[str, Any]) -> None:
+    """One legal move of a file or a removal, to `values["state"]`. Raises `LeaseLost` as `move_run` does."""
+    kind, to = type(batch), values["state"]
+    if to not in BATCH_MOVES[batch.state]:
+        raise ValueError(f"a {kind.__name__.lower()} does not move from {batch.state} to {to}")
+    changed = session.exec(
+        update(kind)
+        .where(col(kind.id) == batch.id, col(kind.state) == batch.state)
+        .values(**values)
+    )
+    if not changed.rowcount:
+        raise LeaseLost(f"run {batch.run_id}")
 
 
 def end_run(

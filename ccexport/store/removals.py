@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select, update
 
 from ccexport.clock import Now, utc_now
-from ccexport.states import BATCH_MOVES, BatchState, EventKind
+from ccexport.states import BatchState, EventKind
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.ledger_tables import Removal
 from ccexport.store.database.tables import Run
 from ccexport.store.leaving_rows import Named, read_removal, write_removal
 from ccexport.store.ledgers import LedgerStore
 from ccexport.store.list_sharing import is_removing, placed_by_others, sent_by_others
-from ccexport.store.moves import Held, LeaseLost, add_event, held_run, lock_lists
+from ccexport.store.moves import Held, add_event, held_run, lock_lists, move_batch
 from ccexport.store.vault.keys import Keys
 
 
@@ -96,14 +96,14 @@ class RemovalStore:
                 values |= {"sealed": self._seal(named), "people": len(named.who)}
             if not len(named.who):
                 values |= {"state": BatchState.CANCELED, "finished_at": self._now()}
-            _change(session, removal, {**values, "attempts": removal.attempts + 1})
+            move_batch(session, removal, {**values, "attempts": removal.attempts + 1})
             return session.get_one(Removal, removal.id, populate_existing=True)
 
     def move(self, held: Held, removal: Removal, to: BatchState, **values: Any) -> None:
         """One legal move by the run's worker. Raises `LeaseLost` where the run or the removal is another by now."""
         with writing(self._engine) as session:
             held_run(session, held, self._now(), lapsed_too=True)
-            _change(session, removal, {"state": to, **values})
+            move_batch(session, removal, {"state": to, **values})
 
     def end(
         self, held: Held, removal: Removal, to: BatchState, *, removed: int, words: str = ""
@@ -116,7 +116,7 @@ class RemovalStore:
         }
         with writing(self._engine) as session:
             run = held_run(session, held, self._now(), lapsed_too=True)
-            _change(session, removal, {"state": to, **values})
+            move_batch(session, removal, {"state": to, **values})
             query = select(func.sum(Removal.removed)).where(Removal.run_id == run.id)
             run.removed_count = int(session.exec(query).one() or 0)
             session.add(run)
@@ -141,16 +141,3 @@ class RemovalStore:
 
 def _last_number(session: Session, run_id: int) -> int:
     return session.exec(select(func.max(Removal.number)).where(Removal.run_id == run_id)).one() or 0
-
-
-def _change(session: Session, removal: Removal, values: dict[str, Any]) -> None:
-    to = values["state"]
-    if to not in BATCH_MOVES[removal.state]:
-        raise ValueError(f"a removal does not move from {removal.state} to {to}")
-    changed = session.exec(
-        update(Removal)
-        .where(col(Removal.id) == removal.id, col(Removal.state) == removal.state)
-        .values(**values)
-    )
-    if not changed.rowcount:
-        raise LeaseLost(f"run {removal.run_id}")

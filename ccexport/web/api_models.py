@@ -132,7 +132,7 @@ class RunInShort(_Exact):
     timings: Timings = Field(description="Seconds of work, waiting left out.")
     counts: Counts
     not_sent: int
-    to_remove: int | None = None
+    to_remove: int
     guard: Guard | None
     rejections: dict[str, int]
 
@@ -151,7 +151,7 @@ class Export(_Exact):
     mode: Mode
     schedule: str
     guard: str
-    ping: str | None = Field(default=None, description="Masked.")
+    ping: str | None = Field(description="Masked.")
     next_run_at: datetime | None
     state: Literal["active", "off", "detached"]
     last_run: RunInShort | None
@@ -165,7 +165,7 @@ class PreviewCounts(_Exact):
     changed: int
     unchanged: int
     suppressed: int
-    to_remove: int | None = None
+    to_remove: int
     truncated: int
 
 

@@ -17,7 +17,6 @@ from sqlalchemy import Engine
 from ccexport.errors import UsageError
 from ccexport.states import RunState, Told, WaitingFor
 from ccexport.store.database.engine import writing
-from ccexport.store.moves import Held
 from ccexport.store.notifications import CLAIM, LONGEST, SETTLE, NotificationStore
 from ccexport.store.runs import RunStore, Wait
 from ccexport.telling import channels as calls
@@ -29,7 +28,8 @@ from tests.kit.clocks import Clock
 from tests.kit.mail import MailServer, mail, parts_of
 from tests.kit.ports import free_port
 from tests.kit.receiver import Receiver, receiver
-from tests.kit.rows import export_row, run_row
+from tests.kit.rows import export_row
+from tests.telling.conftest import begun
 
 __all__ = ["mail", "receiver"]  # fixtures
 ALL = [each.value for each in Told]
@@ -39,14 +39,6 @@ HOME = "https://exports.example.com"
 @pytest.fixture
 def notifier(channels: NotificationStore, clock: Clock) -> Notifier:
     return Notifier(channels, HOME, clock)
-
-
-def begun(runs: RunStore, export_id: int, clock: Clock, name: str = "Newsletter") -> Held:
-    run = runs.queue(run_row(at=clock(), export_id=export_id, export_name=name))
-    assert runs.claim("w1", run_id=run.id) is not None
-    held = Held(run.id, "w1")
-    runs.move(held, RunState.PREPARING)
-    return held
 
 
 def add_exports(engine: Engine, clock: Clock, count: int) -> list[int]:

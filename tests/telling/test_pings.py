@@ -26,7 +26,8 @@ from ccexport.telling.pings import Pinger
 from tests.kit.clocks import Clock
 from tests.kit.offline import ANA, OfflineParts, offline_parts
 from tests.kit.receiver import Receiver, receiver
-from tests.kit.rows import LIST_ID, run_row
+from tests.kit.rows import LIST_ID
+from tests.telling.conftest import begun
 
 __all__ = ["receiver"]  # a fixture
 
@@ -40,14 +41,6 @@ def set_ping(engine: Engine, keys: Keys, export_id: int, url: str) -> None:
     values = {"ping": keys.encrypt(url.encode()), "ping_shown": "shown"}
     with writing(engine) as session:
         session.exec(update(Export).where(Export.id == export_id).values(**values))  # type: ignore[arg-type]
-
-
-def begun(runs: RunStore, export_id: int, clock: Clock) -> Held:
-    run = runs.queue(run_row(at=clock(), export_id=export_id))
-    assert runs.claim("w1", run_id=run.id) is not None
-    held = Held(run.id, "w1")
-    runs.move(held, RunState.PREPARING, started_at=clock())
-    return held
 
 
 def deliver(pinger: Pinger) -> None:

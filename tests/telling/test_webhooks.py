@@ -20,8 +20,6 @@ from standardwebhooks import WebhookVerificationError
 
 from ccexport.errors import UsageError
 from ccexport.states import RunState, Told, WaitingFor
-from ccexport.store.database.engine import writing
-from ccexport.store.moves import Held
 from ccexport.store.runs import RunStore, Wait
 from ccexport.store.vault.keys import Keys
 from ccexport.store.webhooks import CLAIM, WebhookStore
@@ -30,17 +28,12 @@ from ccexport.telling.calling import NotReached, check_url, may_reach, post
 from ccexport.telling.webhooks import WAITS, Teller, new_secret, signed
 from tests.kit.clocks import Clock
 from tests.kit.receiver import Receiver, receiver
-from tests.kit.rows import export_row, run_row
+from tests.telling.conftest import begun
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "webhooks.md"
 ALL = [each.value for each in Told]
 
 __all__ = ["receiver"]  # a fixture
-
-
-@pytest.fixture
-def runs(engine: Engine, clock: Clock) -> RunStore:
-    return RunStore(engine, clock)
 
 
 @pytest.fixture
@@ -51,23 +44,6 @@ def store(engine: Engine, keys: Keys, clock: Clock) -> WebhookStore:
 @pytest.fixture
 def teller(store: WebhookStore, clock: Clock) -> Teller:
     return Teller(store, "https://exports.example.com", "127.0.0.0/8", clock)
-
-
-@pytest.fixture
-def export_id(engine: Engine, clock: Clock) -> int:
-    row = export_row(at=clock())
-    with writing(engine) as session:
-        session.add(row)
-        session.flush()
-        return row.id
-
-
-def _run(runs: RunStore, export_id: int, at: datetime) -> Held:
-    run = runs.queue(run_row(at=at, export_id=export_id))
-    assert runs.claim("w1") is not None
-    held = Held(run.id, "w1")
-    runs.move(held, RunState.PREPARING)
-    return held
 
 
 def _deliver(teller: Teller) -> None:
@@ -84,7 +60,7 @@ def test_one_message_a_change_of_state_of_an_export(
 ) -> None:
     store.add(receiver.url, new_secret().encode(), ALL, "ana")
     for end in ("failed", "failed", "waits", "succeeded", "succeeded"):
-        held = _run(runs, export_id, clock())
+        held = begun(runs, export_id, clock)
         if end == "waits":
             for _ in range(2):
                 runs.wait(held, Wait(WaitingFor.SIGN_IN, clock(), "ana@example.com signs in."))
@@ -111,7 +87,7 @@ def test_a_move_that_does_not_commit_tells_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hook = store.add("https://example.com/", b"whsec_", ALL, "ana")
-    held = _run(runs, export_id, clock())
+    held = begun(runs, export_id, clock)
 
     def fail(*_: object) -> None:
         raise RuntimeError("killed")
@@ -139,7 +115,7 @@ def test_a_delivery_whose_worker_was_killed_is_made_again_with_the_same_id(
     clock: Clock,
 ) -> None:
     hook = store.add(receiver.url, new_secret().encode(), ALL, "ana")
-    runs.finish(_run(runs, export_id, clock()), RunState.FAILED, error="no")
+    runs.finish(begun(runs, export_id, clock), RunState.FAILED, error="no")
     taken = store.claim(set())
     assert taken is not None
     _deliver(teller)
@@ -159,7 +135,7 @@ def test_what_is_not_taken_is_tried_for_three_days_and_then_no_more(
     clock: Clock,
 ) -> None:
     hook = store.add(receiver.url, new_secret().encode(), ALL, "ana")
-    runs.finish(_run(runs, export_id, clock()), RunState.FAILED, error="no")
+    runs.finish(begun(runs, export_id, clock), RunState.FAILED, error="no")
     receiver.status, receiver.headers = 302, {"Location": receiver.url}  # not followed
     began = clock()
     for wait in (timedelta(0), *WAITS):
@@ -184,7 +160,7 @@ def test_an_address_that_is_gone_is_turned_off(
     clock: Clock,
 ) -> None:
     store.add(receiver.url, new_secret().encode(), ALL, "ana")
-    runs.finish(_run(runs, export_id, clock()), RunState.FAILED, error="no")
+    runs.finish(begun(runs, export_id, clock), RunState.FAILED, error="no")
     receiver.status = 410
     _deliver(teller)
     assert [each.is_on for each in store.all()] == [False]
@@ -217,7 +193,7 @@ def test_for_a_day_after_a_rotation_messages_are_signed_with_both_secrets(
     store.rotate(hook.id, new.encode())
     for hours, secrets in ((23, [new, old]), (2, [new])):
         clock.move(hours=hours)
-        runs.finish(_run(runs, export_id, clock()), RunState.SUCCEEDED)
+        runs.finish(begun(runs, export_id, clock), RunState.SUCCEEDED)
         _deliver(teller)
         headers, body = receiver.got[-1]
         at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
@@ -234,7 +210,7 @@ def test_a_message_is_sent_again_with_its_id(
     export_id: int,
 ) -> None:
     hook = store.add(receiver.url, new_secret().encode(), ALL, "ana")
-    runs.finish(_run(runs, export_id, clock()), RunState.FAILED)
+    runs.finish(begun(runs, export_id, clock), RunState.FAILED)
     _deliver(teller)
     [message] = store.deliveries(hook.id)
     assert store.send_again(hook.id, message.message_id)
@@ -352,7 +328,7 @@ def test_the_receiver_in_the_documents_takes_our_messages_and_no_others(
     store.add(receiver.url, secret.encode(), ALL, "ana")
     clock = datetime.now(UTC)
     teller = Teller(store, "https://exports.example.com", "127.0.0.0/8", lambda: clock)
-    runs.finish(_run(runs, export_id, clock), RunState.FAILED)
+    runs.finish(begun(runs, export_id, clock), RunState.FAILED)
     _deliver(teller)
     [(headers, body)] = receiver.got
     assert namespace["read"](body, headers)["type"] == "run.failed"
