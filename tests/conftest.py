@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -107,6 +108,14 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
     logging.setLogRecordFactory(factory)
     logging.captureWarnings(False)
+
+
+@pytest.fixture(autouse=True)
+def main_module_as_before() -> Iterator[None]:
+    """A page under test becomes the main module; a process that a later test starts would run it again."""
+    ours = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = ours
 
 
 @pytest.fixture

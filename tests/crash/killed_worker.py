@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import threading
-import types
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -79,8 +78,7 @@ class WorkerProcess:
             target=_work,
             args=(dict(environment), str(log), doom, until_idle, lease_seconds, keeps_slots),
         )
-        with _no_main_module():
-            self._process.start()
+        self._process.start()
         self.pid = self._process.pid or 0
 
     def end(self) -> int:
@@ -108,17 +106,6 @@ class WorkerProcess:
 
     def said(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-
-@contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """A new process would run our main module again; tests of pages leave a page's script behind as that."""
-    ours = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = ours
 
 
 def commits_of(work: Callable[[], object]) -> list[str]:
@@ -162,8 +149,7 @@ def answer_in_process(environment: Mapping[str, str], run_id: int, answer: str, 
     """Answer what a run asks in a process of its own that is met by `doom` at a commit; its exit code."""
     _processes.set_forkserver_preload(list(_IMPORTED))
     process = _processes.Process(target=_answer, args=(dict(environment), run_id, answer, doom))
-    with _no_main_module():
-        process.start()
+    process.start()
     process.join(PATIENCE_SECONDS)
     code = process.exitcode
     if code is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 import pytest
 from sqlalchemy import Engine
 
@@ -34,7 +37,9 @@ def export_id(engine: Engine, clock: Clock) -> int:
         return row.id
 
 
-def begun(runs: RunStore, export_id: int, clock: Clock, name: str = "Newsletter") -> Held:
+def begun(
+    runs: RunStore, export_id: int, clock: Callable[[], datetime], name: str = "Newsletter"
+) -> Held:
     """A run of the export that has just begun."""
     run = runs.queue(run_row(at=clock(), export_id=export_id, export_name=name))
     assert runs.claim("w1", run_id=run.id) is not None

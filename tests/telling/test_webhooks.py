@@ -326,9 +326,9 @@ def test_the_receiver_in_the_documents_takes_our_messages_and_no_others(
     namespace: dict[str, Any] = {"SECRET": secret}
     exec(found[1].replace('os.environ["WEBHOOK_SECRET"]', "SECRET"), namespace)  # noqa: S102  # ours
     store.add(receiver.url, secret.encode(), ALL, "ana")
-    clock = datetime.now(UTC)
-    teller = Teller(store, "https://exports.example.com", "127.0.0.0/8", lambda: clock)
-    runs.finish(begun(runs, export_id, clock), RunState.FAILED)
+    now = datetime.now(UTC)
+    teller = Teller(store, "https://exports.example.com", "127.0.0.0/8", lambda: now)
+    runs.finish(begun(runs, export_id, lambda: now), RunState.FAILED)
     _deliver(teller)
     [(headers, body)] = receiver.got
     assert namespace["read"](body, headers)["type"] == "run.failed"
