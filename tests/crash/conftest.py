@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ccexport.sandbox.server import running_sandbox
-from tests.crash.killed_worker import Doom, WorkerProcess
+from tests.crash.killed_worker import KILLED, Doom, WorkerProcess
 from tests.crash.watched import APP_SECRET, DOMAIN, LAST_NAME, Watched
 from tests.kit.house import House, behaviour, check_sums, people, write_source
 
@@ -58,6 +58,11 @@ class CrashHouse:
     def work_in_process(self, doom: Doom | None = None) -> int:
         """A worker's exit code."""
         return self.start(doom).end()
+
+    def kill_at(self, *dooms: Doom) -> None:
+        """One worker after the other goes on with the run, and each is killed where its doom says."""
+        for doom in dooms:
+            assert self.work_in_process(doom) == KILLED, f"not killed {doom}: {self.said()}"
 
     def said(self) -> str:
         return self._log.read_text(errors="replace")

@@ -9,19 +9,20 @@ import pytest
 from ccexport.services.runs.runs import Runs
 from ccexport.store.audit import AuditFilter
 from tests.crash.conftest import CrashHouse
-from tests.crash.killed_worker import KILLED, Doom, answer_in_process
+from tests.crash.killed_worker import KILLED, Doom, answer_in_process, apart
 from tests.kit.house import ANA, check_sums, people, write_source
 from tests.runs.changing import change, counts
 
 ASKING = [
-    *(Doom("at", name) for name in ("files written", "asking", "asked")),
+    *(Doom("at", name) for name in ("files written", "asking")),
     *(Doom(when, "RunStore.ask") for when in ("before", "after")),
+    Doom("at", "asked"),
 ]
 APPROVED = [
     *(Doom(when, "RunStore.resume preparing") for when in ("before", "after")),
     *(Doom("at", name) for name in ("list intended", "list read", "files written")),
-    *(Doom("at", name) for name in ("batches stored", "posted", "before the end")),
     *(Doom(when, "BatchStore.store_prepared") for when in ("before", "after")),
+    *(Doom("at", name) for name in ("batches stored", "posted", "before the end")),
     *(Doom(when, "RunStore.finish succeeded") for when in ("before", "after")),
 ]
 
@@ -43,13 +44,13 @@ def held(crash: CrashHouse, run_id: int) -> bool:
     return is_held
 
 
-@pytest.mark.parametrize("doom", ASKING, ids=str)
+@pytest.mark.parametrize("dooms", apart(ASKING, 2), ids=str)
 def test_a_worker_killed_where_it_asks_asks_once_and_sends_nothing(
-    crash_house: Callable[..., CrashHouse], doom: Doom
+    crash_house: Callable[..., CrashHouse], dooms: list[Doom]
 ) -> None:
     crash = crash_house()
     run_id = asks_first(crash)
-    assert crash.work_in_process(doom) == KILLED, crash.said()
+    crash.kill_at(*dooms)
     crash.house.work()
     assert held(crash, run_id)
     Runs(crash.house.installation).decline(run_id, by=ANA)
@@ -84,15 +85,15 @@ def test_an_answer_killed_at_its_commit_is_given_wholly_or_not_at_all(
         assert (document["state"], len(house.members())) == ("canceled", 20)
 
 
-@pytest.mark.parametrize("doom", APPROVED, ids=str)
+@pytest.mark.parametrize("dooms", apart(APPROVED, 3), ids=str)
 def test_an_approved_run_that_is_killed_goes_on_without_asking_again_and_sends_nobody_twice(
-    crash_house: Callable[..., CrashHouse], doom: Doom
+    crash_house: Callable[..., CrashHouse], dooms: list[Doom]
 ) -> None:
     crash = crash_house()
     house, run_id = crash.house, asks_first(crash)
     house.work()
     Runs(house.installation).approve(run_id, by=ANA)
-    assert crash.work_in_process(doom) == KILLED, crash.said()
+    crash.kill_at(*dooms)
     document = crash.finish(run_id)
     check_sums(document)
     assert document["state"] == "succeeded", document["error"]
