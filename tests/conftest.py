@@ -93,6 +93,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("quick")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Rules that no database decides on (`one_store`) are played on SQLite, and the paths through them on each."""
+    marks = {mark.name for mark in metafunc.definition.iter_markers()}
+    if (
+        "database_url" in metafunc.fixturenames
+        and "one_store" in marks
+        and "each_store" not in marks
+    ):
+        metafunc.parametrize("database_url", ["sqlite"], indirect=True)
+
+
 def _is_for_postgresql(item: pytest.Item) -> bool:
     params = item.callspec.params if hasattr(item, "callspec") else {}
     return "postgresql" in params.values() or "postgres_url" in getattr(item, "fixturenames", ())

@@ -1,8 +1,9 @@
-"""Every page, opened by its address as the first thing on a fresh server; what axe-core says of it; how wide it is."""
+"""Every page by its address, the first one as the first thing on a fresh server; what axe-core says; its width."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from tests.browser.dashboard import Dashboard, house_beside_sandbox
 from tests.browser.scenery import FIELDS, LISTS, furnish
 from tests.browser.screens import FULL
 from tests.browser.visitor import NARROW, WIDE, OpenBrowser, Visitor
-from tests.kit.house import House, behaviour
+from tests.kit.house import behaviour
 
 # axe's rule → what of Streamlit's own it complains about, which no page of ours can change, and why that may be
 STREAMLITS_OWN: Mapping[str, str] = {
@@ -30,49 +31,39 @@ VIOLATIONS = {"resultTypes": ["violations"]}  # what is in order need not be tol
 LOOKS: Sequence[tuple[ViewportSize, Literal["light", "dark"]]] = ((WIDE, "light"), (NARROW, "dark"))
 
 
-class Ahead:
-    """Fresh dashboards over one installation; the next one starts while one is looked at."""
+@dataclass(frozen=True)
+class InUse:
+    """A dashboard; runs by what they show."""
 
-    def __init__(self, house: House, runs: Mapping[str, int]) -> None:
-        self.runs = runs
-        self._house = house
-        self._next = Dashboard(house, with_worker=False)
-
-    def take(self) -> Dashboard:
-        taken, self._next = self._next, Dashboard(self._house, with_worker=False)
-        taken.wait_until_ready()
-        return taken
-
-    def close(self) -> None:
-        self._next.stop()
+    dashboard: Dashboard
+    runs: Mapping[str, int]
 
 
 @pytest.fixture(scope="module")
-def ahead(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterator[Ahead]:
-    """An installation in use; without a worker, so that nothing of it moves."""
+def in_use(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterator[InUse]:
+    """An installation in use and its dashboard; without a worker, so that nothing of it moves."""
     folder = tmp_path_factory.mktemp("pages") / "house"
     quiet = behaviour(lists=LISTS, custom_fields=FIELDS)
     with house_beside_sandbox(folder, source, quiet) as house:
-        dashboards = Ahead(house, furnish(house))
-        yield dashboards
-        dashboards.close()
+        runs = furnish(house)
+        dashboard = Dashboard(house, with_worker=False)
+        dashboard.wait_until_ready()
+        yield InUse(dashboard, runs)
+        dashboard.stop()
 
 
-@pytest.fixture
-def dashboard(ahead: Ahead) -> Iterator[Dashboard]:
-    """One that nobody has visited yet."""
-    fresh = ahead.take()
-    yield fresh
-    fresh.stop()
+# a run's page first, of all that a fresh server can be asked for: it is in no menu and has a parameter
+TITLES = sorted({screen.title for screen in FULL}, key=lambda title: (title != "Run", title))
 
 
-@pytest.mark.parametrize("title", dict.fromkeys(screen.title for screen in FULL))
+@pytest.mark.parametrize("title", TITLES)
 def test_page_opens_by_its_address_for_everybody_and_fits(
-    title: str, ahead: Ahead, dashboard: Dashboard, open_browser: OpenBrowser
+    title: str, in_use: InUse, open_browser: OpenBrowser
 ) -> None:
+    dashboard = in_use.dashboard
     visitor = open_browser(dashboard)
     for screen in (each for each in FULL if each.title == title):
-        visitor.open(screen.path(ahead.runs), screen.heading_of(ahead.runs))
+        visitor.open(screen.path(in_use.runs), screen.heading_of(in_use.runs))
         expect(visitor.page).to_have_title(f"{title} · ccexport")
         expect(visitor.page.get_by_text("Page not found")).to_have_count(0)
         _fits_and_can_be_used_by_everybody(visitor)

@@ -28,6 +28,7 @@ from tests.kit.house import (
 )
 from tests.runs.changing import change, counts, put_on_by_hand, renamed, said
 
+pytestmark = pytest.mark.one_store
 TEN = people(10)
 IMPORT, EXPORT, DOWNLOAD = "contactsCSVImport", "postContactsExport", "getContactsExport"
 
@@ -71,6 +72,7 @@ def test_who_is_new_or_has_another_line_is_sent_and_nobody_else(house: House) ->
     assert counts(house.run())["unchanged"] == 12
 
 
+@pytest.mark.each_store
 def test_whoever_left_the_list_stays_away_and_is_named_until_seen_there_again(house: House) -> None:
     house.take_off("person2@example.com", "person9@example.com")
     write_source(house.source, renamed(TEN, 2, 5))
@@ -133,6 +135,7 @@ def test_a_list_that_was_emptied_by_hand_leaves_everybody_away(house: House) -> 
     assert house.members() == {}
 
 
+@pytest.mark.each_store
 def test_rows_that_failed_go_again_in_the_next_run_and_a_retry_counts(house: House) -> None:
     bad = "person11@example.com"
     refuse = {"on": IMPORT, "do": "refuse_file", "times": -1, "containing": [bad]}
@@ -147,6 +150,7 @@ def test_rows_that_failed_go_again_in_the_next_run_and_a_retry_counts(house: Hou
     assert counts(house.run()) == {"new": 0, "changed": 0, "unchanged": 12, "suppressed": 0}
 
 
+@pytest.mark.each_store
 def test_a_resync_sends_everybody_once_more_but_whoever_left(house: House) -> None:
     house.take_off("person4@example.com")
     document = house.run(resync=True)
@@ -199,6 +203,7 @@ def test_a_run_whose_file_ends_with_unnamed_failures_leaves_its_people_to_the_ne
     assert counts(house.run())["unchanged"] == 10
 
 
+@pytest.mark.each_store
 def test_a_canceled_run_leaves_the_ledger_with_what_was_confirmed(house: House) -> None:
     write_source(house.source, [*TEN, *people(2, first=11)])
     run_id = house.queue()
@@ -209,6 +214,7 @@ def test_a_canceled_run_leaves_the_ledger_with_what_was_confirmed(house: House) 
     assert counts(house.run())["unchanged"] == 12
 
 
+@pytest.mark.each_store
 def test_a_ledger_holds_no_address_and_is_counted_without_being_opened(house: House) -> None:
     export = house.installation.exports.by_name("Newsletter").export
     connection = house.installation.connections.by_name("Marketing")

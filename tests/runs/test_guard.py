@@ -20,6 +20,7 @@ from ccexport.store.audit import AuditFilter
 from tests.kit.house import ANA, OTHER_LIST_ID, House, behaviour, check_sums, people, write_source
 from tests.runs.changing import change, counts, renamed, said
 
+pytestmark = pytest.mark.one_store
 THREE_HUNDRED = people(300)
 IMPORT = "contactsCSVImport"
 
@@ -73,6 +74,7 @@ def test_what_is_large_is_more_than_the_share_and_a_hundred_people(
     assert Change(sent, removed, placed).is_large(guard) is is_large
 
 
+@pytest.mark.each_store
 def test_a_large_change_waits_with_its_numbers_and_is_sent_once_approved(house: House) -> None:
     before = len(house.requests(IMPORT))
     document = hold(house)
@@ -99,6 +101,7 @@ def test_who_goes_again_since_a_file_of_theirs_failed_is_not_asked_about(house: 
     assert house.run()["state"] == "succeeded"
 
 
+@pytest.mark.each_store
 def test_a_run_that_is_declined_ends_canceled_and_sends_nothing(house: House) -> None:
     before, run_id = len(house.requests(IMPORT)), hold(house)["id"]
     Runs(house.installation).decline(run_id, by=ANA)
@@ -222,6 +225,7 @@ def test_a_source_without_profiles_is_told_and_changes_nothing(house: House, mod
     assert len(house.members()) == 300
 
 
+@pytest.mark.each_store
 def test_only_a_run_that_asks_is_answered_and_once(house: House) -> None:
     runs, run_id = Runs(house.installation), hold(house)["id"]
     with pytest.raises(NotFound, match="no run 99"):
@@ -237,6 +241,7 @@ def test_only_a_run_that_asks_is_answered_and_once(house: House) -> None:
         runs.decline(run_id, by=ANA)
 
 
+@pytest.mark.each_store
 def test_an_answer_is_audited_and_refused_to_whom_may_not_run_the_export(house: House) -> None:
     users, runs, run_id = Users(house.installation), Runs(house.installation), hold(house)["id"]
     Connections(house.installation).share("Marketing", contributors=True, by=ANA)

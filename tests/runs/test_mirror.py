@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from ccexport.runs import removing
+from ccexport.runs import removing, waiting
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.runs.runs import Runs
 from tests.kit.house import ANA, House, behaviour, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed, said
 
+pytestmark = pytest.mark.one_store
 TEN = people(10)
 REMOVE, LOOK_UP, EXPORT = "postListRemoveContact", "getContacts", "postContactsExport"
 STRANGER = "stranger@example.com"
@@ -48,6 +49,7 @@ def removals(house: House) -> list[dict[str, Any]]:
     return [each for each in house.requests(REMOVE) if each["activity_id"]]
 
 
+@pytest.mark.each_store
 def test_who_left_the_segments_is_taken_off_the_list_and_stays_in_the_account(house: House) -> None:
     write_source(house.source, [*renamed(TEN[2:], 1), *people(1, first=11)])
     document = house.run()
@@ -188,6 +190,7 @@ def test_a_change_to_mirror_needs_no_first_run_and_a_resync_takes_off_as_well(ho
     assert names(house) == persons(*range(2, 11))
 
 
+@pytest.mark.each_store
 def test_a_large_removal_waits_for_somebody_and_nobody_is_taken_off_before(house: House) -> None:
     write_source(house.source, people(150))
     house.run(resync=True)  # so many new people would wait as well
@@ -222,6 +225,7 @@ def share(house: House, segments: dict[str, set[int]]) -> None:
     )
 
 
+@pytest.mark.each_store
 def test_whom_another_export_placed_too_stays_until_the_last_one_lets_go(house: House) -> None:
     second_export(house, 1, 2)
     share(house, {"All": set(range(3, 11)), "Some": {1, 2}})
@@ -233,6 +237,7 @@ def test_whom_another_export_placed_too_stays_until_the_last_one_lets_go(house: 
     assert house.run()["counts"]["removed"] == 0
 
 
+@pytest.mark.each_store
 def test_of_opposite_moves_in_one_minute_nobody_is_lost_whoever_is_first(house: House) -> None:
     """A person moves from one export's segment to the other's while both run."""
     second_export(house, 2)
@@ -271,8 +276,9 @@ def test_of_opposite_moves_in_one_minute_nobody_is_lost_whoever_is_first(house: 
     ids=lambda value: value["do"] if isinstance(value, dict) else "",
 )
 def test_whatever_becomes_of_the_answer_each_person_is_taken_off_once(
-    house: House, fault: dict[str, Any], asked: int
+    house: House, fault: dict[str, Any], asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(waiting, "QUEUE_WAIT_SECONDS", 0.1)
     write_source(house.source, TEN[3:])
     house.tell("/_sandbox/behaviour", faults=[{"on": REMOVE, "times": 1, **fault}])
     document = house.run()
@@ -292,6 +298,7 @@ def test_whatever_becomes_of_the_answer_each_person_is_taken_off_once(
     ],
     ids=lambda value: value["do"] if isinstance(value, dict) else "",
 )
+@pytest.mark.each_store
 def test_a_removal_that_failed_is_said_and_tried_again_by_the_next_run(
     house: House, fault: dict[str, Any], left: int
 ) -> None:
