@@ -78,10 +78,10 @@ def serve_until(
         if with_worker:
             Worker(installation, stop).work()
         else:
-            _watch(stop, installation)
+            look_after(installation, stop)
 
 
-def _watch(stop: threading.Event, installation: Installation) -> None:
+def look_after(installation: Installation, stop: threading.Event) -> None:
     """Look after what nobody else would tell: where no worker is there, this process says so, and delivers it."""
     while not stop.wait(_WATCH_SECONDS):
         try:
