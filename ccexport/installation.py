@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.store.ledgers import LedgerStore
     from ccexport.store.notifications import NotificationStore
+    from ccexport.store.one_sent import OneSentStore
     from ccexport.store.removals import RemovalStore
     from ccexport.store.vault.keys import Keys
     from ccexport.store.vault.run_files import RunFiles
@@ -103,6 +104,12 @@ class Installation:
         from ccexport.store.removals import RemovalStore
 
         return RemovalStore(self.engine, lambda: self.keys, self.ledgers, self.now)
+
+    @cached_property
+    def one_sent(self) -> OneSentStore:
+        from ccexport.store.one_sent import OneSentStore
+
+        return OneSentStore(self.engine, self.ledgers, self.now)
 
     @cached_property
     def batches(self) -> BatchStore:

@@ -41,6 +41,9 @@ CLEAN_EVERY_MINUTES = 60
 TICK_SECONDS = 0.2
 TELL_EVERY_SECONDS = 1
 TELL_FOR_SECONDS = 10.0  # then what is left is for the next pass
+# what the end waits for: an address that does not answer keeps nobody who waits for a run. What is left, or under way,
+# the next worker delivers under the same id
+LAST_TELLING_SECONDS = 3.0
 
 
 class _Shares:
@@ -112,7 +115,7 @@ class Worker:
         log.info("worker %s started", self.id)
         ticks = self._schedule()
         telling = [
-            threading.Thread(target=self._tell, args=(deliver,), name=name)
+            threading.Thread(target=self._tell, args=(deliver,), name=name, daemon=True)
             for name, deliver in (
                 ("webhooks", self._deliver),
                 ("notifications", self._notify),
@@ -132,8 +135,9 @@ class Worker:
         finally:
             self._end()
             self._told.set()
+            give_up_at = time.monotonic() + LAST_TELLING_SECONDS
             for thread in telling:
-                thread.join()
+                thread.join(max(0.0, give_up_at - time.monotonic()))
 
     def _schedule(self) -> schedule.Scheduler:
         ticks = schedule.Scheduler()
@@ -186,7 +190,7 @@ class Worker:
             self._refreshing.start()
 
     def _tell(self, deliver: Callable[[], None]) -> None:
-        """Deliver what is in the outbox beside everything else; at the end once more, for a few seconds at most."""
+        """Deliver what is in the outbox beside everything else; at the end once more, as long as that waits."""
         while not self._told.wait(TELL_EVERY_SECONDS):
             self._guarded(deliver)
         self._guarded(deliver)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ccexport.commands import export_files
+from ccexport.commands import export_files, sending_one
 from ccexport.commands.console import (
     ExportName,
     Json,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Which segments go to which list.", rich_markup_mode=None)
 app.command()(export_files.dump)
 app.command()(export_files.apply)
+app.command("test")(sending_one.send_one)
 
 
 @app.command()

@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -32,6 +34,9 @@ _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _END_SECONDS = 10.0
 _WATCH_SECONDS = 60.0
+_READY_PATH = "/readyz"  # of web/health.py
+_CHECK_SECONDS = 5.0
+_CHECK_BYTES = 1_000
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
@@ -73,10 +78,10 @@ def serve_until(
         if with_worker:
             Worker(installation, stop).work()
         else:
-            _watch(stop, installation)
+            look_after(installation, stop)
 
 
-def _watch(stop: threading.Event, installation: Installation) -> None:
+def look_after(installation: Installation, stop: threading.Event) -> None:
     """Look after what nobody else would tell: where no worker is there, this process says so, and delivers it."""
     while not stop.wait(_WATCH_SECONDS):
         try:
@@ -103,6 +108,25 @@ def check_port(port: int, address: str = HERE) -> None:
         raise SetupError(
             f"Port {port} cannot be used ({error.strerror or error}). Choose another with --port."
         ) from error
+
+
+def check_ready(settings: Settings, port: int) -> str:
+    """What the dashboard on this machine says of itself. Raises `SetupError` where it is not ready."""
+    path = f"{settings.base_path}{_READY_PATH}"
+    try:
+        with closing(HTTPConnection(HERE, port, timeout=_CHECK_SECONDS)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            status, said = answer.status, answer.read(_CHECK_BYTES).decode(errors="replace").strip()
+    except (OSError, HTTPException) as error:
+        raise SetupError(
+            f"Nothing answers on port {port}. Start the dashboard with `serve`, or name its port."
+        ) from error
+    if status != HTTPStatus.OK:
+        raise SetupError(
+            f"The dashboard on port {port} is not ready ({status}); its log says more."
+        )
+    return said
 
 
 @contextmanager

@@ -103,6 +103,19 @@ def no_people() -> People:
     return People(*(np.empty(0, dtype=kind) for kind in kinds))
 
 
+def allowed(who: np.ndarray, at: int) -> People:
+    """One person who may be put back."""
+    nothing = np.zeros(1, dtype=np.uint64)
+    standing = np.array([Standing.ALLOWED], dtype=np.uint8)
+    return People(who, nothing, nothing, standing, np.array([at], dtype=np.uint32))
+
+
+def only_hash(one: People) -> People:
+    """What stays of one person who is forgotten, and left."""
+    nothing = np.zeros(1, dtype=np.uint64)
+    return People(one.who, nothing, nothing, one.standing, one.at)
+
+
 def all_of(parts: Sequence[People]) -> People:
     """Parts of one ledger, in their order."""
     columns = zip(*(_columns(part) for part in [no_people(), *parts]), strict=True)

@@ -33,10 +33,12 @@ from ccexport.store.ledger_rows import (
     Standing,
     TakenOff,
     all_of,
+    allowed,
     bits_for,
     no_people,
     nobody_sent,
     nobody_taken_off,
+    only_hash,
     parts_of,
     read_observed,
     read_people,
@@ -169,23 +171,30 @@ class LedgerStore:
         outcome = self._outcome(session, run)
         if outcome is None or outcome.is_nothing() or run.export_id is None:
             return
-        ledger = _ledger(session, Target.of(run), for_update=True)
+        ledger = self.opened(session, Target.of(run), run.mapping, now)
+        if len(outcome.confirmed):
+            ledger.mapping = run.mapping
+        self.write(session, ledger, outcome, now)
+
+    def opened(
+        self, session: Session, target: Target, mapping: list[list[str]], now: datetime
+    ) -> Ledger:
+        """The row of a ledger that is about to be written, locked; a new one where there is none."""
+        ledger = _ledger(session, target, for_update=True)
         if ledger is None:
             ledger = Ledger(
-                export_id=run.export_id,
-                account_id=run.account_id,
-                list_id=run.list_id,
+                export_id=target.export_id or 0,  # there is one: it wants to be written
+                account_id=target.account_id,
+                list_id=target.list_id,
                 bits=0,
-                mapping=run.mapping,
+                mapping=mapping,
                 created_at=now,
                 updated_at=now,
             )
-        if len(outcome.confirmed):
-            ledger.mapping = run.mapping
         ledger.updated_at = now
         session.add(ledger)
         session.flush()
-        self._write(session, ledger, outcome, int(now.timestamp()))
+        return ledger
 
     def _outcome(self, session: Session, run: Run) -> Outcome | None:
         """What the run changes in its ledger, by what is known of it now; None where it was never prepared."""
@@ -217,8 +226,9 @@ class LedgerStore:
         gone, unsure = taken_off(session, run, self._keys().decrypt)
         return TakenOff(np.concatenate([gone, handed_over]), unsure)
 
-    def _write(self, session: Session, ledger: Ledger, outcome: Outcome, at: int) -> None:
+    def write(self, session: Session, ledger: Ledger, outcome: Outcome, now: datetime) -> None:
         """Few parts at once: all of a million people would take more memory than the rest of the run's end."""
+        at = int(now.timestamp())
         confirmed, unsure = outcome.confirmed, outcome.unsure
         self._make_room(session, ledger, len(confirmed) + len(unsure))
         known = [np.sort(each) for each in outcome.of_known()]
@@ -321,12 +331,10 @@ class LedgerStore:
         wanted = np.array([who], dtype=np.uint64)
         found = []
         with reading(self._engine) as session:
-            for ledger, people in self._parts_with(session, wanted):
-                [place], [is_there] = people.find(wanted)
-                if is_there:
-                    at = datetime.fromtimestamp(int(people.at[place]), tz=ledger.created_at.tzinfo)
-                    standing = Standing(int(people.standing[place]))
-                    found.append(Stands(ledger.export_id, ledger.list_id, standing, at))
+            for ledger, one in self._knowing(session, wanted):
+                at = datetime.fromtimestamp(int(one.at[0]), tz=ledger.created_at.tzinfo)
+                standing = Standing(int(one.standing[0]))
+                found.append(Stands(ledger.export_id, ledger.list_id, standing, at))
         return found
 
     def forget(self, who: int) -> int:
@@ -334,17 +342,10 @@ class LedgerStore:
         wanted = np.array([who], dtype=np.uint64)
         touched = 0
         with writing(self._engine) as session:
-            for ledger, people in self._parts_with(session, wanted):
-                [standing] = people.standing_of(wanted)
-                if not standing:
-                    continue
+            for ledger, one in self._knowing(session, wanted):
                 touched += 1
-                gone = people.without(wanted)
-                if standing == Standing.LEFT:
-                    [place], _ = people.find(wanted)
-                    gone = gone.merged(_only_hash(people, int(place)))
-                [part] = parts_of(wanted, ledger.bits).tolist()
-                self._put(session, ledger, {part: gone})
+                stays = only_hash(one) if one.standing[0] == Standing.LEFT else no_people()
+                self.put_person(session, ledger, wanted, stays)
         return touched
 
     def allow(self, target: Target, who: int) -> None:
@@ -355,30 +356,41 @@ class LedgerStore:
         wanted = np.array([who], dtype=np.uint64)
         with writing(self._engine) as session:
             ledger = _ledger(session, target, for_update=True)
-            if ledger is None or not self._has_left(session, ledger, wanted):
+            if ledger is None or Standing.LEFT not in self.standings(session, target, wanted):
                 raise NotFound("No ledger of this export's list has this person as gone.")
-            [part] = parts_of(wanted, ledger.bits).tolist()
-            people = self._part(session, ledger, part)
-            at, nothing = int(self._now().timestamp()), np.zeros(1, dtype=np.uint64)
-            allowed = np.array([Standing.ALLOWED], dtype=np.uint8)
-            times = np.array([at], dtype=np.uint32)
-            one = People(wanted, nothing, nothing, allowed, times)
-            self._put(session, ledger, {part: people.merged(one)})
+            now = int(self._now().timestamp())
+            self.put_person(session, ledger, wanted, allowed(wanted, now))
 
-    def _has_left(self, session: Session, own: Ledger, wanted: np.ndarray) -> bool:
-        """By the export's own ledger, or where that does not know them by others of the same list."""
-        standings = {
-            ledger.id: people.standing_of(wanted)[0]
-            for ledger, people in self._parts_with(session, wanted)
-            if (ledger.account_id, ledger.list_id) == (own.account_id, own.list_id)
+    def person(self, session: Session, ledger: Ledger, who: np.ndarray) -> People:
+        """The one whose hash this is; nobody where a ledger has them not."""
+        [part] = parts_of(who, ledger.bits).tolist()
+        people = self._part(session, ledger, part)
+        [place], [is_there] = people.find(who)
+        return people.slice(int(place), int(place) + 1) if is_there else no_people()
+
+    def put_person(
+        self, session: Session, ledger: Ledger, who: np.ndarray, as_they_stand: People
+    ) -> None:
+        """Write one person as they stand, or take them out where that is nobody."""
+        [part] = parts_of(who, ledger.bits).tolist()
+        people = self._part(session, ledger, part).without(who).merged(as_they_stand)
+        self._put(session, ledger, {part: people})
+
+    def standings(self, session: Session, target: Target, who: np.ndarray) -> set[int]:
+        """How one person stands on a list by the export's own ledger; where that has them not, by others' of it."""
+        found = {
+            ledger.export_id: int(one.standing[0])
+            for ledger, one in self._knowing(session, who)
+            if (ledger.account_id, ledger.list_id) == (target.account_id, target.list_id)
         }
-        by_own = standings.pop(own.id, 0)
-        return by_own == Standing.LEFT or (by_own == 0 and Standing.LEFT in standings.values())
+        by_own = found.get(target.export_id or 0)
+        return {by_own} if by_own else set(found.values())
 
-    def _parts_with(self, session: Session, wanted: np.ndarray) -> Iterator[tuple[Ledger, People]]:
+    def _knowing(self, session: Session, who: np.ndarray) -> Iterator[tuple[Ledger, People]]:
+        """Every ledger that has a person, with them alone."""
         for ledger in session.exec(select(Ledger).order_by(col(Ledger.id)).with_for_update()).all():
-            [part] = parts_of(wanted, ledger.bits).tolist()
-            yield ledger, self._part(session, ledger, part)
+            if len(one := self.person(session, ledger, who)):
+                yield ledger, one
 
     # --- the list as a run read it ---------------------------------------------------------------
 
@@ -424,12 +436,6 @@ class _ByPart:
 def _where(ascending: np.ndarray, value: int) -> slice:
     first, last = np.searchsorted(ascending, [value, value + 1]).tolist()
     return slice(first, last)
-
-
-def _only_hash(people: People, place: int) -> People:
-    one = people.slice(place, place + 1)
-    nothing = np.zeros(1, dtype=np.uint64)
-    return People(one.who, nothing, nothing, one.standing, one.at)
 
 
 def _ledger(session: Session, target: Target, *, for_update: bool = False) -> Ledger | None:

@@ -45,7 +45,7 @@ def sent_by_others(
     query = (
         select(RunAddresses)
         .join(Run, col(Run.id) == col(RunAddresses.run_id))
-        .where(_to_the_list_of(run))
+        .where(_live_to(run.account_id, run.list_id), col(Run.id) != run.id)
     )
     found = np.zeros(len(who), dtype=bool)
     for kept in session.exec(query).all():
@@ -84,20 +84,22 @@ def begun_by_live_run(
     return np.sort(np.concatenate([nobody(), *(who for pair in found for who in pair)]))
 
 
-def is_removing(session: Session, run: Run) -> bool:
-    """Whether another run to the same list has asked to take people off it, and that has not ended yet."""
+def is_removing(
+    session: Session, account_id: str, list_id: str, *, besides: int | None = None
+) -> bool:
+    """Whether a run has asked to take people off the list, and that has not ended; one run is not looked at."""
     query = (
         select(Removal.id)
         .join(Run, col(Run.id) == col(Removal.run_id))
-        .where(_to_the_list_of(run), col(Removal.state).in_(UNDER_WAY))
+        .where(_live_to(account_id, list_id), col(Removal.state).in_(UNDER_WAY))
+        .where(col(Run.id) != (besides or 0))
     )
     return session.exec(query.limit(1)).first() is not None
 
 
-def _to_the_list_of(run: Run) -> ColumnElement[bool]:
+def _live_to(account_id: str, list_id: str) -> ColumnElement[bool]:
     return (
-        (col(Run.account_id) == run.account_id)
-        & (col(Run.list_id) == run.list_id)
-        & (col(Run.id) != run.id)
+        (col(Run.account_id) == account_id)
+        & (col(Run.list_id) == list_id)
         & col(Run.finished_at).is_(None)
     )

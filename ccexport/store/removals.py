@@ -57,7 +57,7 @@ class RemovalStore:
     def is_under_way_elsewhere(self, run: Run) -> bool:
         """Whether another run takes people off the same list: nothing is sent to it until that has ended."""
         with reading(self._engine) as session:
-            return is_removing(session, run)
+            return is_removing(session, run.account_id, run.list_id, besides=run.id)
 
     def plan(self, held: Held, looked_up: Sequence[LookedUp]) -> None:
         """Whom the next requests are about; nothing is asked for yet."""

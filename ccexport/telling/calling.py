@@ -60,6 +60,7 @@ def _call(
     port = parts.port or (443 if parts.scheme == "https" else 80)
     call = _Call(host, port, parts.scheme == "https", allowed, timeout_seconds)
     watch = threading.Timer(timeout_seconds, call.cut)  # an answer that drips for ever ends here
+    watch.daemon = True  # a process that ends does not wait for it
     watch.start()
     try:
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"

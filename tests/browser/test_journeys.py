@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from playwright.sync_api import expect
-from pyarrow.parquet import read_table
+import requests
+from playwright.sync_api import Position, expect
+from pyarrow.parquet import read_table, write_table
 
 from ccexport.clock import utc_now
 from ccexport.preparation.mapping import parse_mapping
@@ -20,11 +22,24 @@ from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
-from tests.kit.house import ANA, LIST_ID, MAPPING, OTHER_LIST_ID, House, behaviour, check_sums
+from tests.kit.house import (
+    ANA,
+    LIST_ID,
+    MAPPING,
+    OTHER_LIST_ID,
+    House,
+    behaviour,
+    check_sums,
+    grow_old,
+)
+from tests.kit.mail import MailServer, mail
+from tests.kit.waiting import wait_for_state
 
+__all__ = ["mail"]  # a fixture
 LISTS = 1_000
 LAST_LIST = "Zürich, winter sale"
 SEGMENT = "Spring buyers"
+FIRST_ROW: Position = {"x": 16, "y": 52}  # of a table: the box that selects it
 PATIENCE_SECONDS, LOOK_SECONDS = 60, 0.2
 
 
@@ -234,6 +249,95 @@ def test_removed_connection_leaves_its_exports_detached(house: House, visitor: V
     expect(visitor.cells("Detached")).to_have_count(1)
     assert house.installation.exports.by_name("Orphan").state == "detached"
     assert Connections(house.installation).views()
+
+
+def test_people_and_programs_are_let_in_from_empty_pages_and_a_run_is_seen_to_end(
+    house: House, visitor: Visitor, mail: MailServer
+) -> None:
+    page = visitor.page
+    visitor.open("notifications", "Notifications")
+    visitor.sees("Nobody is told yet")
+    page.get_by_label("Name", exact=True).fill("Team")
+    page.get_by_label("Address", exact=True).fill(mail.url)
+    visitor.press("Add")
+    visitor.sees("Team is added.")
+    visitor.press("Test")
+    visitor.sees("Team took the message.")
+    visitor.sees(re.compile("^Last message: delivered "))
+    assert [message["To"] for message in mail.got] == ["team@example.com"]
+
+    visitor.choose_page("API tokens")
+    page.get_by_label("Name", exact=True).fill("airflow")
+    visitor.press("Add")
+    visitor.sees("it is not shown again")
+    token = page.get_by_test_id("stCode").inner_text().strip()
+    visitor.sees(re.compile("^Never used"))
+    add_export(house, "By hand")
+    asked = f"{visitor.url}/api/v1/exports"
+    answer = requests.get(asked, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    assert "By hand" in [export["name"] for export in answer.json()]
+    visitor.choose_page("Exports")
+    visitor.choose_page("API tokens")
+    visitor.sees(re.compile("^Last used"))
+    expect(page.get_by_text(token)).to_have_count(0)
+
+    visitor.open("exports?exports_search=By+hand", "Exports")
+    page.get_by_test_id("stDataFrame").click(position=FIRST_ROW)
+    visitor.sees("1 export selected")
+    visitor.press("Run")
+    visitor.sees("Queued")
+    visitor.choose_page("Runs")
+    visitor.pick("Export", "By hand", "By hand")
+    expect(visitor.cells("Succeeded")).to_have_count(1)  # nobody touches the page
+    house.installation.notifications.remove(1)
+
+
+def test_run_of_a_table_that_lost_half_its_rows_waits_and_sends_only_what_is_approved(
+    dashboard: Dashboard, house: House, open_browser: OpenBrowser
+) -> None:
+    """Somebody answers; a colleague, who touches nothing, sees what comes of it on Exports and on Runs."""
+    visitor, colleague = open_browser(dashboard), open_browser(dashboard)
+    lose_half = join_everybody(house)
+    house.add_export("Joined", segments=("Joined",), list_id=OTHER_LIST_ID, mode="mirror")
+    wait_for_state(house, house.queue("Joined"), "succeeded")
+    before = set(house.members(OTHER_LIST_ID))
+    lose_half()
+    for answer, end, watched, page in (
+        ("Decline", "Canceled", "exports?exports_search=Joined", "Exports"),
+        ("Approve", "Succeeded", "runs?export=Joined", "Runs"),
+    ):
+        run_id = house.queue("Joined")
+        wait_for_state(house, run_id, "waiting")
+        colleague.open(watched, page)
+        expect(colleague.cells(re.compile("^Waiting"))).to_have_count(1)
+        ended = colleague.cells(re.compile(f"^{end}")).count()
+        asked = house.installation.runs.get(run_id).question
+        assert asked is not None
+        assert asked["removed"] > len(before) / 3
+        visitor.open(f"run?run={run_id}", f"Run {run_id}")
+        visitor.sees(re.compile(f"take {asked['removed']:,} people off the list"))
+        assert set(house.members(OTHER_LIST_ID)) == before
+        visitor.press(answer)
+        expect(visitor.button("Run again")).to_be_visible()
+        expect(visitor.page.get_by_text(end, exact=True).first).to_be_visible()
+        expect(colleague.cells(re.compile("^Waiting"))).to_have_count(0)
+        expect(colleague.cells(re.compile(f"^{end}"))).to_have_count(ended + 1)
+    assert len(house.members(OTHER_LIST_ID)) == len(before) - asked["removed"]
+
+
+def join_everybody(house: House) -> Callable[[], None]:
+    """A segment of everybody, and what makes it lose every second row."""
+    path = house.source / "SegmentMembership.parquet"
+    others, everybody = read_table(path), read_table(house.source / "Customer.parquet")
+    keys = everybody["CustomerId"].to_pylist()
+
+    def write(keys: Sequence[str]) -> None:
+        joined = pa.table({"CustomerId": keys, "Segment": ["Joined"] * len(keys)})
+        write_table(pa.concat_tables([others, joined]), path)
+        grow_old(path)
+
+    write(keys)
+    return lambda: write(keys[::2])
 
 
 def connect(house: House, name: str) -> None:

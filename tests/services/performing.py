@@ -25,6 +25,7 @@ from ccexport.services.connections.lists import Lists
 from ccexport.services.connections.sign_ins import SignIns
 from ccexport.services.exports.export_files import ExportFiles
 from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.exports.sending_one import SendingOne
 from ccexport.services.operations.backups import Backups
 from ccexport.services.operations.keys import KeyRotation
 from ccexport.services.operations.pauses import Pauses
@@ -248,6 +249,12 @@ def _test_notification(at: Scene, by: Person) -> None:
         Notifications(at.installation).test("Team", by=by)
 
 
+def _send_one(at: Scene, by: Person) -> None:
+    sending = SendingOne(at.installation)
+    ready = sending.prepare("Other", "0000005", by=by)
+    sending.follow(sending.send(ready, by=by))
+
+
 Perform = Callable[[Scene, Person], object]
 PERFORM: dict[Action, Perform] = {
     Action.SEE_EXPORTS: lambda at, by: list(Runs(at.installation).rejected(at.finished, by=by)),
@@ -266,6 +273,7 @@ PERFORM: dict[Action, Perform] = {
     Action.REMOVE_EXPORT: lambda at, by: Exports(at.installation).remove("Other", by=by),
     Action.APPLY_EXPORTS: _apply,
     Action.RUN_EXPORT: lambda at, by: RunProgress(at.installation).run_again(at.finished, by=by),
+    Action.TEST_EXPORT: _send_one,
     Action.CANCEL_RUN: lambda at, by: Runs(at.installation).request_cancel(at.live, by=by),
     Action.RETRY_RUN: lambda at, by: Retries(at.installation).retry(at.failed, by=by),
     Action.APPROVE_RUN: lambda at, by: Runs(at.installation).approve(at.live, by=by),

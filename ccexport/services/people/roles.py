@@ -29,6 +29,7 @@ class Action(StrEnum):
     REMOVE_EXPORT = "export.remove"
     APPLY_EXPORTS = "export.apply"
     RUN_EXPORT = "export.run"
+    TEST_EXPORT = "export.test"
     CANCEL_RUN = "run.cancel"
     RETRY_RUN = "run.retry"
     APPROVE_RUN = "run.approve"
@@ -118,6 +119,9 @@ RULES: dict[Action, Rule] = {
     Action.REMOVE_EXPORT: Rule("remove exports", _CONTRIBUTORS, shared=True),
     Action.APPLY_EXPORTS: Rule("apply a file of exports", _CONTRIBUTORS, shared=True),
     Action.RUN_EXPORT: Rule("run exports", _CONTRIBUTORS, shared=True),
+    Action.TEST_EXPORT: Rule(
+        "send one profile of an export to its list, as a test", _CONTRIBUTORS, shared=True
+    ),
     Action.CANCEL_RUN: Rule("cancel runs", _CONTRIBUTORS, shared=True),
     Action.RETRY_RUN: Rule("send again what failed in a run", _CONTRIBUTORS, shared=True),
     Action.APPROVE_RUN: Rule("approve runs that ask first", _CONTRIBUTORS, shared=True),
