@@ -93,6 +93,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("quick")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the mark is looked for
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Rules that no database decides on (`one_store`) are played on SQLite, and the paths through them on each."""
     marks = {mark.name for mark in metafunc.definition.iter_markers()}
@@ -101,7 +102,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         and "one_store" in marks
         and "each_store" not in marks
     ):
-        metafunc.parametrize("database_url", ["sqlite"], indirect=True)
+        on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+        metafunc.definition.add_marker(on_sqlite)
 
 
 def _is_for_postgresql(item: pytest.Item) -> bool:
