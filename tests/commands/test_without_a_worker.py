@@ -100,7 +100,10 @@ def test_a_dashboard_tells_by_itself_that_its_worker_is_missing(
 def test_a_dashboard_leaves_the_telling_to_a_worker_that_is_there(
     dashboards: Installation, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dashboards.webhooks.add(receiver.url, new_secret().encode(), [Told.WORKER_MISSING.value], "ana")
+    on = [Told.WORKER_MISSING.value]
+    hook = dashboards.webhooks.add(receiver.url, new_secret().encode(), on, "ana")
+    dashboards.watch.look()
+    assert len(dashboards.webhooks.deliveries(hook.id)) == 1, "there is something to tell"
     dashboards.workers.started("w1", host="h", pid=1, version="1")
     looks: list[int] = []
     look = dashboards.watch.look
