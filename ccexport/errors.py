@@ -126,7 +126,7 @@ class RetryableError(CcexportError):
 
 
 class SourceUnavailable(SourceError, RetryableError):
-    """The source does not answer just now. A person who asks is told so; a run waits, and reads again by itself."""
+    """The source is away, or written to, just now. A person who asks is told so; a run waits and reads again."""
 
 
 class RateLimited(RetryableError):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -316,7 +316,7 @@ class Installation:
 
     def tools(self, stop: threading.Event) -> Tools:
         """What runs work with, in a process that ends when `stop` is set."""
-        from ccexport.runs.tools import ActivityBoard, Tools, pause_until
+        from ccexport.runs.tools import ActivityBoard, Tools
 
         return Tools(
             runs=self.runs,
@@ -327,7 +327,7 @@ class Installation:
             removals=self.removals,
             run_files=self.run_files,
             keys=self.keys,
-            open_source=partial(self.open_source, fresh=True, pause=pause_until(stop.wait)),
+            open_source=lambda pause: self.open_source(fresh=True, pause=pause),
             client_for=self.client_for,
             activities=ActivityBoard(self.now, self.elapsed),
             throttled_for=self.throttling.lasts,

@@ -37,7 +37,7 @@ from ccexport.runs.leaving import leaving
 from ccexport.runs.listing import ON_LIST, CancelAsked, list_pieces, read_list
 from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
-from ccexport.runs.questions import ending_when_asked
+from ccexport.runs.questions import ending_when_asked, pause_while_wanted
 from ccexport.runs.retrying import pick_rows
 from ccexport.runs.tools import Tools
 from ccexport.states import BatchState, EventKind, Mode, RunFile
@@ -141,7 +141,10 @@ def write_run_files(
         if run.retry_of is not None:
             prepared = _retried(run, run.retry_of, tools)
         else:
-            with tools.open_source() as source, ending_when_asked(source, held, tools):
+            with (
+                tools.open_source(pause_while_wanted(held, tools)) as source,
+                ending_when_asked(source, held, tools),
+            ):
                 check_source(run, mapping, source)
                 prepared = prepare(source, run.segments, mapping, types)
                 strangers = source.strangers(run.segments, found=prepared.read)

@@ -1,4 +1,4 @@
-"""Ends the question in hand of a source whose answer nobody wants: the run is canceled, or its process ends."""
+"""Ends the reading of a source whose answer nobody wants: the run is canceled, or its process ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ccexport.errors import CcexportError, SourceError
 from ccexport.runs.listing import CancelAsked
 from ccexport.runs.tools import StopAsked, Tools
 from ccexport.segments.source import Source
+from ccexport.segments.steadiness import Pause
 from ccexport.store.moves import Held
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,30 @@ def ending_when_asked(source: Source, held: Held, tools: Tools) -> Iterator[None
         watching.join()
 
 
+def pause_while_wanted(held: Held, tools: Tools) -> Pause:
+    """A sleep for a source that is read piece by piece; to end the reading it raises `CancelAsked` and `StopAsked`.
+
+    No question of an engine is in hand while pages of a web service come in, which `ending_when_asked` could end.
+    """
+
+    def pause(seconds: float) -> None:
+        while True:
+            if _is_canceled(held, tools):
+                raise CancelAsked
+            piece = min(seconds, LOOK_SECONDS)
+            tools.pause(piece)
+            seconds -= piece
+            if seconds <= 0:
+                return
+
+    return pause
+
+
 def _is_over(held: Held, tools: Tools) -> bool:
-    if tools.sleep(0):
-        return True
+    return tools.sleep(0) or _is_canceled(held, tools)
+
+
+def _is_canceled(held: Held, tools: Tools) -> bool:
     try:
         return tools.runs.get(held.run_id).cancel_requested_by is not None
     except CcexportError:

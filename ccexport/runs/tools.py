@@ -14,6 +14,7 @@ from ccexport.constantcontact.client import Client
 from ccexport.constantcontact.model import Activity
 from ccexport.errors import CcexportError, RetryableError
 from ccexport.segments.source import Source
+from ccexport.segments.steadiness import Pause
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
 from ccexport.store.connections import ConnectionStore
@@ -52,7 +53,7 @@ class Tools:
     removals: RemovalStore
     run_files: RunFiles
     keys: Keys
-    open_source: Callable[[], Source]
+    open_source: Callable[[Pause], Source]  # the pause between two looks at what is read may raise
     client_for: Callable[
         [int, Callable[[], None]], Client
     ]  # connection id, guard before each request
@@ -71,7 +72,8 @@ class Tools:
 
     def pause(self, seconds: float) -> None:
         """Sleep. Raises `StopAsked`."""
-        pause_until(self.sleep)(seconds)
+        if self.sleep(seconds):
+            raise StopAsked
 
     @contextmanager
     def turn_to_prepare(self) -> Iterator[None]:
@@ -96,16 +98,6 @@ class Tools:
         if run.connection_id is None:
             raise ConnectionRemoved(f"run {held.run_id}")
         return run
-
-
-def pause_until(stopped: Callable[[float], bool]) -> Callable[[float], None]:
-    """A sleep that raises `StopAsked` once `stopped`, which waits so long, says so."""
-
-    def pause(seconds: float) -> None:
-        if stopped(seconds):
-            raise StopAsked
-
-    return pause
 
 
 class ActivityBoard:

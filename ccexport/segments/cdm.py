@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import ibis.expr.types as ir
 
-from ccexport.errors import SourceError
+from ccexport.errors import SourceError, SourceUnavailable
 from ccexport.segments.csv_fault import CsvFile
 from ccexport.segments.csv_heading import HEAD_BYTES, Heading, encoding_of
 from ccexport.segments.engine import (
@@ -149,7 +149,9 @@ class CommonData:
             f"CREATE VIEW {identifier(table)} AS SELECT {shown_columns(columns, key)} FROM {latest}"  # noqa: S608  # our own text
         )
         if self._begun and self._lake.stamp(FILE) != self._begun:
-            raise SourceError(f"{FILE} changed while it was read. Nothing was sent. Try again.")
+            raise SourceUnavailable(
+                f"{FILE} changed while it was read. Nothing was sent. Try again (a run reads again by itself)."
+            )
         self._watch = Watch(lambda: self._local)
         return self.backend.table(table)
 

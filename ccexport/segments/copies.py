@@ -37,8 +37,7 @@ SHARED_FOR = timedelta(minutes=10)
 GOES_ON_WITHIN = timedelta(
     hours=1
 )  # after its begin: what was read earlier is too old to go with the rest
-_PAGES_PER_FILE = 4  # 20,000 rows: an engine that reads a file holds all of it
-_ROWS_PER_GROUP = 20_000
+_PAGES_PER_FILE = 2  # 10,000 rows: an engine that reads a file holds all of it, once a thread
 _OWNER = "owner"
 
 
@@ -117,7 +116,7 @@ class Copy:
     def _write(self, table: pa.Table) -> Path:
         path = self._folder / f"{uuid.uuid4().hex}.parquet"
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="lz4", row_group_size=_ROWS_PER_GROUP)
+        pq.write_table(table, sink, compression="lz4")
         try:
             seal(path, sink.getvalue().to_pybytes(), self.key)
         except OSError as error:

@@ -30,7 +30,7 @@ def seal(path: Path, content: bytes, key: bytes) -> None:
 
 def unseal(path: Path, key: bytes) -> bytes:
     """What was sealed. Raises `OSError` where the file is gone or damaged."""
-    content = path.read_bytes()
+    content = memoryview(path.read_bytes())  # not copied to be cut
     nonce, sealed = content[:_NONCE_BYTES], content[_NONCE_BYTES:]
     try:
         return AESGCM(key).decrypt(nonce, sealed, path.name.encode())

@@ -1,5 +1,6 @@
 """Whether files stay as they are while they are read, and whether their writer has come to the end of them.
 
+Both pass by themselves: a person who asks is told, a run waits and reads again.
 It knows sizes, times and the last bytes of a file; what the file holds otherwise is not its business.
 """
 
@@ -12,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ccexport.clock import Now, utc_now
-from ccexport.errors import SourceError
+from ccexport.errors import SourceUnavailable
 
 Pause = Callable[[float], None]
 
@@ -42,17 +43,17 @@ class Watch:
         self._before = stamps_of(list_files())
 
     def check(self) -> None:
-        """Raise `SourceError` where a file is not the one any more whose reading began."""
+        """Raise `SourceUnavailable` where a file is not the one any more whose reading began."""
         changed = set(stamps_of(self._list_files())) ^ set(self._before)
         if changed:
             name = min(stamp.path for stamp in changed).name
-            raise SourceError(
+            raise SourceUnavailable(
                 f"{name} changed while it was read. Nothing was sent. Try again once it is written to its "
-                "end; write files under another name and rename them when they are whole."
+                "end (a run waits and reads again); write files under another name and rename them when they are whole."
             )
 
     def wait_until_still(self, pause: Pause) -> None:
-        """Return once nobody has written to the files for a moment. Raises `SourceError` where somebody goes on."""
+        """Return once nobody wrote to the files for a moment. Raises `SourceUnavailable` if somebody goes on."""
         for _ in range(_LOOKS):
             self.check()
             youngest = min((_age(path) for path in self._list_files()), default=_STILL_SECONDS)
@@ -63,13 +64,14 @@ class Watch:
 
 
 def refuse_unfinished(path: Path, now: Now = utc_now, pause: Pause = time.sleep) -> None:
-    """Raise `SourceError` where the last line of a text file seems to be still under way. Looks twice."""
+    """Raise `SourceUnavailable` where the last line of a text file seems to be still under way. Looks twice."""
     if _is_unfinished(path, now):
         pause(_PAUSE_SECONDS)
         if _is_unfinished(path, now):
-            raise SourceError(
+            raise SourceUnavailable(
                 f"{path.name} was written less than a minute ago, and its last line has no end: it may not be whole. "
-                "Try again in a minute, or end the last line."
+                "Try again in a minute (a run does so by itself), or end the last line.",
+                retry_after_seconds=STILL_FOR.total_seconds(),
             )
 
 

@@ -23,23 +23,30 @@ _DOMAINS = "example.com|mail.example.org|example.net|shop.example.co.uk"
 
 
 def make_profiles(
-    folder: Path, profiles: int, members: int | None = None, *, untrimmed: bool = False
+    folder: Path,
+    profiles: int,
+    members: int | None = None,
+    *,
+    untrimmed: bool = False,
+    as_csv: bool = True,
 ) -> None:
     """Write `csv/` and `parquet/` below the folder: everybody in segment All, half of them in Half too.
 
     With `members`, only so many of the profiles are in a segment; `untrimmed`: 30 % have blanks around their last name.
+    Without `as_csv` there is `parquet/` alone.
     """
     connection = duckdb.connect(config={"threads": 2})
     tables = {
         "Customer": _customers(profiles, 30 if untrimmed else 1),
         "SegmentMembership": _memberships(profiles, members or profiles),
     }
-    for ending in ("csv", "parquet"):
+    for ending in ("csv", "parquet")[not as_csv :]:
         (folder / ending).mkdir(parents=True, exist_ok=True)
     for name, query in tables.items():
         parquet = folder / "parquet" / f"{name}.parquet"
         connection.execute(f"COPY ({query}) TO '{parquet}' (FORMAT parquet)")
-        connection.execute(f"COPY (FROM '{parquet}') TO '{folder}/csv/{name}.csv' (HEADER)")
+        if as_csv:
+            connection.execute(f"COPY (FROM '{parquet}') TO '{folder}/csv/{name}.csv' (HEADER)")
     connection.close()
 
 

@@ -12,10 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ccexport.clock import utc_now
 from ccexport.errors import SourceError
+from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
 from ccexport.segments.source import Source, open_source
 from ccexport.segments.text import as_text
+from ccexport.states import RunState, WaitingFor
+from ccexport.store.moves import Held
+from ccexport.worker import Worker
 from tests.kit.house import House, behaviour, people, write_source
 
 CUSTOMERS = "CustomerId,EMail\n1,ana@example.com\n2,dora@example.co"
@@ -115,21 +120,47 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, change:
         read_meanwhile()
 
 
-def test_a_run_whose_source_changes_while_it_prepares_sends_nothing(
+def test_a_run_whose_source_changes_while_it_prepares_waits_and_reads_it_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C25"""
     check = Source.check_segments
+    sent_before: list[int] = []
 
-    def overwritten(source: Source, names: list[str]) -> None:
+    def overwritten_once(source: Source, names: list[str]) -> None:
         check(source, names)
-        write_source(house.source, people(2))
+        if not sent_before:
+            write_source(house.source, people(2))
+        sent_before.append(len(house.members()))
 
-    monkeypatch.setattr(Source, "check_segments", overwritten)
+    monkeypatch.setattr(Source, "check_segments", overwritten_once)
     document = house.run()
-    assert document["state"] == "failed"
-    assert "changed while it was read" in document["error"]
+    assert document["state"] == "succeeded"
+    assert [each for each in waits_of(house, document["id"]) if "changed while it was read" in each]
+    assert sent_before == [0, 0]
+    assert len(house.members()) == 2
+
+
+def test_a_run_waits_a_minute_for_a_last_line_that_has_no_end(house: House) -> None:
+    """C25"""
+    path = house.source / "Customer.csv"
+    path.write_text(path.read_text().rstrip())
+    run_id = house.queue()
+    held = Held(run_id, "a worker")
+    assert house.installation.runs.claim(held.worker, run_id=run_id) is not None
+    execute_run(held, Worker(house.installation).tools)
+    run = house.installation.runs.get(run_id)
+    assert (run.state, run.waiting_for) == (RunState.WAITING, WaitingFor.SERVICE)
+    assert run.waiting_until is not None
+    assert run.waiting_until - utc_now() > timedelta(seconds=50)
+    assert "last line has no end" in waits_of(house, run_id)[-1]
     assert house.members() == {}
+
+
+def waits_of(house: House, run_id: int) -> list[str]:
+    """What a run waited for, in its order."""
+    events = house.installation.runs.events(run_id)
+    return [event.detail for event in events if event.what == RunState.WAITING]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ccexport.installation import Installation
+from ccexport.runs.pipeline import execute_run
+from ccexport.runs.questions import LOOK_SECONDS
+from ccexport.services.exports.exports import Exports
+from ccexport.services.runs.runs import Runs
+from ccexport.store.moves import Held
+from ccexport.worker import Worker
 from tests.commands.running import Here
 from tests.kit.dataverse import BROKEN, SECRET, Fault, Organization, Table, running
-from tests.kit.house import LIST_ID, House
+from tests.kit.house import ANA, LIST_ID, House
 
 COUNT = 60
 PAGES = 6  # of each table
@@ -148,6 +156,52 @@ def test_a_run_that_may_not_read_fails_with_one_line_and_sends_nothing(
     last = ran.err.strip().splitlines()[-1]
     assert "does not let the application read. Give it the Viewer permission" in last
     assert house.members() == {}
+
+
+def cancel_newest(house: House) -> None:
+    Runs(house.installation).request_cancel(house.installation.runs.latest(limit=1)[0].id, by=ANA)
+
+
+def test_a_run_that_is_canceled_while_pages_come_in_asks_for_no_other_page(
+    here: Here, house: House, environment: dict[str, str], organization: Organization
+) -> None:
+    add_export(here, environment)
+    begun = len(organization.asked)
+
+    def canceled_at_the_third_page(number: int) -> dict[str, Any]:
+        if number == 2 * COUNT // PAGES:
+            cancel_newest(house)
+        return person(number)
+
+    organization.tables["msdynci_customerprofiles"] = Table(COUNT, canceled_at_the_third_page)
+    ran = here("exports", "run", "News", "--wait", "--json", environment=environment)
+    assert ran.document["state"] == "canceled", ran.err
+    assert len(organization.asked) - begun == 3
+    assert house.members() == {}
+
+
+def test_a_cancel_does_not_wait_until_dataverse_takes_the_next_request(
+    here: Here, house: House, environment: dict[str, str], organization: Organization
+) -> None:
+    add_export(here, environment)
+    source = {"source_url": environment["CCEXPORT_SOURCE_URL"]}
+    installation = Installation(house.settings.model_copy(update=source), house.now)
+    organization.faults = {len(organization.asked) + 2: Fault(429, "200")}
+    run_id = Exports(installation).queue("News", by=ANA).id
+    pauses: list[float] = []
+
+    def canceled_meanwhile(seconds: float) -> bool:
+        if seconds:
+            pauses.append(seconds)
+            cancel_newest(house)
+        return False
+
+    held = Held(run_id, "a worker")
+    assert installation.runs.claim(held.worker, run_id=run_id) is not None
+    execute_run(held, replace(Worker(installation).tools, sleep=canceled_meanwhile))
+    installation.close()
+    assert house.document(run_id)["state"] == "canceled"
+    assert pauses == [LOOK_SECONDS]
 
 
 def test_no_command_shows_the_secret(

@@ -1,6 +1,6 @@
 """Our own path, as a run takes it: source → lines and rejections → encrypted run files, and the planned files.
 
-python with_ccexport.py SOURCE_FOLDER OUTPUT_FOLDER
+python with_ccexport.py SOURCE OUTPUT_FOLDER: the source is a folder, or an address such as postgres://…
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ gc.freeze()
 gc.enable()
 
 
-def main(source_folder: Path, output: Path) -> None:
+def main(source_address: str, output: Path) -> None:
     key = os.urandom(32)
     files = RunFiles(output / "runs", lambda: (key,))
-    with open_source(f"file:{source_folder}") as source:
+    address = source_address if "://" in source_address else f"file:{source_address}"
+    with open_source(address) as source:
         mapping = mapping_from_dict(suggest_mapping(source.attribute_names))
         prepared = prepare(source, ["All", "Half"], mapping)
     contacts = prepared.contacts
@@ -41,4 +42,4 @@ def main(source_folder: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]))
