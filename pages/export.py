@@ -7,6 +7,7 @@ import streamlit as st
 from ccexport.errors import NotFound
 from ccexport.services.people.access import Role
 from ccexport.ui import page
+from ccexport.ui.screens import comparison
 from ccexport.ui.screens import export_setup as widgets
 from ccexport.ui.screens.mapping_preview import show_for
 from ccexport.ui.screens.runs import link
@@ -28,4 +29,5 @@ with page.errors_shown():
             filled = widgets.form(user)
             widgets.save_bar(view, filled, user)
     with preview:
+        comparison.show(view, filled, user)
         show_for(filled.segments, filled.mapping, filled.problem, filled.types, user)

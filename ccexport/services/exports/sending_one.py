@@ -173,7 +173,7 @@ class SendingOne:
         if found is None:
             raise NotFound(
                 f'No profile of the segments of "{view.export.name}" has the CustomerId "{customer_id}". '
-                f'Choose one that `exports preview "{view.export.name}"` shows.'
+                "Choose a member of one of them."
             )
         return found
 
