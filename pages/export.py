@@ -6,6 +6,7 @@ import streamlit as st
 
 from ccexport.errors import NotFound
 from ccexport.services.people.access import Role
+from ccexport.states import Mode
 from ccexport.ui import page
 from ccexport.ui.screens import comparison
 from ccexport.ui.screens import export_setup as widgets
@@ -30,4 +31,5 @@ with page.errors_shown():
             widgets.save_bar(view, filled, user)
     with preview:
         comparison.show(view, filled, user)
-        show_for(filled.segments, filled.mapping, filled.problem, filled.types, user)
+        mode = Mode(filled.mode)
+        show_for(filled.segments, filled.mapping, filled.problem, filled.types, user, mode)

@@ -131,7 +131,7 @@ def test_export_that_sends_changes_runs_in_full_after_a_question(
     Exports(installation).update(export.export.id, draft, by=BY)
     test = open_page("export", export=export.export.id)
     test.button(key="export_full").click().run()
-    assert "Who left the list stays away." in texts(test)
+    assert "People who left the list stay away." in texts(test)
     assert installation.runs.latest() == []
     test.button(key="export_full_confirm").click().run()
     assert [run.resync for run in installation.runs.latest()] == [True]
@@ -174,7 +174,7 @@ def test_export_in_mode_changes_is_compared_with_what_was_sent(
     test.button(key="export_compare").click().run()
     assert not test.exception
     found = metrics(test)
-    assert (found["New"], found["To be removed"]) == (found["Will be sent"], 0)
+    assert (found["New"], found["To be removed"]) == (found["Can be sent"], 0)
     assert "Nobody is known of this list yet" in texts(test)
 
     Exports(installation).queue("News", by=BY)

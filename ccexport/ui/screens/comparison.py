@@ -102,7 +102,7 @@ def _compare(asked: _Asked) -> _Found:
 
 def _show_found(found: _Found, guard: int | None) -> None:
     beside = found.beside
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         st.metric("New", count(beside.new), width="content")
         st.metric("Changed", count(beside.changed), width="content")
         st.metric("Unchanged", count(beside.unchanged), width="content")
