@@ -126,8 +126,10 @@ def _follow() -> None:
 
 def _look(sent: OnItsWay) -> None:
     """Again and again until it has ended; then the dialog is drawn without a timer."""
+    sending = _sending()
+    is_due = not drawing.repeats() or sending.seconds_left(sent) <= 0
     try:
-        ended = _sending().look(sent)
+        ended = sending.look(sent) if is_due else None
     except (SetupError, RetryableError) as error:
         st.warning(plain(str(error)))
         return
