@@ -18,8 +18,8 @@ from ccexport.ui import page
 from ccexport.ui.format import count
 from ccexport.ui.page import plain
 from ccexport.ui.screens.export_setup import Filled
-from ccexport.ui.screens.mapping_preview import ask, live, wait_for
-from ccexport.words import counted, lasting, moment
+from ccexport.ui.screens.mapping_preview import ask, at_least, live, wait_for
+from ccexport.words import counted, moment
 
 _FOUND = "export_beside"  # what was found last, and for which draft
 
@@ -143,7 +143,7 @@ def _effort(found: _Found) -> str:
     requests = beside.requests(found.whole)
     seconds = timedelta(seconds=requests / page.installation().settings.cc_requests_per_second)
     return (
-        f"{counted(beside.files, 'file')}, about {counted(requests, 'request')}, at least {lasting(seconds)} of "
-        f"sending. Compared {moment(found.at)} with what Constant Contact confirmed; who has left the list since the "
+        f"{counted(beside.files, 'file')}, about {counted(requests, 'request')}, {at_least(seconds)} of sending. "
+        f"Compared {moment(found.at)} with what Constant Contact confirmed; who has left the list since the "
         "last run is found by the run itself. What was sent is kept as hashes: who has changed is known, not what."
     )

@@ -129,8 +129,13 @@ def _effort(whole: Whole) -> str:
     short = " **That is more than are left today.**" if whole.requests > budget.left else ""
     return (
         f"**{counted(whole.files, 'file')}, about {counted(whole.requests, 'request')}**: {used} of a day's ({left}). "
-        f"At least {lasting(seconds)} of sending, then Constant Contact's own processing.{short}"
+        f"{at_least(seconds).capitalize()} of sending, then Constant Contact's own processing.{short}"
     )
+
+
+def at_least(seconds: timedelta) -> str:
+    """`at least 4 s`; `under a second`."""
+    return f"at least {lasting(seconds)}" if seconds >= timedelta(seconds=1) else lasting(seconds)
 
 
 def _reason(whole: Whole, reason: str | None, words: str, number: int, *, masked: bool) -> None:
