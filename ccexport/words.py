@@ -20,16 +20,16 @@ _SUPPRESSED_WORDS = "They left the list, so they are not put back"
 MODE_WORDS = {  # for a label, and in one sentence
     Mode.FULL: (
         "Everybody",
-        "Each run sends everybody again, and puts back who had left the list.",
+        "Each run sends everybody again, and puts back people who had left the list.",
     ),
     Mode.CHANGES: (
         "New and changed people",
-        "Each run sends who is new or has changed since the last one; people who left the list stay away.",
+        "Each run sends people who are new or have changed since the last one; people who left the list stay away.",
     ),
     Mode.MIRROR: (
         "A mirror of the segments",
-        "As new and changed people; who is in none of the segments any more is taken off the list too, where an export "
-        "placed them. They stay in the account.",
+        "As new and changed people; people who are in none of the segments any more are taken off the list too, where "
+        "an export placed them. They stay in the account.",
     ),
 }
 

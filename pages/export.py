@@ -6,7 +6,9 @@ import streamlit as st
 
 from ccexport.errors import NotFound
 from ccexport.services.people.access import Role
+from ccexport.states import Mode
 from ccexport.ui import page
+from ccexport.ui.screens import comparison
 from ccexport.ui.screens import export_setup as widgets
 from ccexport.ui.screens.mapping_preview import show_for
 from ccexport.ui.screens.runs import link
@@ -28,4 +30,6 @@ with page.errors_shown():
             filled = widgets.form(user)
             widgets.save_bar(view, filled, user)
     with preview:
-        show_for(filled.segments, filled.mapping, filled.problem, filled.types, user)
+        comparison.show(view, filled, user)
+        mode = Mode(filled.mode)
+        show_for(filled.segments, filled.mapping, filled.problem, filled.types, user, mode)

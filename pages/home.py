@@ -28,6 +28,6 @@ with page.errors_shown():
     with left:
         widgets.budget(overview)
     with right:
-        widgets.coming(overview.coming(), by=user)
+        widgets.coming(overview.coming(), by=user, is_paused=is_paused)
     if not is_paused:
         pausing.switch(pauses, by=user)

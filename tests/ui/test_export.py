@@ -17,6 +17,7 @@ from ccexport.services.people.access import Person, Role, local_administrator
 from ccexport.store.database.tables import Connection
 from ccexport.store.exports import ExportView
 from ccexport.ui import identity
+from ccexport.worker import Worker
 from tests.kit.house import write_source
 from tests.ui.conftest import LIST_ID, LIST_NAME, MAPPING, SEGMENTS, OpenPage, connect, texts
 
@@ -130,10 +131,67 @@ def test_export_that_sends_changes_runs_in_full_after_a_question(
     Exports(installation).update(export.export.id, draft, by=BY)
     test = open_page("export", export=export.export.id)
     test.button(key="export_full").click().run()
-    assert "Who left the list stays away." in texts(test)
+    assert "People who left the list stay away." in texts(test)
     assert installation.runs.latest() == []
     test.button(key="export_full_confirm").click().run()
     assert [run.resync for run in installation.runs.latest()] == [True]
+
+
+def test_export_sends_one_profile_after_a_question_and_says_what_became_of_it(
+    open_page: OpenPage, installation: Installation, export: ExportView
+) -> None:
+    test = open_page("export", export=export.export.id)
+    test.button(key="export_one").click().run()
+    assert not test.exception
+    assert "is sent to the list" in texts(test)
+    file = test.code[0].value
+    assert file.splitlines()[0].startswith("email,first_name")
+    test.button(key="export_one_confirm").click().run()
+    assert not test.exception
+    assert "Constant Contact took the profile" in texts(test)
+    assert test.code[0].value == file
+    assert installation.runs.latest() == []
+    test.button(key="export_one_close").click().run()
+    assert "export_one_close" not in [each.key for each in test.button]
+
+
+def test_export_refuses_to_send_one_who_is_in_none_of_its_segments(
+    open_page: OpenPage, export: ExportView
+) -> None:
+    test = open_page("export", export=export.export.id)
+    test.session_state["export_one_key"] = "nobody"
+    test.button(key="export_one").click().run()
+    assert "No profile of the segments" in test.error[0].value
+    assert "export_one_confirm" not in [each.key for each in test.button]
+
+
+def test_export_in_mode_changes_is_compared_with_what_was_sent(
+    open_page: OpenPage, installation: Installation, connection: Connection
+) -> None:
+    draft = ExportDraft("News", "Marketing", LIST_ID, SEGMENTS, parse_mapping(MAPPING), "mirror")
+    export = Exports(installation).add(draft, by=BY).export
+    test = open_page("export", export=export.id)
+    test.button(key="export_compare").click().run()
+    assert not test.exception
+    found = metrics(test)
+    assert (found["New"], found["To be removed"]) == (found["Can be sent"], 0)
+    assert "Nobody is known of this list yet" in texts(test)
+
+    Exports(installation).queue("News", by=BY)
+    Worker(installation).work(until_idle=True)
+    test.button(key="export_compare").click().run()
+    assert metrics(test)["Unchanged"] == found["New"]
+    assert "A run would not ask first" in texts(test)
+
+    test.multiselect(key="export_segments").set_value(["Spring buyers"]).run()
+    assert "The form has changed since" in texts(test)
+    test.button(key="export_compare").click().run()
+    assert metrics(test)["To be removed"] == found["New"] - metrics(test)["Unchanged"] > 0
+    assert ("would wait until somebody approves it" in texts(test)) == (
+        metrics(test)["To be removed"] >= 100
+    )
+    test.radio(key="export_mode").set_value("full").run()
+    assert "export_compare" not in [each.key for each in test.button]
 
 
 def test_export_saved_a_second_time_changes_it_and_makes_no_other(

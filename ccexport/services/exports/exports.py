@@ -16,6 +16,7 @@ from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping, settled_mapping
 from ccexport.runs.preflight import check_account, check_custom_fields, check_list
 from ccexport.schedules import check_schedule, next_times
+from ccexport.services.exports.comparing import Comparing, LedgerOf
 from ccexport.services.exports.export_values import (
     CheckedDraft,
     ExportDraft,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.services.preview.previews import ExportPreview
-    from ccexport.store.ledgers import Known
 
 __all__ = [
     "CheckedDraft",
@@ -257,8 +257,7 @@ class Exports:
 
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
-        from ccexport.services.preview.beside_ledger import beside_ledger  # these bring Ibis along
-        from ccexport.services.preview.preview_values import Question
+        from ccexport.services.preview.preview_values import Question  # these bring Ibis along
         from ccexport.services.preview.previews import as_seen, preview_mapping
 
         by = require(self._installation, by, Action.PREVIEW_EXPORT, "export", name)
@@ -271,33 +270,20 @@ class Exports:
             source.check_types(mapping.attributes_used)
             source.check_segments(view.segments)
             question = Question(tuple(view.segments), mapping, tuple(types.items()))
-            found = preview_mapping(source, question, samples, Mode(view.export.mode))
-            known = self._known(view)
-            if known is not None:
-                key = self._installation.ledgers.hash_key()
-                found = replace(found, beside=beside_ledger(source, view, types, known, key))
+            mode, comparing = Mode(view.export.mode), Comparing(self._installation)
+            found = preview_mapping(source, question, samples, mode)
+            at = LedgerOf.saved(view, self._connection_of(view))
+            if at is not None and (work_out := comparing.beside(at, question, mode)) is not None:
+                found = replace(found, beside=work_out(source))
         return replace(found, samples=as_seen(found.samples, masked=masked))
 
     def asks_first(self, found: ExportPreview, name: str) -> bool:
         """Whether a run of what the preview found would wait until somebody approves it."""
         view = self._installation.exports.by_name(name)
-        connection = self._connection_of(view)
-        if connection is None or not found.beside.asks(view.export.guard):
-            return False
-        return self._installation.runs.has_ended_well(
-            view.export.id, connection.account_id, view.export.list_id
+        at = LedgerOf.saved(view, self._connection_of(view))
+        return at is not None and Comparing(self._installation).asks(
+            found.beside, at, view.export.guard
         )
-
-    def _known(self, view: ExportView) -> Known | None:
-        """Who is known of the export's list; None where nobody is, or it has no account."""
-        connection = self._connection_of(view)
-        if connection is None:
-            return None
-        from ccexport.store.ledgers import Target
-
-        target = Target(view.export.id, connection.account_id, view.export.list_id)
-        known = self._installation.ledgers.known(target)
-        return known if len(known.own) or any(map(len, known.others)) else None
 
     def remove(self, name: str | int, *, by: Person) -> None:
         """Remove it; the history of its runs stays."""

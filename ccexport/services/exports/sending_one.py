@@ -84,6 +84,7 @@ class OnItsWay:
     target: Target
     begun: Begun = field(repr=False)
     sent_at: datetime
+    timer: PollTimer = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class SendingOne:
         if found is None:
             raise NotFound(
                 f'No profile of the segments of "{view.export.name}" has the CustomerId "{customer_id}". '
-                f'Choose one that `exports preview "{view.export.name}"` shows.'
+                "Choose a member of one of them."
             )
         return found
 
@@ -214,9 +215,10 @@ class SendingOne:
             name, after = view.export.name, {"list_id": view.export.list_id}
             with audited(self._installation, by, Action.TEST_EXPORT, "export", name, after=after):
                 begun = self._installation.one_sent.begin(target, view.mapping, ready.rows)
-            now = self._installation.now()
+            now, poll_seconds = self._installation.now(), self._installation.settings.poll_seconds
             file_name = f"ccexport-test-{uuid.uuid4().hex[:16]}.csv"
-            sent = OnItsWay(ready, file_name, None, target, begun, now)
+            timer = PollTimer(poll_seconds, now)
+            sent = OnItsWay(ready, file_name, None, target, begun, now, timer)
             try:
                 activity = client.import_contacts(file_name, ready.content, view.export.list_id)
             except OutcomeUnknown:
@@ -266,6 +268,7 @@ class SendingOne:
     def look(self, sent: OnItsWay) -> Ended | None:
         """Look once; None while Constant Contact works on it. The ledger is written by what it says."""
         age = self._installation.now() - sent.sent_at
+        sent.timer.looked(self._installation.now(), None)
         connection_id = sent.ready.view.export.connection_id or 0
         with closing(self._client(self._installation.connections.get(connection_id))) as client:
             activity = _activity(client, sent)
@@ -282,17 +285,18 @@ class SendingOne:
 
     def follow(self, sent: OnItsWay) -> Ended:
         """Look until it has ended."""
-        poll_seconds, now = self._installation.settings.poll_seconds, self._installation.now
-        timer = PollTimer(poll_seconds, now())
         while True:
-            self._installation.sleep(timer.seconds_left(now()))
+            self._installation.sleep(self.seconds_left(sent))
             try:
                 ended = self.look(sent)
             except RetryableError as error:
                 ended = self._given_up(sent, error)
             if ended is not None:
                 return ended
-            timer.looked(now(), None)
+
+    def seconds_left(self, sent: OnItsWay) -> float:
+        """Until it is worth another look: each one takes a request, so they become fewer."""
+        return sent.timer.seconds_left(self._installation.now())
 
     def _given_up(self, sent: OnItsWay, error: RetryableError) -> Ended | None:
         """What to tell where it cannot be looked at; None where it is worth another try."""

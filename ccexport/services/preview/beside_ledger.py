@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ccexport.constantcontact.protocol import MAX_IDS_REMOVED, PAGE_SIZE
-from ccexport.preparation.contacts import Prepared, plan_files
-from ccexport.preparation.mapping import FieldMapping
+from ccexport.preparation.contacts import Contacts, Prepared, plan_files
 from ccexport.preparation.prepare import prepare
 from ccexport.runs.comparing import Verdict, compare
 from ccexport.runs.guard import Change, change_of
 from ccexport.runs.leaving import leaving
 from ccexport.segments.source import Source
-from ccexport.services.preview.preview_values import Whole
+from ccexport.services.preview.preview_values import Question, Whole
 from ccexport.states import Mode
-from ccexport.store.exports import ExportView
 from ccexport.store.ledger_rows import Sent
 from ccexport.store.ledgers import Known
 
+EXAMPLES = 5  # of those who are new, changed, or left
 READING_REQUESTS = 4  # asked for, looked at, downloaded, counted
 
 
@@ -36,6 +35,7 @@ class BesideLedger:
     mapping_changed: bool
     change: Change | None = None  # as the guard counts it; None where nobody is known
     to_remove: int = 0  # by the ledger; who has left the list by then need not be taken off it
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # count → the first keys
 
     @property
     def goes(self) -> int:
@@ -73,15 +73,11 @@ def nobody_known(counts: Whole, mode: Mode) -> BesideLedger:
 
 
 def beside_ledger(
-    source: Source,
-    view: ExportView,
-    types: Mapping[str, str],
-    known: Known,
-    key: bytes,
+    source: Source, question: Question, mode: Mode, known: Known, key: bytes
 ) -> BesideLedger:
     """Prepare as a run does, and compare. Raises what `prepare` and the source raise."""
-    mapping, mode = FieldMapping(view.mapping), Mode(view.export.mode)
-    prepared = prepare(source, view.segments, mapping, types)
+    mapping = question.mapping
+    prepared = prepare(source, question.segments, mapping, dict(question.types))
     contacts = prepared.contacts
     rows = Sent(*contacts.hashes(key))
     found = compare(rows, known, None, mode)
@@ -95,10 +91,20 @@ def beside_ledger(
         suppressed=found.count(Verdict.SUPPRESSED),
         files=len(plan),
         bytes=sum(each.bytes for each in plan),
-        mapping_changed=known.mapping is not None and known.mapping != tuple(view.mapping),
-        change=change_of(found, known, mode, tuple(view.mapping), removed=to_remove),
+        mapping_changed=known.mapping is not None and known.mapping != mapping.pairs,
+        change=change_of(found, known, mode, mapping.pairs, removed=to_remove),
         to_remove=to_remove,
+        examples={
+            each.name.lower(): _first_keys(contacts.only(found.verdicts == each))
+            for each in Verdict
+            if each is not Verdict.UNCHANGED
+        },
     )
+
+
+def _first_keys(contacts: Contacts) -> tuple[str, ...]:
+    keys = contacts.take(0, min(len(contacts), EXAMPLES)).column("customer_id")
+    return tuple(keys.to_pylist())
 
 
 def _to_remove(rows: Sent, prepared: Prepared, known: Known, key: bytes) -> int:

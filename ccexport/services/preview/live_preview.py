@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from ccexport.segments import version
 from ccexport.segments.masking import mask_value
@@ -29,6 +29,7 @@ from ccexport.services.preview.preview_values import (
 )
 from ccexport.services.preview.previews import as_seen
 
+Answer = TypeVar("Answer")
 MAX_ANSWERS = 12  # counts of whole segments, and others, that are kept
 
 
@@ -118,6 +119,11 @@ class LivePreview:
         opened = self._now()
         return opened.soon(("whole", question), lambda: opened.far.count(question))
 
+    def work_out(self, answer: Callable[[Source], Answer]) -> Future[Answer]:
+        """What somebody makes of the source, by the thread that counts; it is not remembered."""
+        opened = self._now()
+        return opened.once(lambda: opened.far.locked(answer))
+
     def close(self) -> None:
         """Let go of the source; the next question opens it again."""
         with self._lock:
@@ -192,6 +198,10 @@ class _Opened:
                 future = self._worker.submit(self._work, key, work_out)
                 self._under_way[key] = future
             return future
+
+    def once(self, work: Callable[[], Answer]) -> Future[Answer]:
+        """The answer from the one thread, asked anew each time."""
+        return self._worker.submit(work)
 
     def close(self) -> None:
         self._worker.shutdown(wait=False, cancel_futures=True)

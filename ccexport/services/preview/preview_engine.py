@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -31,6 +31,7 @@ from ccexport.services.preview.preview_values import (
     Whole,
 )
 
+Answer = TypeVar("Answer")
 KEY = "CustomerId"
 MAX_POOLS = 20  # of a few profiles each
 
@@ -107,6 +108,11 @@ class PreviewEngine:
         with self.lock:
             judged = judge(self.source, question.segments, question.mapping, dict(question.types))
         return Whole(question, judged, time.monotonic() - started)
+
+    def locked(self, answer: Callable[[Source], Answer]) -> Answer:
+        """What somebody makes of the source, while nobody else asks it."""
+        with self.lock:
+            return answer(self.source)
 
     def usable(self) -> dict[str, Usable]:
         """One expression for all segments: every profile judged by its address, then counted by segment."""

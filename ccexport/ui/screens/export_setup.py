@@ -23,7 +23,7 @@ from ccexport.store.exports import ExportView
 from ccexport.ui import flash, page
 from ccexport.ui.format import count
 from ccexport.ui.page import plain
-from ccexport.ui.screens import run_in_full
+from ccexport.ui.screens import run_in_full, send_one
 from ccexport.ui.screens.list_picker import Account, list_picker
 from ccexport.ui.screens.mapping_form import mapping_form, open_mapping
 from ccexport.ui.screens.mapping_preview import live
@@ -358,6 +358,7 @@ def save_bar(view: ExportView | None, filled: Filled, by: Person) -> None:
             _run(view, by)
         if view is not None:
             run_in_full.button(view, by=by)
+            send_one.button(view, by=by)
         link("exports", "Back to Exports", icon=":material/arrow_back:")
     st.caption(
         f"Still needs {_and(missing)}."

@@ -260,9 +260,11 @@ def budget(overview: Overview) -> None:
     st.caption(f"Begins anew at {moment(today.resets_at)}, in {left}. All connections share it.")
 
 
-def coming(next_up: Coming, *, by: Person) -> None:
+def coming(next_up: Coming, *, by: Person, is_paused: bool = False) -> None:
     """The next times that something runs by itself."""
     st.subheader("Next runs", anchor=False)
+    if is_paused:
+        st.caption("Paused: what comes due meanwhile runs once, late, when everything goes on.")
     lines = [(each.next_run_at, short(each.name)) for each in next_up.exports]
     if next_up.refresh_at is not None:
         exports = counted(next_up.refresh_exports, "export")

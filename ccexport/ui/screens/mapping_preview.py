@@ -19,6 +19,7 @@ from ccexport.services.people.permission import may
 from ccexport.services.people.roles import Action
 from ccexport.services.preview.live_preview import LivePreview, source_version
 from ccexport.services.preview.preview_values import How, Pick, ProfileSample, Question, Whole
+from ccexport.states import Mode
 from ccexport.ui import page
 from ccexport.ui.format import count, share
 from ccexport.ui.page import plain
@@ -54,7 +55,7 @@ def ask(segments: tuple[str, ...], mapping: FieldMapping, types: Mapping[str, st
 
 
 @st.fragment
-def show(question: Question, by: Person) -> None:
+def show(question: Question, by: Person, mode: Mode) -> None:
     """Counts of the whole above single profiles; the profiles are there first."""
     page.begin_again(by)
     masked = not may(page.installation(), by, Action.SEE_VALUES)
@@ -72,7 +73,7 @@ def show(question: Question, by: Person) -> None:
                 whole = wait_for(live().count(question), _words(question))
             settled = False
         with counts:
-            _show_whole(whole, masked=masked)
+            _show_whole(whole, mode, masked=masked)
         if not settled:
             _show_glance(question, pick, cards, masked=masked)
 
@@ -100,12 +101,14 @@ def _words(question: Question) -> str:
 # --- the whole -----------------------------------------------------------------------------------
 
 
-def _show_whole(whole: Whole, *, masked: bool) -> None:
+def _show_whole(whole: Whole, mode: Mode, *, masked: bool) -> None:
+    sends_all = mode is Mode.FULL
     with st.container(horizontal=True, gap="large"):
         st.metric("Read", count(whole.read), width="content")
-        st.metric("Will be sent", count(whole.prepared), width="content")
+        words = "Will be sent" if sends_all else "Can be sent"
+        st.metric(words, count(whole.prepared), width="content")
         st.metric("Left out", count(whole.rejected), width="content")
-    st.caption(_effort(whole))
+    st.caption(_effort(whole) if sends_all else f"If all of them are sent: {_effort(whole)}")
     if not whole.read:
         st.info("Nobody is in these segments: a run would send nothing.")
     for reason, number in whole.rejections.items():
@@ -126,8 +129,13 @@ def _effort(whole: Whole) -> str:
     short = " **That is more than are left today.**" if whole.requests > budget.left else ""
     return (
         f"**{counted(whole.files, 'file')}, about {counted(whole.requests, 'request')}**: {used} of a day's ({left}). "
-        f"At least {lasting(seconds)} of sending, then Constant Contact's own processing.{short}"
+        f"{at_least(seconds).capitalize()} of sending, then Constant Contact's own processing.{short}"
     )
+
+
+def at_least(seconds: timedelta) -> str:
+    """`at least 4 s`; `under a second`."""
+    return f"at least {lasting(seconds)}" if seconds >= timedelta(seconds=1) else lasting(seconds)
 
 
 def _reason(whole: Whole, reason: str | None, words: str, number: int, *, masked: bool) -> None:
@@ -309,11 +317,12 @@ def show_for(
     why_not: str | None,
     types: Mapping[str, str],
     by: Person,
+    mode: Mode = Mode.FULL,
 ) -> None:
     """The preview of a form, or what is missing for it."""
     st.html(_STYLE)
     with st.container(key="export_preview"):
-        _show_for(segments, mapping, why_not, types, by)
+        _show_for(segments, mapping, why_not, types, by, mode)
 
 
 def _show_for(
@@ -322,6 +331,7 @@ def _show_for(
     why_not: str | None,
     types: Mapping[str, str],
     by: Person,
+    mode: Mode,
 ) -> None:
     st.subheader("Mapping preview", anchor=False)
     if mapping is None:
@@ -334,4 +344,4 @@ def _show_for(
         except SetupError as error:
             st.error(plain(str(error)))
             return
-        show(question, by)
+        show(question, by, mode)

@@ -47,10 +47,11 @@ def show(email: str, *, by: Person) -> None:
         found = People(page.installation()).find(email, by=by)
     document = found.document
     keys = document["customer_ids"]
-    st.subheader(plain(document["email"]), anchor=False)
+    st.subheader("What is known of this address", anchor=False)
+    st.text(document["email"])  # as Markdown it would be a link that writes a mail
     st.caption(f"Profiles: {plain(', '.join(keys))}." if keys else "No profile has this address.")
     for remark in found.remarks:
-        st.warning(plain(remark))
+        st.info(plain(remark), icon=":material/info:")
     _lists(document["ledgers"], str(document["email"]), by)
     _runs(document["runs"])
 
@@ -58,9 +59,14 @@ def show(email: str, *, by: Person) -> None:
 def _lists(ledgers: Sequence[Mapping[str, Any]], email: str, by: Person) -> None:
     if not ledgers:
         st.markdown("No export knows them as somebody whom it placed on its list.")
+    views = page.installation().exports.views()
+    names = {view.export.list_id: view.export.list_name for view in views}
     for each in ledgers:
         with st.container(border=True):
-            st.markdown(f"**{plain(each['export'] or 'An export that was removed')}**")
+            title = each["export"] or "An export that was removed"
+            st.markdown(
+                f"**{plain(title)}** · list {plain(names.get(each['list_id'], each['list_id']))}"
+            )
             since = moment(datetime.fromisoformat(each["since"]))
             words = STANDS[each["state"]]
             st.markdown(f"{words[:1].upper()}{words[1:]}, since {since}.")
@@ -69,12 +75,9 @@ def _lists(ledgers: Sequence[Mapping[str, Any]], email: str, by: Person) -> None
 
 
 def _put_back(export: str, email: str, by: Person) -> None:
-    clicked = st.button(
-        "Put back",
-        key=f"person_put_back_{export}",
-        icon=":material/undo:",
-        help="Only where they asked for it: the next run of the export places them again.",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        clicked = st.button("Put back", key=f"person_put_back_{export}", icon=":material/undo:")
+        st.caption("Only if they asked for it: the next run of the export places them again.")
     if not clicked:
         return
     with page.errors_shown():

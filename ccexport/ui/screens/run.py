@@ -195,6 +195,8 @@ def _stages(progress: Progress) -> None:
     took = time_taken(progress.run, utc_now())
     with st.container(horizontal=True):
         for stage in progress.stages:
+            if progress.run.state is RunState.SUCCEEDED and not stage.is_done:
+                continue  # there was nothing to do in it
             st.markdown(_say_stage(stage, progress.run), width="content")
         if took:
             st.markdown(

@@ -9,6 +9,7 @@ from ccexport.services.people.access import Person
 from ccexport.states import Mode
 from ccexport.store.exports import ExportView
 from ccexport.ui import page
+from ccexport.ui.page import plain
 from ccexport.ui.screens.runs import go_to_run
 
 _ASKING = "export_full_asking"  # the dialog is open: survives a full run of the page
@@ -36,18 +37,20 @@ def _close() -> None:
 @st.dialog("Run in full", on_dismiss=_close)
 def _ask(view: ExportView, by: Person) -> None:
     st.markdown(
-        "Everybody in the segments is sent once more, whether or not anything about them has changed: as after "
-        "contacts were changed by hand at Constant Contact, or the list was emptied."
+        f"“{plain(view.export.name)}” sends everybody in its segments to **{plain(view.export.list_name)}** once more, "
+        "whether or not anything about them has changed. Use it after contacts were changed by hand at Constant "
+        "Contact, or after the list was emptied."
     )
-    takes_off = (
-        " Who is in none of the segments any more is taken off the list, as in each run."
-        if Mode(view.export.mode) is Mode.MIRROR
-        else ""
-    )
-    st.markdown(
-        f"Who left the list stays away.{takes_off} The run after it sends only what has changed, as before. It uses "
-        "more of the day's requests, and nobody is asked however many people it sends."
-    )
+    lines = ["People who left the list stay away."]
+    if Mode(view.export.mode) is Mode.MIRROR:
+        lines.append(
+            "People who are in none of the segments any more are taken off the list, as in each run."
+        )
+    lines += [
+        "This run uses more of the day's requests, and asks nobody first, however many people it sends.",
+        "The run after it sends only what has changed, as before.",
+    ]
+    st.markdown("\n".join(f"- {line}" for line in lines))
     if st.button("Run in full", key="export_full_confirm", type="primary"):
         with page.errors_shown():
             run = Exports(page.installation()).queue(view.export.id, by=by, resync=True)

@@ -16,6 +16,9 @@ from ccexport.ui import page
 
 def said(run: Run) -> str:
     """Beside the funnel: these were not read, since they are in none of the segments."""
+    if run.removed_count == run.to_remove_count:
+        why = "since they are in none of the segments any more"
+        return f"- **{run.removed_count:,} taken off the list**, {why}. They stay in the account."
     leave = f"{run.to_remove_count:,} {'is' if run.to_remove_count == 1 else 'are'} in none of the segments any more"
     return f"- **{run.removed_count:,} taken off the list**: {leave}. They stay in the account."
 
