@@ -12,9 +12,10 @@ from sqlmodel import Session, select
 
 from ccexport.sandbox.account.jobs import Selection, delete_contacts
 from ccexport.sandbox.server import running_sandbox
+from ccexport.services.runs.putting_back import PuttingBack
 from ccexport.store.database.ledger_tables import Ledger
 from ccexport.store.ledgers import KEPT_AFTER_A_MOVE, Target
-from tests.kit.house import OTHER_LIST_ID, House, behaviour, people, write_source
+from tests.kit.house import ANA, OTHER_LIST_ID, House, behaviour, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed
 
 TEN = people(10)
@@ -159,3 +160,46 @@ def age(house: House, by: timedelta) -> None:
             row.updated_at -= by
             session.add(row)
         session.commit()
+
+
+def failed_run(house: House, name: str = "Newsletter") -> None:
+    """The file of the run is taken, and then ends as failed: nobody knows who of it arrived."""
+    fault = {"on": IMPORT, "do": "activity_failed", "times": 1}
+    house.tell("/_sandbox/behaviour", faults=[fault])
+    assert house.run(name)["state"] == "failed"
+
+
+def test_who_left_stays_away_though_a_file_with_them_failed_in_a_full_run(house: House) -> None:
+    house.run()
+    house.take_off(TEN[2]["EMail"])
+    mode = mode_of(house)
+    assert counts(house.run())["suppressed"] == 1
+    change(house, "Newsletter", mode="full")
+    failed_run(house)
+    change(house, "Newsletter", mode=mode)
+    assert counts(house.run())["suppressed"] == 1
+    assert TEN[2]["EMail"] not in house.members()
+
+
+def test_who_left_stays_away_though_a_file_of_another_export_with_them_had_failed(
+    house: House,
+) -> None:
+    house.add_export("Second", mode=mode_of(house))
+    failed_run(house, "Second")
+    house.run()
+    house.take_off(TEN[2]["EMail"])
+    assert counts(house.run("Second"))["suppressed"] == 1
+    assert TEN[2]["EMail"] not in house.members()
+
+
+def test_who_was_let_back_is_sent_again_where_the_first_file_with_them_failed(house: House) -> None:
+    house.add_export("Second", mode=mode_of(house))
+    house.run()
+    house.run("Second")
+    email = TEN[2]["EMail"]
+    house.take_off(email)
+    assert counts(house.run())["suppressed"] == counts(house.run("Second"))["suppressed"] == 1
+    PuttingBack(house.installation).restore(email, "Newsletter", by=ANA)
+    failed_run(house)
+    assert counts(house.run())["new"] == 1
+    assert email in house.members()

@@ -191,8 +191,8 @@ class AnyNights(RuleBasedStateMachine):
 
 
 AnyNights.TestCase.settings = settings(
-    max_examples=6,
-    stateful_step_count=8,
+    max_examples=4,
+    stateful_step_count=4,
     deadline=None,
     derandomize=True,
     database=None,
