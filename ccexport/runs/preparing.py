@@ -146,7 +146,7 @@ def write_run_files(
                 strangers = source.strangers(run.segments, found=prepared.read)
             if said := strangers.said():
                 tools.runs.note(held, EventKind.WITHOUT_PROFILE, said)
-        # not sooner: it takes memory, and is not to say of somebody on the list what another run has changed since
+        # after the list: of whom another run has taken off it meanwhile it does not say that they left
         known = _known(held, run, tools)
         return _write(run, prepared, Beside(known, who_was_on(run, as_of, tools), without), tools)
 
