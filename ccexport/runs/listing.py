@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 import numpy as np
@@ -46,8 +46,8 @@ class _NoList(Exception):
     """The list cannot be had; says why."""
 
 
-def read_list(held: Held, run: Run, client: Client, tools: Tools) -> OnList | None:
-    """Who is on the run's list; None where that is not asked for, or cannot be had.
+def read_list(held: Held, run: Run, client: Client, tools: Tools) -> datetime | None:
+    """Write who is on the run's list into its file; as of when. None where that is not asked for, or cannot be had.
 
     Raises `CancelAsked`, what a wait is for, and what the person has to mend.
     """
@@ -71,7 +71,7 @@ def read_list(held: Held, run: Run, client: Client, tools: Tools) -> OnList | No
             tools.ledgers.store_reading(reading)
             tools.runs.note(held, EventKind.LIST_NOT_READ, f"{why} {_WITHOUT}{also}.")
             return None
-    return OnList(_hashes(run, tools), reading.asked_at)
+    return reading.asked_at
 
 
 def _fetch(held: Held, run: Run, reading: ListReading, client: Client, tools: Tools) -> None:
@@ -152,7 +152,10 @@ def list_pieces(run: Run, tools: Tools) -> Iterator[pa.Array]:
     return (batch.column("email") for batch in tools.run_files.stream(run.id, ON_LIST))
 
 
-def _hashes(run: Run, tools: Tools) -> np.ndarray:
+def who_was_on(run: Run, as_of: datetime | None, tools: Tools) -> OnList | None:
+    """By the run's file, once it is written."""
+    if as_of is None:
+        return None
     key = tools.ledgers.hash_key()
     found = [keyed_hashes(emails, key) for emails in list_pieces(run, tools)]
-    return np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *found]))
+    return OnList(np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *found])), as_of)

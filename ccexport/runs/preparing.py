@@ -34,7 +34,7 @@ from ccexport.runs.comparing import Compared, OnList, Verdict, compare, count_mo
 from ccexport.runs.failures import failed_rows
 from ccexport.runs.guard import Change, change_of, fingerprint_of, question_of
 from ccexport.runs.leaving import leaving
-from ccexport.runs.listing import ON_LIST, CancelAsked, list_pieces, read_list
+from ccexport.runs.listing import ON_LIST, CancelAsked, list_pieces, read_list, who_was_on
 from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
 from ccexport.runs.questions import ending_when_asked, pause_while_wanted
@@ -133,10 +133,9 @@ def write_run_files(
     check_export_user(view)
     connection = view.connection
     mapping = mapping_of(run)
-    known = _known(held, run, tools)
     with closing(tools.guarded_client(held, connection.id)) as client:
         types = check_target(run, connection, mapping, client)
-        on_list = read_list(held, run, client, tools)
+        as_of = read_list(held, run, client, tools)
     with tools.turn_to_prepare():
         if run.retry_of is not None:
             prepared = _retried(run, run.retry_of, tools)
@@ -150,7 +149,9 @@ def write_run_files(
                 strangers = source.strangers(run.segments, found=prepared.read)
             if said := strangers.said():
                 tools.runs.note(held, EventKind.WITHOUT_PROFILE, said)
-        return _write(run, prepared, Beside(known, on_list, without), tools)
+        # after the list: of whom another run has taken off it meanwhile it does not say that they left
+        known = _known(held, run, tools)
+        return _write(run, prepared, Beside(known, who_was_on(run, as_of, tools), without), tools)
 
 
 @dataclass(frozen=True)

@@ -301,9 +301,11 @@ def settled(people: People, outcome: Outcome, at: int) -> People:
     people = people.with_standing(outcome.observed.back, Standing.PLACED, at)
     people = people.without(outcome.taken_off.gone)
     people = people.with_standing(outcome.taken_off.unsure, Standing.UNSURE, at)
-    placed = unsure.who[people.standing_of(unsure.who) == Standing.PLACED]
+    standing = people.standing_of(unsure.who)
+    placed = unsure.who[standing == Standing.PLACED]
     people = people.with_standing(placed, Standing.PLACED, at)  # it is not known with which line
-    doubtful = unsure.take(~np.isin(unsure.who, placed))
+    # who had left stays so, or allowed back: a look at the list tells whether they arrived
+    doubtful = unsure.take(np.isin(standing, (0, Standing.UNSURE)))
     people = people.merged(_as_people(doubtful, Standing.UNSURE, at))
     return people.merged(_as_people(confirmed, Standing.PLACED, at))
 

@@ -21,7 +21,7 @@ from ccexport.clock import Now, utc_now
 from ccexport.errors import NotFound
 from ccexport.store.database.engine import reading, writing
 from ccexport.store.database.ledger_tables import Ledger, LedgerKey, LedgerPart, ListReading
-from ccexport.store.database.tables import Export, Run, RunAddresses
+from ccexport.store.database.tables import Connection, Export, Run, RunAddresses
 from ccexport.store.exports import Pairs
 from ccexport.store.files_outcome import outcome_of_files
 from ccexport.store.leaving_rows import read_leaving
@@ -410,7 +410,7 @@ class LedgerStore:
             dropped = 0
             for ledger in session.exec(old).all():
                 export = session.get(Export, ledger.export_id)
-                if export is not None and export.list_id != ledger.list_id:
+                if export is not None and _has_moved(session, export, ledger):
                     session.delete(ledger)
                     dropped += 1
         return dropped
@@ -445,3 +445,10 @@ def _ledger(session: Session, target: Target, *, for_update: bool = False) -> Le
         Ledger.list_id == target.list_id,
     )
     return session.exec(query.with_for_update() if for_update else query).first()
+
+
+def _has_moved(session: Session, export: Export, ledger: Ledger) -> bool:
+    """Whether an export has another list by now, or one of another account; a detached one has its last list."""
+    connection = session.get(Connection, export.connection_id) if export.connection_id else None
+    is_elsewhere = connection is not None and connection.account_id != ledger.account_id
+    return is_elsewhere or export.list_id != ledger.list_id

@@ -43,10 +43,18 @@ def put_on_by_hand(house: House, email: str) -> None:
 
 
 def change(house: House, name: str, **values: str) -> None:
-    draft = {"list_id": LIST_ID, "mode": "changes", "mapping": MAPPING[1], **values}
+    draft = {
+        **{"list_id": LIST_ID, "mode": "changes", "mapping": MAPPING[1]},
+        **{"segment": "All", "connection": "Marketing", "guard": "20", **values},
+    }
     mapping = parse_mapping([MAPPING[0], draft["mapping"], MAPPING[2]])
-    guard = values.get("guard", "20")
     found = ExportDraft(
-        name, "Marketing", draft["list_id"], ["All"], mapping, draft["mode"], guard=guard
+        name,
+        draft["connection"],
+        draft["list_id"],
+        [draft["segment"]],
+        mapping,
+        draft["mode"],
+        guard=draft["guard"],
     )
     Exports(house.installation).update(name, found, by=ANA)

@@ -102,7 +102,7 @@ def expected(
         was_placed = row is not None and row.standing is Standing.PLACED
         return Verdict.CHANGED if was_placed or came_back else Verdict.NEW
     elsewhere = other.get(who)
-    if standing is None and elsewhere and not (seen and who in seen):
+    if standing in (None, Standing.UNSURE) and elsewhere and not (seen and who in seen):
         left = elsewhere.standing is Standing.LEFT
         left |= seen is not None and elsewhere.standing is Standing.PLACED and elsewhere.at <= AT
         if left:
@@ -165,8 +165,11 @@ def test_a_runs_end_moves_each_person_by_what_was_confirmed(
     model = {n: row for n, row in model.items() if n not in gone}
     model |= {n: Row(0, Standing.UNSURE, AT) for n in perhaps if n in model}
     for who, line in unsure.items():
-        placed = who in model and model[who].standing is Standing.PLACED
-        model[who] = Row(0, Standing.PLACED, AT) if placed else Row(line, Standing.UNSURE, AT)
+        standing = model[who].standing if who in model else Standing.UNSURE
+        if standing is Standing.PLACED:
+            model[who] = Row(0, Standing.PLACED, AT)
+        elif standing is Standing.UNSURE:  # who had left stays so, and who was allowed back
+            model[who] = Row(line, Standing.UNSURE, AT)
     model |= {who: Row(line, Standing.PLACED, AT) for who, line in confirmed.items()}
     assert after == model
 
