@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from ccexport.preparation.contacts import Contacts, Prepared, addresses_of, plain_reason
-from ccexport.preparation.emails import clean_address
 from ccexport.preparation.line import KEY
 from ccexport.preparation.mapping import FieldMapping, template_parts
 from ccexport.preparation.prepare import Engine, prepare
@@ -82,7 +81,7 @@ def _with_address(source: Engine, mapping: FieldMapping, address: str) -> list[s
     if len(parts) != 1 or parts[0][0] or parts[0][1] is None:
         return None
     customers = source.customers
-    same = customers.filter(clean_address(customers[parts[0][1]]).lower() == address)
+    same = customers.filter(customers[parts[0][1]].lower().contains(address))  # preparing tells
     with source.nearby(same.select(KEY).limit(MOST_WITH_ONE_ADDRESS)) as keys:
         return [str(key) for key in source.fetch(keys).column(KEY).to_pylist()]
 
