@@ -43,7 +43,7 @@ TELL_EVERY_SECONDS = 1
 TELL_FOR_SECONDS = 10.0  # then what is left is for the next pass
 # what the end waits for: an address that does not answer keeps nobody who waits for a run. What is left, or under way,
 # the next worker delivers under the same id
-LAST_TELLING_SECONDS = 3.0
+LAST_TELLING_SECONDS = 10.0
 
 
 class _Shares:

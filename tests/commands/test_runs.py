@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from ccexport.states import Told
-from ccexport.telling.webhooks import new_secret
 from tests.commands.running import Here, assert_one_line, run_process, start_process
 from tests.kit.house import LIST_ID, House, check_sums, people, write_source
-from tests.kit.receiver import Receiver, receiver
-
-__all__ = ["receiver"]  # a fixture
 
 WAIT_JSON = ("exports", "run", "Newsletter", "--wait", "--json")
 
@@ -109,26 +106,19 @@ def test_a_run_canceled_while_waited_for_ends_with_1(here: Here, house: House) -
     assert err.splitlines()[-1].startswith('Run 1 of "Newsletter" ended as canceled: ')
 
 
-def test_who_waits_for_a_run_does_not_wait_for_those_who_are_told(
-    house: House, receiver: Receiver
-) -> None:
-    """A webhook and a channel that take the call and do not answer, for longer than their time-outs."""
-    store = house.installation.webhooks
-    hook = store.add(receiver.url, new_secret().encode(), [Told.SUCCEEDED.value], "ana")
-    channel = receiver.url.replace("http", "json")
-    house.installation.notifications.add("Team", channel, "JSON", [Told.SUCCEEDED.value], "ana")
-    receiver.let_go.clear()
-    outcome = run_process(
-        *WAIT_JSON, environment=house.environment() | {"CCEXPORT_WEBHOOK_HOSTS": "127.0.0.1"}
-    )
+def test_who_waits_for_a_run_does_not_wait_for_those_who_are_told(house: House) -> None:
+    """A mail server that is connected, by the system, and never says a word."""
+    channels = house.installation.notifications
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"mailto://127.0.0.1:{port}?mode=insecure&from=a@example.com&to=b@example.com"
+        channels.add("Team", url, "E-Mail", [Told.SUCCEEDED.value], "ana")
+        outcome = run_process(*WAIT_JSON, environment=house.environment())
     assert (outcome.code, outcome.document["state"]) == (0, "succeeded")
     assert "Traceback" not in outcome.err
-    assert len(receiver.got) == 2, "both were called"
-    [told] = store.deliveries(hook.id)
-    assert (told.answer, told.delivered_at) == ("", None), "nobody waited for its time-out"
-    assert told.next_at is not None, "the next worker delivers it"
-    assert house.installation.notifications.waiting() == {1: 1}
-    receiver.is_alone = True
+    [team] = channels.all()
+    assert not team.last_error, "nobody waited for its time-out"
+    assert channels.waiting() == {team.id: 1}, "the next worker delivers it"
 
 
 def test_an_interrupted_wait_leaves_the_run_to_a_worker(house: House) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from ccexport import worker as worker_module
 from ccexport.constantcontact import pacing
 from ccexport.installation import Installation
 from ccexport.services.people.access import local_administrator
@@ -138,6 +139,9 @@ def _work(
     os.environ.update(environment)
     stop = _Between()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    worker_module.LAST_TELLING_SECONDS = (
+        60.0  # this machine may be slow to come to where it is killed
+    )
     worker = Worker(Installation(load_settings()), stop)
     countdown = _Countdown(doom, stop)
     worker.tools = dataclasses.replace(worker.tools, reached=countdown.seen)
