@@ -7,7 +7,7 @@ read from one. Who left a list is known by name from the run that leaves them ou
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
@@ -116,10 +116,19 @@ def only_hash(one: People) -> People:
     return People(one.who, nothing, nothing, one.standing, one.at)
 
 
-def all_of(parts: Sequence[People]) -> People:
-    """Parts of one ledger, in their order."""
-    columns = zip(*(_columns(part) for part in [no_people(), *parts]), strict=True)
-    return People(*(np.concatenate(column) for column in columns))
+def all_of(parts: Iterable[People]) -> People:
+    """Parts of one ledger, in their order. Each column's pieces go before the next is made: a million are 30 MB."""
+    pieces = [[column] for column in _columns(no_people())]
+    for part in parts:
+        for column, piece in zip(pieces, _columns(part), strict=True):
+            column.append(piece)
+    return People(*(_drained(column) for column in pieces))
+
+
+def _drained(pieces: list[np.ndarray]) -> np.ndarray:
+    whole = np.concatenate(pieces)
+    pieces.clear()
+    return whole
 
 
 # --- what is kept ---------------------------------------------------------------------------------

@@ -284,8 +284,8 @@ class LedgerStore:
     def people_of(self, session: Session, ledger: Ledger) -> People:
         """All of a ledger. Raises `StoreError` where none of the keys opens it."""
         query = select(LedgerPart.sealed).where(LedgerPart.ledger_id == ledger.id)
-        rows = session.exec(query.order_by(col(LedgerPart.part)))
-        return all_of([self._opened(sealed) for sealed in rows])
+        few = query.order_by(col(LedgerPart.part)).execution_options(yield_per=PARTS_AT_ONCE)
+        return all_of(self._opened(sealed) for sealed in session.exec(few))
 
     def _parts(self, session: Session, ledger: Ledger, parts: Sequence[int]) -> dict[int, People]:
         """Of these parts those that there are, by number."""

@@ -8,8 +8,8 @@ from tests.kit.house import LIST_ID, House
 FILE = "email,first_name,last_name\r\nperson5@example.com,First5,Last5\r\n"
 
 
-def test_one_profile_is_shown_then_sent_and_followed(here: Here, house: House) -> None:
-    environment = house.environment()
+def test_one_profile_is_shown_then_sent_and_followed(here: Here, lone_house: House) -> None:
+    house, environment = lone_house, lone_house.environment()
     one = ("exports", "test", "Newsletter", "--customer-id", "0000005")
     shown = here(*one, "--dry-run", environment=environment)
     assert (shown.code, shown.out) == (0, FILE.replace("\r", ""))

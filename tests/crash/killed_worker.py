@@ -1,7 +1,7 @@
 """A worker in a process of its own that is killed by SIGKILL: at a named point, at a commit, or at any moment.
 
-The processes come out of a fork server that has imported everything: real processes, but there at once. A commit's
-name is the store's method that makes it, with the state it moves to: `BatchStore.move sending`.
+The processes come out of a fork server that has imported everything (`preloaded`): real processes, but there at once.
+A commit's name is the store's method that makes it, with the state it moves to: `BatchStore.move sending`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ccexport.worker import Worker
 KILLED = -signal.SIGKILL
 PATIENCE_SECONDS = 120
 _STORE = f"{os.sep}ccexport{os.sep}store{os.sep}"
-_IMPORTED = ("tests.crash.killed_worker", "ccexport.segments.source", "ccexport.runs.tools")
+_IMPORTED = ("tests.crash.preloaded",)
 _processes = multiprocessing.get_context("forkserver")
 
 

@@ -36,12 +36,11 @@ COMMITS = [
     "BatchStore.move pending",
     "RunStore.move confirming",
     "BatchStore.end",
-    "RunStore.made_progress",
     "RunStore.finish succeeded",
     "WorkerStore.stopped",
 ]
 # where the answer to a file is lost, by a worker that has just sent it
-WAITING = ["RunStore.wait", "RunStore.resume uploading"]
+WAITING = ["RunStore.wait", "RunStore.resume uploading", "RunStore.made_progress"]
 # and of a sign-in that has to be renewed: it may be lost with the worker, and the run waits for a person then
 RENEWAL = ["TokenStore.take_lease", "TokenStore.write", "TokenStore.give_lease_back"]
 ON_SOME_MACHINES = {  # of these no run can rely on having any
@@ -51,6 +50,7 @@ ON_SOME_MACHINES = {  # of these no run can rely on having any
     "BudgetStore.start_now",
     "RunStore.move uploading",  # where all was sent before a file was found to be lost
 }
+BOTH = ("before", "after")
 LOST_ONCE = [{"on": "contactsCSVImport", "do": "drop_before"}]
 
 
@@ -70,18 +70,25 @@ def test_a_run_killed_before_and_then_after_a_commit_ends_as_if_nothing_had_happ
 ) -> None:
     crash = crash_house(faults=LOST_ONCE)
     run_id = crash.house.queue()
-    crash.kill_at(*(Doom(when, commit) for commit in commits for when in ("before", "after")))
+    crash.kill_at(*(Doom(when, commit) for commit in commits for when in BOTH))
     crash.check(run_id, crash.finish(run_id))
 
 
-@pytest.mark.parametrize("whens", [["before"], ["after", "before", "after"]], ids=str)
+@pytest.mark.parametrize(
+    "dooms",
+    [
+        [Doom("before", WAITING[0])],
+        [Doom("after", WAITING[0]), *(Doom(w, c) for c in WAITING[1:] for w in BOTH)],
+    ],
+    ids=str,
+)
 def test_a_run_killed_around_its_waiting_for_a_lost_answer_ends_as_if_nothing_had_happened(
-    crash_house: Callable[..., CrashHouse], whens: list[str]
+    crash_house: Callable[..., CrashHouse], dooms: list[Doom]
 ) -> None:
     """The answer is lost once: who takes over before the waiting was stored looks at once, and does not wait."""
     crash = crash_house(faults=LOST_ONCE)
     run_id = crash.house.queue()
-    crash.kill_at(*map(Doom, whens, [WAITING[0], WAITING[1], WAITING[1]]))
+    crash.kill_at(*dooms)
     crash.check(run_id, crash.finish(run_id))
 
 
