@@ -12,12 +12,20 @@ from typing import Any
 import pytest
 from apprise.plugins.slack import NotifySlack
 from requests import Response, Session
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
+from sqlmodel import select
 
 from ccexport.errors import UsageError
 from ccexport.states import RunState, Told, WaitingFor
 from ccexport.store.database.engine import writing
-from ccexport.store.notifications import CLAIM, LONGEST, SETTLE, NotificationStore
+from ccexport.store.database.telling_tables import Notice, Telling
+from ccexport.store.notifications import (
+    CLAIM,
+    LONGEST,
+    MAX_TOGETHER,
+    SETTLE,
+    NotificationStore,
+)
 from ccexport.store.runs import RunStore, Wait
 from ccexport.telling import channels as calls
 from ccexport.telling.channels import check_address, send
@@ -102,6 +110,30 @@ def test_twenty_exports_that_fail_for_one_reason_are_one_message(
     ]
     waits = next(each for each in mail.got if "sign-in" in each["Subject"])
     assert parts_of(waits)[1].count("<li>") == 20
+
+
+def test_ten_thousand_changes_in_a_minute_are_few_messages_and_none_is_lost(
+    engine: Engine,
+    runs: RunStore,
+    channels: NotificationStore,
+    notifier: Notifier,
+    mail: MailServer,
+    export_id: int,
+    clock: Clock,
+) -> None:
+    channels.add("Team", mail.url, "E-Mail", ALL, "ana")
+    runs.finish(begun(runs, export_id, clock), RunState.FAILED)
+    with writing(engine) as session:
+        first = session.exec(select(Telling)).one()
+        alike = first.model_dump(exclude={"id", "message_id"})
+        more = range(first.id + 1, first.id + 10_000)
+        session.execute(insert(Telling), [{**alike, "id": n, "message_id": f"m{n}"} for n in more])
+        at = {"notification_id": 1, "next_at": clock()}
+        session.execute(insert(Notice), [{**at, "telling_id": n} for n in more])
+    deliver(notifier)
+    assert channels.waiting() == {}
+    assert len(mail.got) == 10_000 // MAX_TOGETHER
+    assert all("480 more" in parts_of(each)[1] for each in mail.got)  # 20 are named
 
 
 @pytest.mark.parametrize(
