@@ -12,7 +12,7 @@ from sqlmodel import col, delete, select
 
 from ccexport.clock import Now, utc_now
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import AuditEvent
+from ccexport.store.database.people_tables import AuditEvent
 
 PAGE = 1_000  # rows read at once where all are wanted
 

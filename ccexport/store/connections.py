@@ -14,7 +14,8 @@ from sqlmodel import Session, col, delete, func, select
 from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import Connection, Consent, Export, Token, User
+from ccexport.store.database.people_tables import User
+from ccexport.store.database.tables import Connection, Consent, Export, Token
 from ccexport.store.moves import stop_runs_of, wake_runs_over
 from ccexport.store.users import ADMINISTRATOR, role_of
 

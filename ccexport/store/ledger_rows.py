@@ -277,6 +277,29 @@ def read_observed(content: bytes) -> Observed:
     return Observed(values[:left], values[left:])
 
 
+@dataclass(frozen=True)
+class ByPart:
+    """Rows that are taken by the part of the ledger that they belong to; they stay in their order."""
+
+    sent: Sent
+    order: np.ndarray  # by hash
+    parts: np.ndarray  # of the rows in that order
+
+    @classmethod
+    def of(cls, sent: Sent, bits: int) -> ByPart:
+        order = np.argsort(sent.who, kind="stable")
+        return cls(sent, order, parts_of(sent.who[order], bits))
+
+    def in_part(self, part: int) -> Sent:
+        return self.sent.take(self.order[rows_of(self.parts, part)])
+
+
+def rows_of(ascending: np.ndarray, part: int) -> slice:
+    """Where a part's rows lie, by the parts of all rows."""
+    first, last = np.searchsorted(ascending, [part, part + 1]).tolist()
+    return slice(first, last)
+
+
 # --- what a run's end makes of it -----------------------------------------------------------------
 
 

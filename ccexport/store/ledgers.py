@@ -26,6 +26,7 @@ from ccexport.store.exports import Pairs
 from ccexport.store.files_outcome import outcome_of_files
 from ccexport.store.leaving_rows import read_leaving
 from ccexport.store.ledger_rows import (
+    ByPart,
     Observed,
     Outcome,
     People,
@@ -43,6 +44,7 @@ from ccexport.store.ledger_rows import (
     read_observed,
     read_people,
     read_sent,
+    rows_of,
     settled,
     write_people,
 )
@@ -235,14 +237,14 @@ class LedgerStore:
         parts_known = [parts_of(who, ledger.bits) for who in known]
         parts = [*parts_known, *(parts_of(sent.who, ledger.bits) for sent in (confirmed, unsure))]
         touched = np.unique(np.concatenate(parts)).tolist()
-        placed, doubtful = (_ByPart.of(sent, ledger.bits) for sent in (confirmed, unsure))
+        placed, doubtful = (ByPart.of(sent, ledger.bits) for sent in (confirmed, unsure))
         for first in range(0, len(touched), PARTS_AT_ONCE):
             some = touched[first : first + PARTS_AT_ONCE]
             before = self._parts(session, ledger, some)
             after = {}
             for part in some:
                 left, back, gone, perhaps = (
-                    who[_where(each, part)] for who, each in zip(known, parts_known, strict=True)
+                    who[rows_of(each, part)] for who, each in zip(known, parts_known, strict=True)
                 )
                 changes = Outcome(
                     Observed(left, back),
@@ -414,28 +416,6 @@ class LedgerStore:
                     session.delete(ledger)
                     dropped += 1
         return dropped
-
-
-@dataclass(frozen=True)
-class _ByPart:
-    """Rows that are taken by the part of the ledger that they belong to; they stay in their order."""
-
-    sent: Sent
-    order: np.ndarray  # by hash
-    parts: np.ndarray  # of the rows in that order
-
-    @classmethod
-    def of(cls, sent: Sent, bits: int) -> _ByPart:
-        order = np.argsort(sent.who, kind="stable")
-        return cls(sent, order, parts_of(sent.who[order], bits))
-
-    def in_part(self, part: int) -> Sent:
-        return self.sent.take(self.order[_where(self.parts, part)])
-
-
-def _where(ascending: np.ndarray, value: int) -> slice:
-    first, last = np.searchsorted(ascending, [value, value + 1]).tolist()
-    return slice(first, last)
 
 
 def _ledger(session: Session, target: Target, *, for_update: bool = False) -> Ledger | None:

@@ -12,7 +12,8 @@ from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.store.approvals import withdraw_of
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import Connection, User, UserSession
+from ccexport.store.database.people_tables import User, UserSession
+from ccexport.store.database.tables import Connection
 from ccexport.store.moves import wake_runs_over
 
 ADMINISTRATOR, VIEWER = "administrator", "viewer"

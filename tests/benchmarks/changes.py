@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import sqlite3
 import statistics
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -33,6 +31,8 @@ from tests.benchmarks.installation import (  # noqa: E402  # the tree is not ins
     PROCESSING_SECONDS,
     document_of,
     installation,
+    perform,
+    set_mode,
     write_profiles_apart,
 )
 from tests.benchmarks.measure import machine, medians, report, run_program, say  # noqa: E402
@@ -128,7 +128,7 @@ def one_round(folder: Path, number: int, processing: float, *, mirror: bool) -> 
     changed, left = _rows(folder / "before", 100, 7), _rows(folder / "before", 200, 11)
     with installation(place, folder / "before", processing_seconds=processing) as commands:
         nights = {"full": night(commands, {"new": profiles})}
-        set_mode(commands, "full", "changes")
+        set_mode(commands, EXPORT, "full", "changes")
         nights["nothing changed"] = night(commands, {"unchanged": profiles})
         (place / "source").unlink()
         (place / "source").symlink_to(folder / "after")
@@ -136,7 +136,7 @@ def one_round(folder: Path, number: int, processing: float, *, mirror: bool) -> 
         nights["changes"] = night(commands, stay)
         ledger = ledger_bytes(place)
         if mirror:
-            set_mode(commands, "changes", "mirror")
+            set_mode(commands, EXPORT, "changes", "mirror")
             gone = {"unchanged": profiles - left, "removed": left}
             nights["mirror"] = night(commands, gone)
         members = len(commands.ask(f"/_sandbox/members?list={LIST_ID}&format=emails"))
@@ -153,37 +153,20 @@ def _rows(source: Path, every: int = 1, first: int = 0) -> int:
     return len(range(first, pq.read_metadata(source / "Customer.parquet").num_rows, every))
 
 
-def set_mode(commands: Commands, before: str, after: str) -> None:
-    """As a person would: the export as a file, changed, and put back."""
-    text = commands.run("exports", "dump", EXPORT)
-    assert text.count(f"mode: {before}") == 1
-    file = commands.folder / "export.yaml"
-    file.write_text(text.replace(f"mode: {before}", f"mode: {after}"))
-    commands.run("exports", "apply", str(file))
-
-
 def night(commands: Commands, expected: dict[str, int]) -> dict[str, Any]:
     """A run, performed by the worker's command, measured from outside. Its counts have to be those expected."""
-    before = len(commands.ask("/_sandbox/requests"))
-    commands.run("exports", "run", EXPORT)
-    started = time.monotonic()
-    worker = commands.start("worker", "--until-idle")
-    _, status, usage = os.wait4(worker.pid, 0)
-    seconds = time.monotonic() - started
-    worker.returncode = os.waitstatus_to_exitcode(status)
-    worker.communicate()
-    made = commands.ask("/_sandbox/requests")[before:]
+    performed = perform(commands)
     document = document_of(commands, _last_run(commands))
     wrong = {name: n for name, n in expected.items() if document["counts"][name] != n}
-    if worker.returncode or wrong or document["state"] != "succeeded":
+    if wrong or document["state"] != "succeeded":
         raise SystemExit(f"not as expected: {wrong}, {document['state']}, {document['counts']}")
     found = {
-        "seconds": round(seconds, 2),
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "worker_peak_mb": round(usage.ru_maxrss / 1024),
-        "requests": len(made),
-        "imports": _count(made, IMPORT),
-        "by_operation": dict(Counter(each["operation"] for each in made)),
+        "seconds": performed.seconds,
+        "processor_seconds": performed.processor_seconds,
+        "worker_peak_mb": performed.peak_mb,
+        "requests": len(performed.requests),
+        "imports": _count(performed.requests, IMPORT),
+        "by_operation": dict(Counter(each["operation"] for each in performed.requests)),
         "timings": document["timings"],
     }
     say(f"{document['mode']}: {found}")

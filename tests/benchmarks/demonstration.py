@@ -22,7 +22,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks.measure import machine, report, say  # noqa: E402  # the tree is not installed
+from tests.benchmarks.installation import set_mode  # noqa: E402  # the tree is not installed
+from tests.benchmarks.measure import machine, report, say  # noqa: E402
 from tests.kit.by_commands import Commands, sandbox_process  # noqa: E402
 from tests.kit.house import LIST_ID, check_sums, people, write_source  # noqa: E402
 
@@ -68,7 +69,7 @@ class Demonstration:
         self._set_up()
         count = len(self._profiles)
         self._night("everybody", new=count)
-        self._set_mode("full", "changes")
+        set_mode(self._commands, EXPORT, "full", "changes")
         self._night("nothing changed", unchanged=count)
 
         self._change_and_add()
@@ -83,7 +84,7 @@ class Demonstration:
         self._restore(off[0])
         self._night("one restored", new=1, unchanged=count - OFF, suppressed=OFF - 1)
 
-        self._set_mode("changes", "mirror")
+        set_mode(self._commands, EXPORT, "changes", "mirror")
         self._let_leave(kept_away=off[1:])
         stay = count - OFF - LEAVE + 1
         self._night("some left the segment", unchanged=stay, suppressed=OFF - 1, removed=LEAVE)
@@ -103,13 +104,6 @@ class Demonstration:
 
     def _write(self) -> None:
         write_source(self._commands.folder / "source", self._profiles)
-
-    def _set_mode(self, before: str, after: str) -> None:
-        text = self._commands.run("exports", "dump", EXPORT)
-        assert text.count(f"mode: {before}") == 1, text
-        file = self._commands.folder / "export.yaml"
-        file.write_text(text.replace(f"mode: {before}", f"mode: {after}"))
-        self._commands.run("exports", "apply", str(file))
 
     def _change_and_add(self) -> None:
         for each in self._profiles[:CHANGED]:

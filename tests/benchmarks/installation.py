@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,45 @@ def installation(
             *("--map", "first_name=FirstName", "--map", "last_name=LastName"),
         )
         yield commands
+
+
+@dataclass(frozen=True)
+class Performed:
+    """What the worker's command took, from outside; `requests` made to the stand-in meanwhile."""
+
+    seconds: float
+    processor_seconds: float
+    peak_mb: int
+    requests: list[dict[str, Any]]
+
+
+def perform(commands: Commands) -> Performed:
+    """Queue a run of the export, and let the worker's command perform it."""
+    before = len(commands.ask("/_sandbox/requests"))
+    commands.run("exports", "run", EXPORT)
+    started = time.monotonic()
+    worker = commands.start("worker", "--until-idle")
+    _, status, usage = os.wait4(worker.pid, 0)
+    seconds = time.monotonic() - started
+    worker.returncode = os.waitstatus_to_exitcode(status)
+    worker.communicate()
+    if worker.returncode:
+        raise SystemExit(f"the worker ended with {worker.returncode}")
+    return Performed(
+        seconds=round(seconds, 2),
+        processor_seconds=round(usage.ru_utime + usage.ru_stime, 2),
+        peak_mb=round(usage.ru_maxrss / 1024),
+        requests=commands.ask("/_sandbox/requests")[before:],
+    )
+
+
+def set_mode(commands: Commands, export: str, before: str, after: str) -> None:
+    """As a person would: the export as a file, changed, and put back."""
+    text = commands.run("exports", "dump", export)
+    assert text.count(f"mode: {before}") == 1, text
+    file = commands.folder / "export.yaml"
+    file.write_text(text.replace(f"mode: {before}", f"mode: {after}"))
+    commands.run("exports", "apply", str(file))
 
 
 def document_of(commands: Commands, run_id: int) -> dict[str, Any]:

@@ -9,11 +9,9 @@ requests made and the worker's peak memory (of its process, as the system counts
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks.installation import (  # noqa: E402  # the tree is not installed
-    EXPORT,
     PROCESSING_SECONDS,
     REQUESTS_PER_SECOND,
     document_of,
     installation,
+    perform,
     write_profiles_apart,
 )
 from tests.benchmarks.measure import report  # noqa: E402
@@ -51,28 +49,20 @@ def main() -> None:
 def one_run(folder: Path, profiles: int, number: int) -> dict[str, Any]:
     """Set up by commands, run by the worker's command, measured from outside."""
     with installation(folder / f"round{number}", folder / "source") as commands:
-        before = len(commands.ask("/_sandbox/requests"))
-        commands.run("exports", "run", EXPORT)
-        started = time.monotonic()
-        worker = commands.start("worker", "--until-idle")
-        _, status, usage = os.wait4(worker.pid, 0)
-        seconds = time.monotonic() - started
-        worker.returncode = os.waitstatus_to_exitcode(status)
-        worker.communicate()
-        requests = commands.ask("/_sandbox/requests")[before:]
+        performed = perform(commands)
         document = document_of(commands, 1)
         members = len(commands.ask(f"/_sandbox/members?list={LIST_ID}&format=emails"))
-    if worker.returncode or members != profiles or document["state"] != "succeeded":
+    if members != profiles or document["state"] != "succeeded":
         raise SystemExit(f"the run did not arrive: {members} members, {document['state']}")
-    floor = len(requests) / REQUESTS_PER_SECOND + PROCESSING_SECONDS
+    floor = len(performed.requests) / REQUESTS_PER_SECOND + PROCESSING_SECONDS
     return {
-        "seconds": round(seconds, 2),
+        "seconds": performed.seconds,
         "floor_seconds": floor,
-        "ratio_to_floor": round(seconds / floor, 3),
-        "requests": len(requests),
-        "refused": sum(each["status"] == 429 for each in requests),
+        "ratio_to_floor": round(performed.seconds / floor, 3),
+        "requests": len(performed.requests),
+        "refused": sum(each["status"] == 429 for each in performed.requests),
         "files": len(document["batches"]),
-        "worker_peak_mb": round(usage.ru_maxrss / 1024),
+        "worker_peak_mb": performed.peak_mb,
         "timings": document["timings"],
     }
 

@@ -23,16 +23,8 @@ from ccexport.preparation.mapping import parse_mapping
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, Trigger, WaitingFor
 from ccexport.store.database.engine import writing
-from ccexport.store.database.tables import (
-    AuditEvent,
-    Batch,
-    Connection,
-    Consent,
-    Run,
-    RunEvent,
-    User,
-    Worker,
-)
+from ccexport.store.database.people_tables import AuditEvent, User
+from ccexport.store.database.tables import Batch, Connection, Consent, Run, RunEvent, Worker
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
 from tests.kit.house import ANA, LIST_ID, House, behaviour, write_source

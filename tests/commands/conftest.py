@@ -10,7 +10,7 @@ import pytest
 
 from ccexport.sandbox.server import RunningSandbox, running_sandbox
 from tests.commands.running import Here
-from tests.kit.house import House, behaviour, people, write_source
+from tests.kit.house import House, behaviour, furnished, people
 
 DELETED_LIST_ID = "5f0c1e70-9d7a-4a52-8f43-0d1b6a3c2e99"
 
@@ -45,14 +45,14 @@ def sandbox(stand_in: RunningSandbox) -> Iterator[RunningSandbox]:
 @pytest.fixture
 def house(tmp_path: Path, sandbox: RunningSandbox) -> Iterator[House]:
     """Ten people in one segment, a connection, an export; nothing has run."""
-    with furnished(tmp_path, sandbox) as house:
+    with furnished(tmp_path, sandbox, people(10)) as house:
         yield house
 
 
 @pytest.fixture
 def lone_house(tmp_path: Path) -> Iterator[House]:
     """The same beside a stand-in of its own, where all sign-ins may be revoked."""
-    with impatient_sandbox() as sandbox, furnished(tmp_path, sandbox) as house:
+    with impatient_sandbox() as sandbox, furnished(tmp_path, sandbox, people(10)) as house:
         yield house
 
 
@@ -61,21 +61,10 @@ def quiet_house(
     tmp_path_factory: pytest.TempPathFactory, stand_in: RunningSandbox
 ) -> Iterator[House]:
     """The same for all tests that only ask, or that must change nothing."""
-    with furnished(tmp_path_factory.mktemp("quiet"), stand_in) as house:
+    with furnished(tmp_path_factory.mktemp("quiet"), stand_in, people(10)) as house:
         yield house
 
 
 @pytest.fixture
 def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Here:
     return Here(capsys, monkeypatch)
-
-
-@contextmanager
-def furnished(folder: Path, sandbox: RunningSandbox) -> Iterator[House]:
-    """An installation that is set up."""
-    house = House(folder, sandbox)
-    write_source(house.source, people(10))
-    house.connect()
-    house.add_export()
-    yield house
-    house.close()

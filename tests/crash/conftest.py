@@ -76,6 +76,14 @@ class CrashHouse:
             self.house.work()
         return self.house.document(run_id)
 
+    def files_taken(self, run_id: int) -> list[str]:
+        """The run's files that Constant Contact made into jobs, in order."""
+        return [
+            each["file_name"]
+            for each in self.house.requests("contactsCSVImport")
+            if each["activity_id"] and each["file_name"].startswith(f"ccexport-run{run_id}-")
+        ]
+
     def lost_pairs(self) -> int:
         """Pairs that the sandbox gave out and that died with a worker before it had stored them."""
         stored = self.house.tokens.read(1)
@@ -89,11 +97,7 @@ class CrashHouse:
         assert document["state"] == "succeeded", document["error"]
         assert document["counts"]["accepted"] == len(self.profiles)
         assert set(self.house.members()) == {profile["EMail"] for profile in self.profiles}
-        made = [
-            each["file_name"]
-            for each in self.house.requests("contactsCSVImport")
-            if each["activity_id"] and each["file_name"].startswith(f"ccexport-run{run_id}-")
-        ]
+        made = self.files_taken(run_id)
         assert sorted(made) == sorted(batch["file_name"] for batch in document["batches"])
         assert len(set(made)) == 2, "a file was imported twice"
         spent = self.house.ask("/_sandbox/tokens")["spent_refresh_tokens_used"]

@@ -7,8 +7,8 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -246,6 +246,24 @@ class House:
     def close(self) -> None:
         if "engine" in self.installation.__dict__:
             self.installation.engine.dispose()
+
+
+@contextmanager
+def furnished(
+    folder: Path,
+    sandbox: RunningSandbox,
+    profiles: Sequence[Mapping[str, str]],
+    *,
+    database_url: str | None = None,
+    mode: str = "full",
+) -> Iterator[House]:
+    """These people in one segment, a connection, an export in this mode; nothing has run."""
+    house = House(folder, sandbox, database_url=database_url)
+    write_source(house.source, profiles)
+    house.connect()
+    house.add_export(mode=mode)
+    yield house
+    house.close()
 
 
 def check_sums(document: Mapping[str, Any]) -> None:

@@ -8,16 +8,11 @@ from pathlib import Path
 import pytest
 
 from ccexport.sandbox.server import running_sandbox
-from tests.kit.house import House, behaviour, people, write_source
+from tests.kit.house import House, behaviour, furnished, people
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     """Ten people in one segment, a connection, an export; nothing has run."""
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox)
-        write_source(house.source, people(10))
-        house.connect()
-        house.add_export()
+    with running_sandbox(behaviour()) as sandbox, furnished(tmp_path, sandbox, people(10)) as house:
         yield house
-        house.close()

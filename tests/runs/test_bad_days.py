@@ -15,7 +15,7 @@ from ccexport.sandbox.server import running_sandbox
 from ccexport.services.runs.putting_back import PuttingBack
 from ccexport.store.database.ledger_tables import Ledger
 from ccexport.store.ledgers import KEPT_AFTER_A_MOVE, Target
-from tests.kit.house import ANA, OTHER_LIST_ID, House, behaviour, people, write_source
+from tests.kit.house import ANA, OTHER_LIST_ID, House, behaviour, furnished, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed
 
 TEN = people(10)
@@ -25,13 +25,11 @@ IMPORT = "contactsCSVImport"
 @pytest.fixture(params=["changes", "mirror"])
 def house(tmp_path: Path, database_url: str, request: pytest.FixtureRequest) -> Iterator[House]:
     """Ten people in a segment; the export has not run yet."""
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox, database_url=database_url)
-        write_source(house.source, TEN)
-        house.connect()
-        house.add_export(mode=request.param)
+    with (
+        running_sandbox(behaviour()) as sandbox,
+        furnished(tmp_path, sandbox, TEN, database_url=database_url, mode=request.param) as house,
+    ):
         yield house
-        house.close()
 
 
 def mode_of(house: House) -> str:

@@ -23,6 +23,7 @@ from tests.kit.house import (
     OTHER_LIST_ID,
     House,
     behaviour,
+    furnished,
     people,
     write_source,
 )
@@ -36,15 +37,13 @@ IMPORT, EXPORT, DOWNLOAD = "contactsCSVImport", "postContactsExport", "getContac
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[House]:
     """Ten people on the list by a first run of an export in mode `changes`."""
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox, database_url=database_url)
-        write_source(house.source, TEN)
-        house.connect()
-        house.add_export(mode="changes")
+    with (
+        running_sandbox(behaviour()) as sandbox,
+        furnished(tmp_path, sandbox, TEN, database_url=database_url, mode="changes") as house,
+    ):
         first = house.run()
         assert counts(first) == {"new": 10, "changed": 0, "unchanged": 0, "suppressed": 0}
         yield house
-        house.close()
 
 
 def suppressed(house: House, run_id: int) -> list[str]:

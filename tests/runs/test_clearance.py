@@ -20,7 +20,7 @@ from ccexport.services.people.users import Users
 from ccexport.states import RunFile, RunState
 from ccexport.store.moves import Held
 from ccexport.worker import Worker
-from tests.kit.house import ANA, House, behaviour, check_sums, people, write_source
+from tests.kit.house import ANA, House, behaviour, check_sums, furnished, people
 
 OLD, NEW = "olivia@example.com", "oscar@example.com"
 OLIVIA = Person(OLD, Role.ADMINISTRATOR, OLD)
@@ -39,15 +39,11 @@ def sandbox() -> Iterator[RunningSandbox]:
 @pytest.fixture
 def house(tmp_path: Path, database_url: str, sandbox: RunningSandbox) -> Iterator[House]:
     """On each database: an export over a connection that Olivia lends her right; Oscar is an administrator too."""
-    house = House(tmp_path, sandbox, database_url=database_url)
-    write_source(house.source, people(10))
-    house.connect()
-    house.add_export()
-    for email in (OLD, NEW):
-        Users(house.installation).add(email, Role.ADMINISTRATOR, by=ANA)
-    Connections(house.installation).become_export_user("Marketing", by=OLIVIA)
-    yield house
-    house.close()
+    with furnished(tmp_path, sandbox, people(10), database_url=database_url) as house:
+        for email in (OLD, NEW):
+            Users(house.installation).add(email, Role.ADMINISTRATOR, by=ANA)
+        Connections(house.installation).become_export_user("Marketing", by=OLIVIA)
+        yield house
 
 
 def agreed_to(house: House, version: str) -> None:

@@ -17,7 +17,16 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import Users
 from ccexport.services.runs.runs import Runs
 from ccexport.store.audit import AuditFilter
-from tests.kit.house import ANA, OTHER_LIST_ID, House, behaviour, check_sums, people, write_source
+from tests.kit.house import (
+    ANA,
+    OTHER_LIST_ID,
+    House,
+    behaviour,
+    check_sums,
+    furnished,
+    people,
+    write_source,
+)
 from tests.runs.changing import change, counts, renamed, said
 
 pytestmark = pytest.mark.one_store
@@ -28,15 +37,15 @@ IMPORT = "contactsCSVImport"
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[House]:
     """Three hundred people on the list, by a first run of an export in mode `changes`."""
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox, database_url=database_url)
-        write_source(house.source, THREE_HUNDRED)
-        house.connect()
-        house.add_export(mode="changes")
+    with (
+        running_sandbox(behaviour()) as sandbox,
+        furnished(
+            tmp_path, sandbox, THREE_HUNDRED, database_url=database_url, mode="changes"
+        ) as house,
+    ):
         first = house.run()
         assert (first["state"], first["guard"], len(house.members())) == ("succeeded", None, 300)
         yield house
-        house.close()
 
 
 def hold(house: House, new: int = 120) -> dict[str, Any]:

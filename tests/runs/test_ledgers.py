@@ -25,7 +25,7 @@ from ccexport.store.database.engine import reading
 from ccexport.store.database.ledger_tables import LedgerPart
 from ccexport.store.database.tables import RunAddresses
 from ccexport.store.vault.keys import write_key_file
-from tests.kit.house import ANA, LIST_ID, House, behaviour, people, write_source
+from tests.kit.house import ANA, LIST_ID, House, behaviour, furnished, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed, said
 
 TEN = people(10)
@@ -35,16 +35,16 @@ SECOND = "person2@example.com"
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[House]:
     """Ten people on the list by a first run of an export in mode `changes`; the second left since."""
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path / "one", sandbox, database_url=database_url)
-        write_source(house.source, TEN)
-        house.connect()
-        house.add_export(mode="changes")
+    with (
+        running_sandbox(behaviour()) as sandbox,
+        furnished(
+            tmp_path / "one", sandbox, TEN, database_url=database_url, mode="changes"
+        ) as house,
+    ):
         house.run()
         house.take_off(SECOND)
         house.run()
         yield house
-        house.close()
 
 
 def stands(house: House, email: str) -> list[tuple[str, str]]:

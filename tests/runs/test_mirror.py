@@ -11,7 +11,7 @@ import pytest
 from ccexport.runs import removing, waiting
 from ccexport.sandbox.server import running_sandbox
 from ccexport.services.runs.runs import Runs
-from tests.kit.house import ANA, House, behaviour, people, write_source
+from tests.kit.house import ANA, House, behaviour, furnished, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed, said
 
 pytestmark = pytest.mark.one_store
@@ -23,15 +23,13 @@ STRANGER = "stranger@example.com"
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[House]:
     """Ten people on the list by a first run of an export in mode `mirror`, and a stranger."""
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox, database_url=database_url)
-        write_source(house.source, TEN)
-        house.connect()
-        house.add_export(mode="mirror")
+    with (
+        running_sandbox(behaviour()) as sandbox,
+        furnished(tmp_path, sandbox, TEN, database_url=database_url, mode="mirror") as house,
+    ):
         assert counts(house.run())["new"] == 10
         put_on_by_hand(house, STRANGER)
         yield house
-        house.close()
 
 
 def names(house: House) -> set[str]:

@@ -18,7 +18,7 @@ from ccexport.services.connections.connections import Connections
 from ccexport.store.audit import AuditFilter
 from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
-from tests.kit.house import ANA, House, behaviour, people, write_source
+from tests.kit.house import ANA, House, behaviour, furnished, people
 
 PATIENCE_SECONDS = 120
 
@@ -36,12 +36,8 @@ def house(
 ) -> Iterator[House]:
     """An export in four files, on each database."""
     monkeypatch.setattr("ccexport.preparation.contacts.cut_files", partial(cut_files, max_rows=3))
-    house = House(tmp_path, sandbox, database_url=database_url)
-    write_source(house.source, people(10))
-    house.connect()
-    house.add_export()
-    yield house
-    house.close()
+    with furnished(tmp_path, sandbox, people(10), database_url=database_url) as house:
+        yield house
 
 
 def remove(house: House, **how: bool) -> None:

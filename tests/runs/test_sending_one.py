@@ -21,7 +21,7 @@ from ccexport.services.people.access import Person, Role
 from ccexport.services.runs.people import People
 from ccexport.services.runs.putting_back import PuttingBack
 from ccexport.store.audit import AuditFilter
-from tests.kit.house import ANA, House, behaviour, people, write_source
+from tests.kit.house import ANA, House, behaviour, furnished, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed
 
 TEN = people(10)
@@ -32,13 +32,11 @@ FIVE = "0000005", "person5@example.com"
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[House]:
     """Ten people in one segment, an export in mode `mirror`; nothing has run."""
-    with running_sandbox(behaviour()) as sandbox:
-        house = House(tmp_path, sandbox, database_url=database_url)
-        write_source(house.source, TEN)
-        house.connect()
-        house.add_export(mode="mirror")
+    with (
+        running_sandbox(behaviour()) as sandbox,
+        furnished(tmp_path, sandbox, TEN, database_url=database_url, mode="mirror") as house,
+    ):
         yield house
-        house.close()
 
 
 def send(house: House, customer_id: str = FIVE[0]) -> Ended:

@@ -19,7 +19,7 @@ from ccexport.services.runs.runs import Runs
 from ccexport.store.audit import AuditFilter
 from ccexport.store.database import engine as engine_module
 from ccexport.store.database.audited import take_along
-from ccexport.store.database.tables import AuditEvent
+from ccexport.store.database.people_tables import AuditEvent
 from tests.kit.house import ANA
 from tests.services.performing import (
     PERFORM,

@@ -11,7 +11,7 @@ from ccexport.clock import utc_now
 from ccexport.errors import CcexportError
 from ccexport.store.audit import AuditFilter, AuditStore
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import AuditEvent
+from ccexport.store.database.people_tables import AuditEvent
 
 
 def event(at: datetime, name: str = "Newsletter", **changes: str) -> AuditEvent:

@@ -16,7 +16,8 @@ from ccexport.services.exports.export_files import ExportFiles
 from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.engine import reading, writing
-from ccexport.store.database.tables import AuditEvent, Export
+from ccexport.store.database.people_tables import AuditEvent
+from ccexport.store.database.tables import Export
 from ccexport.store.moves import Held
 from ccexport.store.pings import PingStore
 from ccexport.store.runs import RunStore, Wait

@@ -25,7 +25,7 @@ from ccexport.services.connections.sign_ins import SignIns
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.users import Users
 from ccexport.store.audit import AuditFilter
-from ccexport.store.database.tables import AuditEvent
+from ccexport.store.database.people_tables import AuditEvent
 from ccexport.web.attempts import MAX_FAILURES
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.kit.house import ANA, behaviour, people, write_source

@@ -12,7 +12,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import DONE, REFUSED, require
 from ccexport.services.people.roles import RULES, Action
 from ccexport.store.audit import AuditFilter
-from ccexport.store.database.tables import AuditEvent
+from ccexport.store.database.people_tables import AuditEvent
 
 OUTCOMES = (DONE, REFUSED)
 

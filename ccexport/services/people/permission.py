@@ -21,7 +21,8 @@ from ccexport.installation import Installation
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.roles import RULES, Action, allows, who_may
 from ccexport.store.database.audited import with_next_change
-from ccexport.store.database.tables import AuditEvent, Connection
+from ccexport.store.database.people_tables import AuditEvent
+from ccexport.store.database.tables import Connection
 from ccexport.store.users import role_of
 
 DONE, REFUSED = "done", "refused"

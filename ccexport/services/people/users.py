@@ -27,7 +27,7 @@ from ccexport.services.people.permission import (
 )
 from ccexport.services.people.roles import Action
 from ccexport.store.database.audited import with_next_change
-from ccexport.store.database.tables import User, UserSession
+from ccexport.store.database.people_tables import User, UserSession
 from ccexport.store.users import AlreadyStarted, role_of
 
 Claims = Mapping[str, Any]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from ccexport.store.database.tables import AuditEvent
+from ccexport.store.database.people_tables import AuditEvent
 
 
 @dataclass

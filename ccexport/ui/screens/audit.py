@@ -12,7 +12,7 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.audit import OUTCOMES, Audit, in_words
 from ccexport.services.people.roles import RULES, Action
 from ccexport.store.audit import AuditFilter
-from ccexport.store.database.tables import AuditEvent
+from ccexport.store.database.people_tables import AuditEvent
 from ccexport.ui.choices import ALL_TIME, DAYS_CHOICES
 from ccexport.ui.ticked import Ticked
 

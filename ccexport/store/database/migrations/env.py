@@ -6,6 +6,7 @@ from sqlmodel import SQLModel
 from ccexport.store.database import (  # noqa: F401  # they fill SQLModel.metadata
     api_tables,
     ledger_tables,
+    people_tables,
     tables,
     telling_tables,
 )
