@@ -222,6 +222,20 @@ def test_what_is_a_secret_or_not_the_program_stays_outside(path: str) -> None:
     assert is_ignored(path)
 
 
+def becomes_well(
+    image: Image, check: Sequence[str], **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Asked again and again, as Docker does: on a busy machine the first answer may come too late."""
+    found: list[subprocess.CompletedProcess[str]] = []
+
+    def is_well() -> bool:
+        found.append(image.run(*check, **variables))
+        return found[-1].returncode == 0
+
+    wait_until(is_well, "the check says that it is well")
+    return found[-1]
+
+
 def test_every_file_of_the_program_goes_into_the_image(image: Image) -> None:
     """And what it starts works there: without root's rights, without writing to its root file system."""
     copied = {path.relative_to(image.root / "app") for path in image.root.rglob("app/**/*.*")}
@@ -238,8 +252,7 @@ def test_every_file_of_the_program_goes_into_the_image(image: Image) -> None:
 
     entry, check = step("ENTRYPOINT").command, step("HEALTHCHECK").command
     with image.running(*entry, *step("CMD").command, until=" started"):
-        done = image.run(*check)
-        assert done.returncode == 0, done.stderr
+        becomes_well(image, check)
     done = image.run(*check)
     assert done.returncode == 1
     assert "Start one with `worker`" in done.stderr
@@ -251,9 +264,7 @@ def test_every_file_of_the_program_goes_into_the_image(image: Image) -> None:
         for words in (service["command"], service["healthcheck"]["test"][1:])
     )
     with image.running(*entry, *serve, until="dashboard on", **SIGN_IN):
-        done = image.run(*check, **SIGN_IN)
-        assert done.returncode == 0, done.stderr
-        assert '"status":"ready"' in done.stdout
+        assert '"status":"ready"' in becomes_well(image, check, **SIGN_IN).stdout
     assert image.run(*check, **SIGN_IN).returncode == 1
     assert sorted(os.listdir(image.root / "tmp")) == []
 
