@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Position, expect
+from playwright.sync_api import Position, Route, expect
 
 from tests.browser.dashboard import Dashboard, house_beside_sandbox, served
 from tests.browser.visitor import OpenBrowser, Visitor
 from tests.kit.house import House, behaviour
 
 SEGMENT = "Spring buyers"
+SEVERAL_DRAWINGS = 7_000  # milliseconds
 FIRST_ROW: Position = {"x": 16, "y": 52}  # of a table: the box that selects it
 SECOND_ROW: Position = {"x": 16, "y": 87}
 
@@ -24,7 +25,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterato
     folder = tmp_path_factory.mktemp("impatience") / "house"
     with house_beside_sandbox(folder, source, behaviour()) as house:
         house.connect()
-        for name in ("Newsletter", "Second"):
+        for name in ("Newsletter", "Second", "Slow line"):
             house.add_export(name, segments=(SEGMENT,))
         with served(house) as dashboard:
             yield dashboard
@@ -76,6 +77,27 @@ def test_ten_downloads_of_a_page_that_draws_itself_again_are_ten_whole_files(
     assert not house.installation.runs.get(run_id).state.is_final
     assert sizes == [house.document(run_id)["counts"]["rejected"]] * 10
     assert sizes[0] > 0
+
+
+def test_a_download_over_a_slow_line_is_whole_though_pages_are_drawn_before_it_is_fetched(
+    dashboard: Dashboard, house: House, open_browser: OpenBrowser
+) -> None:
+    house.tell("/_sandbox/behaviour", processing_seconds=40)
+    run_id = house.queue("Slow line")
+    slow, other = (open_browser(dashboard) for _ in range(2))
+    for tab in (slow, other):
+        tab.open(f"run?run={run_id}", f"Run {run_id}")
+    asked: list[Route] = []
+    slow.page.route("**/media/**", lambda route: asked.append(route))
+    with slow.page.expect_download() as started:
+        slow.press("Download as CSV")
+        slow.page.wait_for_timeout(SEVERAL_DRAWINGS)
+        for route in asked:
+            route.continue_()
+    text = Path(started.value.path()).read_text(encoding="utf-8-sig")
+    assert not house.installation.runs.get(run_id).state.is_final
+    assert len(text.splitlines()) == house.document(run_id)["counts"]["rejected"] + 1
+    assert asked
 
 
 def test_a_page_that_is_watched_shows_the_end_and_shows_it_again_to_who_comes_back(

@@ -14,7 +14,7 @@ from ccexport.services.runs.progress import FailedRow, RunProgress
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.spreadsheets import HOW_IT_IS_MARKED
 from ccexport.store.database.tables import Batch
-from ccexport.ui import page
+from ccexport.ui import downloads, page
 from ccexport.ui.page import plain
 from ccexport.words import counted
 
@@ -40,14 +40,11 @@ def errors(batches: Sequence[Batch], progress: RunProgress, by: Person) -> None:
                 _table(progress.failed_rows(batch.run_id, batch.number, by=by), batch.number)
     if bad and may(page.installation(), by, Action.SEE_VALUES):
         run_id = bad[0].run_id
-        st.download_button(
+        downloads.button(
             "Download what failed as CSV",
-            data=lambda: Retries(page.installation()).failed_csv(run_id, by=by),
+            lambda: Retries(page.installation()).failed_csv(run_id, by=by),
             file_name=f"run-{run_id}-failed.csv",
-            mime="text/csv",
             key="run_failed_download",
-            icon=":material/download:",
-            on_click="ignore",
         )
         st.caption(plain(HOW_IT_IS_MARKED))
 

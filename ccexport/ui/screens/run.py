@@ -20,7 +20,7 @@ from ccexport.services.runs.runs import Runs
 from ccexport.services.runs.spreadsheets import HOW_IT_IS_MARKED
 from ccexport.states import RunState, WaitingFor
 from ccexport.store.database.tables import Run
-from ccexport.ui import charts, page
+from ccexport.ui import charts, downloads, page
 from ccexport.ui import live as live_parts
 from ccexport.ui.page import plain
 from ccexport.ui.screens import held, taken_off
@@ -295,14 +295,11 @@ def left_out(run: Run, by: Person) -> None:
         if not may(page.installation(), by, Action.SEE_VALUES):
             st.caption("Addresses are masked for your role, and the file of them is not for it.")
             return
-        st.download_button(
+        downloads.button(
             "Download as CSV",
-            data=lambda: progress.rejected_csv(run.id, by=by),
+            lambda: progress.rejected_csv(run.id, by=by),
             file_name=f"run-{run.id}-left-out.csv",
-            mime="text/csv",
             key="run_download",
-            icon=":material/download:",
-            on_click="ignore",
         )
         st.caption(
             f"The file holds addresses: delete it when done. {plain(HOW_IT_IS_MARKED)} "
