@@ -19,7 +19,6 @@ from ccexport.constantcontact.pacing import Pacer, Throttling
 from ccexport.errors import SettingError
 from ccexport.runs.due import Due
 from ccexport.settings import Settings
-from ccexport.store.api_tokens import ApiTokenStore
 from ccexport.store.audit import AuditStore
 from ccexport.store.batches import BatchStore
 from ccexport.store.budget import BudgetStore
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from ccexport.constantcontact.keeper import TokenKeeper
     from ccexport.runs.tools import Tools
     from ccexport.segments.source import Source
+    from ccexport.store.api_tokens import ApiTokenStore
     from ccexport.store.ledgers import LedgerStore
     from ccexport.store.notifications import NotificationStore
     from ccexport.store.one_sent import OneSentStore
@@ -181,6 +181,8 @@ class Installation:
 
     @cached_property
     def api_tokens(self) -> ApiTokenStore:
+        from ccexport.store.api_tokens import ApiTokenStore
+
         return ApiTokenStore(self.engine, self.now)
 
     @cached_property

@@ -16,7 +16,6 @@ from ccexport.clock import Now
 from ccexport.errors import Conflict, SetupError, StoreError
 from ccexport.schedules import Recurrence, is_late, next_times
 from ccexport.states import RunState, Trigger
-from ccexport.store.api_tokens import StartOnce
 from ccexport.store.connections import ConnectionStore
 from ccexport.store.database.tables import Connection, Refresh, Run
 from ccexport.store.exports import ExportStore, ExportView
@@ -27,6 +26,7 @@ from ccexport.words import moment
 
 if TYPE_CHECKING:
     from ccexport.segments.source import Source
+    from ccexport.store.api_tokens import StartOnce
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from ccexport.clock import Now, utc_now
 from ccexport.errors import Conflict, NotFound
 from ccexport.states import EventKind, RunState, WaitingFor
 from ccexport.store import approvals
-from ccexport.store.api_tokens import StartOnce, start_once
 from ccexport.store.approvals import Question
 from ccexport.store.batches import PreparedCounts
 from ccexport.store.database.engine import reading, writing
@@ -35,6 +34,7 @@ from ccexport.store.moves import (
 )
 
 if TYPE_CHECKING:
+    from ccexport.store.api_tokens import StartOnce
     from ccexport.store.ledgers import LedgerStore
 
 
@@ -68,6 +68,10 @@ class RunStore:
             with writing(self._engine) as session:
                 queue_run(session, run)
                 if once is not None:
+                    from ccexport.store.api_tokens import (
+                        start_once,
+                    )  # a list of runs needs no table of it
+
                     start_once(session, once, run.id, self._now())
         except IntegrityError:
             live = self.live_of(run.export_id)

@@ -31,17 +31,15 @@ from ccexport.services.people.access import Person
 from ccexport.services.people.permission import audited, may, require, why_not
 from ccexport.services.people.roles import Action
 from ccexport.states import Mode, Trigger
-from ccexport.store.api_tokens import StartOnce
 from ccexport.store.database.tables import Connection, Export, Run
 from ccexport.store.exports import ExportChange, ExportView, NewExport
 from ccexport.telling.pings import check_ping, mask_ping
 
 if TYPE_CHECKING:
     from ccexport.constantcontact.client import Client
-
-if TYPE_CHECKING:
     from ccexport.segments.source import Source
     from ccexport.services.preview.previews import ExportPreview
+    from ccexport.store.api_tokens import StartOnce
 
 __all__ = [
     "CheckedDraft",
