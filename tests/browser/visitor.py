@@ -32,11 +32,29 @@ class Visitor:
         self.foreign: list[str] = []
         self.complaints: list[str] = []
         self._hosts = {urlsplit(each).netloc for each in (url, *hosts)}
-        context.on("request", self._look_at)
-        context.on("console", self._listen)
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self._context = context
+        self._listeners: dict[str, Callable[..., None]] = {
+            "request": self._look_at,
+            "console": self._listen,
+            "weberror": lambda error: self.complaints.append(str(error.error)),
+        }
+        for event, listener in self._listeners.items():
+            context.on(event, listener)
         self.page: Page = context.new_page()
         self.page.on("websocket", lambda socket: self._look_at_address(socket.url))
+
+    def leave(self) -> BrowserContext:
+        """Stand up from the browser, which another person then finds as if it were new: the caches are not theirs."""
+        for event, listener in self._listeners.items():
+            self._context.remove_listener(event, listener)
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(self.url))
+        self._context.new_cdp_session(self.page).send(
+            "Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "local_storage"}
+        )
+        for page in self._context.pages:
+            page.close()
+        self._context.clear_cookies()
+        return self._context
 
     def open(self, path: str, heading: str | re.Pattern[str]) -> None:
         """Type an address of the dashboard, and wait until its page is there."""

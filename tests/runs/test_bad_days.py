@@ -18,6 +18,7 @@ from ccexport.store.ledgers import KEPT_AFTER_A_MOVE, Target
 from tests.kit.house import ANA, OTHER_LIST_ID, House, behaviour, furnished, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed
 
+pytestmark = pytest.mark.one_store
 TEN = people(10)
 IMPORT = "contactsCSVImport"
 
@@ -111,6 +112,7 @@ def test_an_export_that_moves_to_another_account_begins_another_ledger(house: Ho
     assert (back["new"], back["unchanged"] + back["changed"]) == (0, 10)
 
 
+@pytest.mark.each_store
 def test_where_an_export_has_moved_to_another_list_nobody_is_taken_off_the_old_one(
     house: House,
 ) -> None:
@@ -124,6 +126,7 @@ def test_where_an_export_has_moved_to_another_list_nobody_is_taken_off_the_old_o
     assert len(house.members(OTHER_LIST_ID)) == 5
 
 
+@pytest.mark.each_store
 @pytest.mark.parametrize("to", ["another list", "another account"])
 def test_the_ledger_of_a_list_that_an_export_has_left_is_kept_for_a_year(
     house: House, to: str

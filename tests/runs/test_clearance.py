@@ -23,6 +23,7 @@ from ccexport.worker import Worker
 from tests.kit.house import ANA, House, behaviour, check_sums, furnished, people
 
 OLD, NEW = "olivia@example.com", "oscar@example.com"
+pytestmark = pytest.mark.one_store
 OLIVIA = Person(OLD, Role.ADMINISTRATOR, OLD)
 OSCAR = Person(NEW, Role.ADMINISTRATOR, NEW)
 DIGESTS = {  # a text that somebody agreed to is not changed: another text is another version
@@ -114,6 +115,7 @@ def test_a_run_that_has_begun_to_send_goes_on_under_the_text_of_then(house: Hous
     assert house.document(run_id)["state"] == "succeeded"
 
 
+@pytest.mark.each_store
 @pytest.mark.parametrize("loses_it", ["removed", "contributor", "viewer"])
 def test_export_user_who_loses_the_right_lets_runs_wait_until_another_steps_in(
     house: House, loses_it: str
@@ -167,6 +169,7 @@ def test_one_of_two_things_is_not_enough(house: House) -> None:
     assert house.document(run_id)["state"] == "succeeded"
 
 
+@pytest.mark.each_store
 def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_and_no_more_is_sent(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +192,7 @@ def test_export_user_removed_while_files_go_out_what_is_under_way_is_followed_an
     assert sent(house) == 4
 
 
+@pytest.mark.each_store
 def test_who_steps_in_while_the_waiting_is_being_written_is_not_missed(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

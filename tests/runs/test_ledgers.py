@@ -28,6 +28,7 @@ from ccexport.store.vault.keys import write_key_file
 from tests.kit.house import ANA, LIST_ID, House, behaviour, furnished, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed, said
 
+pytestmark = pytest.mark.one_store
 TEN = people(10)
 SECOND = "person2@example.com"
 
@@ -52,6 +53,7 @@ def stands(house: House, email: str) -> list[tuple[str, str]]:
     return [(each["export"], each["state"]) for each in found["ledgers"]]
 
 
+@pytest.mark.each_store
 def test_a_person_is_found_in_the_ledgers_and_in_the_runs_that_left_them_away(house: House) -> None:
     assert stands(house, " Person1@example.com") == [("Newsletter", "placed")]
     assert stands(house, SECOND) == [("Newsletter", "left")]
@@ -77,6 +79,7 @@ def test_all_of_a_ledger_of_many_parts_is_written(
     assert counts(house.run()) == {"new": 0, "changed": 0, "unchanged": 59, "suppressed": 1}
 
 
+@pytest.mark.each_store
 def test_whoever_is_forgotten_leaves_the_ledgers_and_who_had_left_the_list_stays_away(
     house: House,
 ) -> None:
@@ -106,6 +109,7 @@ def test_the_ledger_holds_no_address_key_or_name_in_the_clear(house: House) -> N
         assert needle not in opened + b"".join(parts)
 
 
+@pytest.mark.each_store
 def test_the_ledger_goes_along_when_keys_are_changed_and_the_old_ones_dropped(house: House) -> None:
     rotation = KeyRotation(house.installation)
     rotation.rotate(by=ANA)
@@ -130,6 +134,7 @@ def test_a_ledger_that_no_key_opens_stops_changes_and_is_begun_anew_by_a_full_ru
     assert counts(house.run())["unchanged"] == 10
 
 
+@pytest.mark.each_store
 def test_a_backup_brings_the_ledger_to_another_machine(
     house: House, tmp_path: Path, empty_database_url: str
 ) -> None:
@@ -142,6 +147,7 @@ def test_a_backup_brings_the_ledger_to_another_machine(
     elsewhere.close()
 
 
+@pytest.mark.each_store
 @pytest.mark.parametrize("point", ["list asked for", "batches stored", "outcome committed"])
 def test_a_run_that_moves_to_another_host_half_way_leaves_the_ledger_exact(
     house: House, point: str
@@ -162,6 +168,7 @@ def test_a_run_that_moves_to_another_host_half_way_leaves_the_ledger_exact(
     assert SECOND not in house.members()
 
 
+@pytest.mark.each_store
 def test_a_removed_connection_leaves_what_was_confirmed_and_what_may_have_arrived(
     house: House,
 ) -> None:
@@ -248,6 +255,7 @@ def test_seen_on_the_list_again_somebody_is_placed_again(house: House) -> None:
     assert stands(house, SECOND) == [("Newsletter", "placed")]
 
 
+@pytest.mark.each_store
 def test_an_export_that_is_removed_takes_its_ledger_along(house: House) -> None:
     Exports(house.installation).remove("Newsletter", by=ANA)
     with reading(house.installation.engine) as session:

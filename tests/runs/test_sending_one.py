@@ -24,6 +24,7 @@ from ccexport.store.audit import AuditFilter
 from tests.kit.house import ANA, House, behaviour, furnished, people, write_source
 from tests.runs.changing import change, counts, put_on_by_hand, renamed
 
+pytestmark = pytest.mark.one_store
 TEN = people(10)
 IMPORT = "contactsCSVImport"
 FIVE = "0000005", "person5@example.com"
@@ -58,6 +59,7 @@ def imports(house: House) -> int:
     return len(house.requests(IMPORT))
 
 
+@pytest.mark.each_store
 def test_the_very_file_goes_and_the_next_runs_know_the_person_as_placed(house: House) -> None:
     ended = send(house)
     assert ended.sent.ready.shown == (
@@ -229,6 +231,7 @@ def test_one_of_whom_nothing_is_heard_is_given_up(
     assert standing(house) == "unsure"
 
 
+@pytest.mark.each_store
 def test_one_who_ends_half_way_is_sent_again_by_the_next_run(house: House) -> None:
     sending = SendingOne(house.installation)
     sending.send(sending.prepare("Newsletter", FIVE[0], by=ANA), by=ANA)  # nobody looks any more

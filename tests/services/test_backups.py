@@ -29,6 +29,7 @@ from tests.crash.conftest import two_files_of_people
 from tests.kit.house import ANA, House, behaviour, check_sums, write_source
 from tests.kit.stores import ready_postgres
 
+pytestmark = pytest.mark.one_store
 PASSPHRASE = "correct horse battery"
 
 
@@ -107,6 +108,7 @@ def imported_files(house: House) -> list[str]:
     return [each["file_name"] for each in house.requests("contactsCSVImport")]
 
 
+@pytest.mark.each_store
 def test_everything_comes_back_on_another_machine_and_either_database(
     house: House, new_house: House, tmp_path: Path
 ) -> None:
@@ -144,6 +146,7 @@ def test_no_address_token_or_key_is_in_the_file(house: House, tmp_path: Path) ->
         assert word not in content
 
 
+@pytest.mark.each_store
 def test_a_run_goes_on_after_a_restore_and_no_file_is_imported_twice(
     house: House, new_house: House, tmp_path: Path
 ) -> None:
@@ -245,6 +248,7 @@ def test_a_sign_in_that_was_renewed_after_the_backup_is_asked_for_again(
     assert house.document(run_id)["state"] == "succeeded"
 
 
+@pytest.mark.each_store
 def test_a_backup_holds_one_moment_though_others_write(house: House, tmp_path: Path) -> None:
     """Each transaction adds one to two tables; whatever the moment, both have grown by the same."""
     engine, stop, path = house.installation.engine, threading.Event(), tmp_path / "store.backup"
@@ -288,6 +292,7 @@ _APPLICATION = (
 _MARKS = (b"agreed-mark", b"2031-01-01")
 
 
+@pytest.mark.each_store
 def test_an_older_backup_is_brought_to_todays_tables(
     tmp_path: Path, database_url: str, sandbox: RunningSandbox
 ) -> None:
@@ -357,6 +362,7 @@ def test_a_damaged_file_or_a_wrong_passphrase_changes_nothing(house: House, tmp_
     assert contents(house.installation.engine) == before
 
 
+@pytest.mark.each_store
 def test_what_fails_half_way_leaves_the_store_and_its_run_files(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
