@@ -1,12 +1,14 @@
 """Who is to be taken off the list in mode `mirror`: by the ledger, the segments as they are now, and the list. Pure.
 
 Nobody is, of whom that is not certain: who is still in a segment but cannot be sent this time (an address that is
-missing or not valid, a value that is not) stays where they are, and so does whom another export placed too.
+missing or not valid, a value that is not, no profile at all, as where half of them were read) stays where they are, and
+so does whom another export placed too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -20,20 +22,49 @@ from ccexport.preparation.keyed import keyed_hashes
 from ccexport.runs.comparing import OnList
 from ccexport.states import Rejection
 from ccexport.store.leaving_rows import Leaving
-from ccexport.store.ledger_rows import People, Sent, Standing
+from ccexport.store.ledger_rows import People, Sent, Standing, nobody
 from ccexport.store.ledgers import Known
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Who is in a segment and not sent: profiles that were rejected, and hashes of the keys that have no profile."""
+
+    rejections: pa.Table
+    without_profile: np.ndarray = field(default_factory=nobody)
+
+    def __len__(self) -> int:
+        return int(self.rejections.num_rows) + len(self.without_profile)
+
+    def addresses_and_keys(self, hash_key: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """Hashes of those that stay where they are, ascending.
+
+        A duplicate has an address that is sent for another profile, so the one that it had before is let go.
+        """
+        rows = self.rejections
+        reasons = [plain_reason(reason) for reason in rows.column("reason").to_pylist()]
+        emails = [as_sent(email or "") for email in rows.column("email").to_pylist()]
+        stays = np.array([reason != Rejection.DUPLICATE for reason in reasons], dtype=bool)
+        keys = text_hashes(rows.column("customer_id").combine_chunks())
+        keys = np.concatenate([keys[stays], self.without_profile])
+        return np.sort(keyed_hashes(text_array(emails), hash_key)), np.sort(keys)
+
+
+def hashes_of_keys(pieces: Iterable[pa.Array]) -> np.ndarray:
+    """As a ledger has those of profiles."""
+    return np.concatenate([nobody(), *map(text_hashes, pieces)])
 
 
 def leaving(
     rows: Sent,
-    rejections: pa.Table,
+    left_out: LeftOut,
     known: Known,
     on_list: OnList | None,
     names: Callable[[], Iterable[pa.Array]],
     hash_key: bytes,
 ) -> Leaving:
     """`rows` are all contacts prepared; `names` gives the addresses on the list, piece by piece."""
-    gone = left_the_segments(rows, rejections, known.own, on_list, hash_key)
+    gone = left_the_segments(rows, left_out, known.own, on_list, hash_key)
     if not len(gone):
         return Leaving()
     is_shared = placed_by(known.others, gone)
@@ -45,7 +76,7 @@ def leaving(
 
 
 def left_the_segments(
-    rows: Sent, rejections: pa.Table, own: People, on_list: OnList | None, hash_key: bytes
+    rows: Sent, left_out: LeftOut, own: People, on_list: OnList | None, hash_key: bytes
 ) -> np.ndarray:
     """Hashes of those whom this export placed and who are in none of its segments now, ascending.
 
@@ -55,8 +86,8 @@ def left_the_segments(
     if on_list is not None:
         is_placed |= (own.standing == Standing.UNSURE) & is_among(own.who, on_list.who)
     goes = is_placed & ~is_among(own.who, np.sort(rows.who))
-    if goes.any() and rejections.num_rows:
-        addresses, keys = _still_there(rejections, hash_key)
+    if goes.any() and len(left_out):
+        addresses, keys = left_out.addresses_and_keys(hash_key)
         goes &= ~is_among(own.who, addresses) & ~is_among(own.key, keys)
     return np.asarray(own.who[goes])
 
@@ -67,18 +98,6 @@ def placed_by(others: Sequence[People], who: np.ndarray) -> np.ndarray:
     for people in others:
         found |= np.isin(people.standing_of(who), (Standing.PLACED, Standing.UNSURE))
     return found
-
-
-def _still_there(rejections: pa.Table, hash_key: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Of the profiles left out (hashes of their addresses, of their keys), ascending.
-
-    A duplicate has an address that is sent for another profile, so the one that it had before is let go.
-    """
-    reasons = [plain_reason(reason) for reason in rejections.column("reason").to_pylist()]
-    emails = [as_sent(email or "") for email in rejections.column("email").to_pylist()]
-    stays = np.array([reason != Rejection.DUPLICATE for reason in reasons], dtype=bool)
-    keys = text_hashes(rejections.column("customer_id").combine_chunks())
-    return np.sort(keyed_hashes(text_array(emails), hash_key)), np.sort(keys[stays])
 
 
 def _named(who: np.ndarray, names: Iterable[pa.Array], hash_key: bytes) -> list[str]:

@@ -82,7 +82,7 @@ def _fetch(held: Held, run: Run, reading: ListReading, client: Client, tools: To
             tools.ledgers.store_reading(reading)
             tools.reached("list asked for")
         activity = _ended(held, reading, client, tools)
-        people = _stream(run, activity, client, tools)
+        people = write_list(run, activity, client, tools)
         counted = client.list(run.list_id).membership_count
     _judge(people, counted, run, tools)
     tools.reached("list read")
@@ -97,6 +97,8 @@ def _refusal_is_no_list() -> Iterator[None]:
         yield
     except (NotConnected, ApplicationRefused):
         raise
+    except MemoryError as error:
+        raise _NoList("The memory did not suffice to read who is on the list.") from error
     except ConstantContactRefused as error:
         said = with_their_words(str(error), error.detail)
         raise _NoList(f"Constant Contact did not give who is on the list: {said}") from error
@@ -119,7 +121,7 @@ def _ended(held: Held, reading: ListReading, client: Client, tools: Tools) -> Ac
         timer.looked(tools.now(), None)
 
 
-def _stream(run: Run, activity: Activity, client: Client, tools: Tools) -> int:
+def write_list(run: Run, activity: Activity, client: Client, tools: Tools) -> int:
     """Into the run's file, row group by row group; how many people."""
     people = 0
     emails = client.exported_emails(activity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,7 @@ from ccexport.runs.clearance import check_clearance, check_export_user
 from ccexport.runs.comparing import Compared, OnList, Verdict, compare, count_moved
 from ccexport.runs.failures import failed_rows
 from ccexport.runs.guard import Change, change_of, fingerprint_of, question_of
-from ccexport.runs.leaving import leaving
+from ccexport.runs.leaving import LeftOut, hashes_of_keys, leaving
 from ccexport.runs.listing import ON_LIST, CancelAsked, list_pieces, read_list, who_was_on
 from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
@@ -45,7 +45,7 @@ from ccexport.store.approvals import Question
 from ccexport.store.batches import PreparedCounts, Sealed
 from ccexport.store.database.tables import Batch, Run
 from ccexport.store.leaving_rows import Leaving, write_leaving
-from ccexport.store.ledger_rows import Observed, Sent, write_observed, write_sent
+from ccexport.store.ledger_rows import Observed, Sent, nobody, write_observed, write_sent
 from ccexport.store.ledgers import Known, Target
 from ccexport.store.moves import Held
 
@@ -137,30 +137,54 @@ def write_run_files(
         types = check_target(run, connection, mapping, client)
         as_of = read_list(held, run, client, tools)
     with tools.turn_to_prepare():
-        if run.retry_of is not None:
-            prepared = _retried(run, run.retry_of, tools)
-        else:
-            with (
-                tools.open_source(pause_while_wanted(held, tools)) as source,
-                ending_when_asked(source, held, tools),
-            ):
-                check_source(run, mapping, source)
-                prepared = prepare(source, run.segments, mapping, types)
-                strangers = source.strangers(run.segments, found=prepared.read)
-            if said := strangers.said():
-                tools.runs.note(held, EventKind.WITHOUT_PROFILE, said)
+        profiles = _read_profiles(held, run, mapping, types, tools)
         # after the list: of whom another run has taken off it meanwhile it does not say that they left
         known = _known(held, run, tools)
-        return _write(run, prepared, Beside(known, who_was_on(run, as_of, tools), without), tools)
+        beside = Beside(known, who_was_on(run, as_of, tools), without, profiles.without)
+        return _write(run, profiles.prepared, beside, tools)
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """What the source gave; `without`: in mode `mirror`, hashes of the keys of members that have no profile."""
+
+    prepared: Prepared
+    without: np.ndarray
+
+
+def _read_profiles(
+    held: Held, run: Run, mapping: FieldMapping, types: Mapping[str, str], tools: Tools
+) -> Profiles:
+    """Everybody in the segments, prepared; of a retry those who failed."""
+    if run.retry_of is not None:
+        return Profiles(_retried(run, run.retry_of, tools), nobody())
+    with (
+        tools.open_source(pause_while_wanted(held, tools)) as source,
+        ending_when_asked(source, held, tools),
+    ):
+        check_source(run, mapping, source)
+        prepared = prepare(source, run.segments, mapping, types)
+        strangers = source.strangers(run.segments, found=prepared.read)
+        without = nobody()
+        if strangers.without_profile and Mode(run.mode) is Mode.MIRROR:
+            without = hashes_of_keys(source.keys_without_profile(run.segments))
+    if said := strangers.said():
+        also = " Who of them is on the list stays there." if len(without) else ""
+        tools.runs.note(held, EventKind.WITHOUT_PROFILE, said + also)
+    return Profiles(prepared, without)
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What the contacts are compared with: the ledger, the list, and addresses that were sent already, ascending."""
+    """What the contacts are compared with: the ledger, the list, and addresses that were sent already, ascending.
+
+    `without_profile`: hashes of the keys of members that have none, in mode `mirror`.
+    """
 
     known: Known
     on_list: OnList | None
     without: np.ndarray | None
+    without_profile: np.ndarray
 
 
 def _known(held: Held, run: Run, tools: Tools) -> Known:
@@ -255,7 +279,8 @@ def _who_leaves(
         return Leaving()
     names = partial(list_pieces, run, tools)
     key = tools.ledgers.hash_key()
-    found = leaving(rows, prepared.rejections, beside.known, beside.on_list, names, key)
+    left_out = LeftOut(prepared.rejections, beside.without_profile)
+    found = leaving(rows, left_out, beside.known, beside.on_list, names, key)
     if len(found):
         with tools.run_files.writer(run.id, RunFile.LEAVING, REJECTIONS_SCHEMA) as file:
             for first in range(0, len(found), MAX_CONTACTS_PER_FILE):

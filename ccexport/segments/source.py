@@ -179,6 +179,12 @@ class Source:
             members, without, self._first_key(unknown), self._first_key(self.customers)
         )
 
+    def keys_without_profile(self, segments: Sequence[str]) -> Iterator[pa.Array]:
+        """The keys of members of segments that have no profile, piece by piece."""
+        chosen = self.memberships.filter(self.memberships[SEGMENT].isin(list(segments)))
+        keys = chosen.filter(chosen[KEY].notnull()).select(KEY).distinct()
+        return (rows.column(KEY) for rows in self.stream(keys.anti_join(self.customers, KEY)))
+
     def _distinct(self, members: ir.Table) -> int:
         """How many keys there are. By their hashes where the engine is ours: of a million, keys take 100 MB more."""
         keys = members[KEY].hash() if self._reads_files else members[KEY]

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from ccexport import worker as worker_module
 from ccexport.constantcontact import pacing
 from ccexport.installation import Installation
+from ccexport.services.exports.sending_one import SendingOne
 from ccexport.services.people.access import local_administrator
 from ccexport.services.runs.runs import Runs
 from ccexport.settings import load_settings
@@ -156,14 +157,23 @@ def _work(
 
 def answer_in_process(environment: Mapping[str, str], run_id: int, answer: str, doom: Doom) -> int:
     """Answer what a run asks in a process of its own that is met by `doom` at a commit; its exit code."""
+    return _end_of(_answer, dict(environment), run_id, answer, doom)
+
+
+def send_one_in_process(environment: Mapping[str, str], customer_id: str, doom: Doom) -> int:
+    """Send one profile as a test in a process of its own that is met by `doom` at a commit; its exit code."""
+    return _end_of(_send_one, dict(environment), customer_id, doom)
+
+
+def _end_of(act: Callable[..., None], *arguments: object) -> int:
     _processes.set_forkserver_preload(list(_IMPORTED))
-    process = _processes.Process(target=_answer, args=(dict(environment), run_id, answer, doom))
+    process = _processes.Process(target=act, args=arguments)
     process.start()
     process.join(PATIENCE_SECONDS)
     code = process.exitcode
     if code is None:
         process.kill()
-        raise AssertionError("the answer does not end")
+        raise AssertionError("the process does not end")
     return code
 
 
@@ -173,6 +183,15 @@ def _answer(environment: dict[str, str], run_id: int, answer: str, doom: Doom) -
     countdown = _Countdown(doom, _Between())
     with _each_commit(doom.when, countdown.seen):
         getattr(runs_of_it, answer)(run_id, by=local_administrator())
+
+
+def _send_one(environment: dict[str, str], customer_id: str, doom: Doom) -> None:
+    os.environ.update(environment)
+    sending = SendingOne(Installation(load_settings()))
+    by = local_administrator()
+    countdown = _Countdown(doom, _Between())
+    with _each_commit(doom.when, countdown.seen):
+        sending.follow(sending.send(sending.prepare("Newsletter", customer_id, by=by), by=by))
 
 
 class _Between(threading.Event):

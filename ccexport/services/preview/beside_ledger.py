@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ccexport.constantcontact.protocol import MAX_IDS_REMOVED, PAGE_SIZE
-from ccexport.preparation.contacts import Contacts, Prepared, plan_files
+from ccexport.preparation.contacts import Contacts, plan_files
 from ccexport.preparation.prepare import prepare
 from ccexport.runs.comparing import Verdict, compare
 from ccexport.runs.guard import Change, change_of
-from ccexport.runs.leaving import leaving
+from ccexport.runs.leaving import LeftOut, hashes_of_keys, leaving
 from ccexport.segments.source import Source
 from ccexport.services.preview.preview_values import Question, Whole
 from ccexport.states import Mode
-from ccexport.store.ledger_rows import Sent
+from ccexport.store.ledger_rows import Sent, nobody
 from ccexport.store.ledgers import Known
 
 EXAMPLES = 5  # of those who are new, changed, or left
@@ -81,7 +83,10 @@ def beside_ledger(
     contacts = prepared.contacts
     rows = Sent(*contacts.hashes(key))
     found = compare(rows, known, None, mode)
-    to_remove = _to_remove(rows, prepared, known, key) if mode is Mode.MIRROR else 0
+    to_remove = 0
+    if mode is Mode.MIRROR and prepared.read:  # where nobody was read, a run takes nobody off
+        left_out = LeftOut(prepared.rejections, _without_profile(source, question, prepared.read))
+        to_remove = leaving(rows, left_out, known, None, list, key).unseen
     plan = [planned for _, planned in plan_files(contacts.only(found.goes), mapping.fields)]
     return BesideLedger(
         mode=mode,
@@ -107,8 +112,7 @@ def _first_keys(contacts: Contacts) -> tuple[str, ...]:
     return tuple(keys.to_pylist())
 
 
-def _to_remove(rows: Sent, prepared: Prepared, known: Known, key: bytes) -> int:
-    """As a run finds them that cannot have the list; where nobody was read, it takes nobody off."""
-    if not prepared.read:
-        return 0
-    return leaving(rows, prepared.rejections, known, None, list, key).unseen
+def _without_profile(source: Source, question: Question, read: int) -> np.ndarray:
+    if not source.strangers(question.segments, found=read).without_profile:
+        return nobody()
+    return hashes_of_keys(source.keys_without_profile(question.segments))
