@@ -134,7 +134,7 @@ def illegal(words: Iterable[str]) -> list[tuple[str, str]]:
 
 
 TwoWorkers.TestCase.settings = settings(
-    max_examples=30,
+    max_examples=15,
     stateful_step_count=15,
     deadline=None,
     derandomize=True,

@@ -1,4 +1,4 @@
-"""Workers killed by SIGKILL at random moments: thirty runs, each begun by a worker that dies somewhere."""
+"""Workers killed by SIGKILL at random moments: sixteen runs, each begun by a worker that dies somewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tests.crash.conftest import CrashHouse
 
-KILLS = 15  # that meet a run under way, on each database
+KILLS = 8  # that meet a run under way, on each database
 
 
 def test_runs_whose_worker_is_killed_at_random_moments_end_as_if_nothing_had_happened(
