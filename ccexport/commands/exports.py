@@ -275,6 +275,8 @@ def _print_preview(found: ExportPreview, list_name: str, rate: float) -> None:
         print_text(
             f"{beside.to_remove:,} {are} in none of the segments any more and would be taken off the list"
         )
+    for line in beside.samples.lines():
+        print_text(f"  {line}")
     if said := beside.said():
         print_text(said)
     if counts.truncated:

@@ -187,9 +187,17 @@ def test_export_in_mode_changes_is_compared_with_what_was_sent(
     assert "The form has changed since" in texts(test)
     test.button(key="export_compare").click().run()
     assert metrics(test)["To be removed"] == found["New"] - metrics(test)["Unchanged"] > 0
+    removed = next(each.value for each in test.dataframe if "Email" in each.value.columns)
+    assert removed["Email"].str.contains("@").all()
+    assert all(removed["CustomerId"])
     assert ("would wait until somebody approves it" in texts(test)) == (
         metrics(test)["To be removed"] >= 100
     )
+    test.selectbox(key="export_from_1").select("attribute:LastName").run()
+    test.button(key="export_compare").click().run()
+    changed = next(each.value for each in test.dataframe if "Sent last" in each.value.columns)
+    assert set(changed["Field"]) == {"First name"}
+    assert (changed["Sent last"] != changed["Now"]).all()
     test.radio(key="export_mode").set_value("full").run()
     assert "export_compare" not in [each.key for each in test.button]
 

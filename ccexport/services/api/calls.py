@@ -118,7 +118,7 @@ class Calls:
         return {
             name: value
             for name, value in document.items()
-            if name not in ("samples", "example_of_each_side")
+            if name not in ("samples", "examples", "example_of_each_side")
         }
 
     def refresh(self) -> list[int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ccexport.installation import Installation
-from ccexport.states import Mode
-from ccexport.store.database.tables import Connection
+from ccexport.states import Mode, RunFile
+from ccexport.store.database.tables import Connection, Run
 from ccexport.store.exports import ExportView
 
 if TYPE_CHECKING:
@@ -41,16 +41,33 @@ class Comparing:
         self._installation = installation
 
     def beside(
-        self, at: LedgerOf, question: Question, mode: Mode
+        self, at: LedgerOf, question: Question, mode: Mode, *, samples: bool = True
     ) -> Callable[[Source], BesideLedger] | None:
-        """What makes the comparison of a source, as a run would; None where nobody is known of the list."""
-        from ccexport.services.preview.beside_ledger import beside_ledger  # brings Ibis along
+        """What makes the comparison of a source, as a run would; None where nobody is known of the list.
+
+        With `samples` it reads back what was sent of some people. Whether somebody may see it is for the caller to say.
+        """
+        from ccexport.services.preview.beside_ledger import beside_ledger  # these bring Ibis along
+        from ccexport.services.preview.sent_before import SentBefore
 
         known = self._known(at)
         if known is None:
             return None
         key = self._installation.ledgers.hash_key()
-        return lambda source: beside_ledger(source, question, mode, known, key)
+        sent = SentBefore(self._runs_to(at), self._installation.run_files) if samples else None
+        lines = sent.lines if sent else None
+        return lambda source: beside_ledger(source, question, mode, known, key, lines)
+
+    def _runs_to(self, at: LedgerOf) -> list[Run]:
+        """Those of the export that sent something to the list and whose files are kept here, the newest first."""
+        return [
+            run
+            for run in self._installation.runs.latest(limit=None)
+            if (run.export_id, run.account_id, run.list_id)
+            == (at.export_id, at.account_id, at.list_id)
+            and run.submitted_count
+            and self._installation.run_files.exists(run.id, RunFile.CONTACTS)
+        ]
 
     def asks(self, beside: BesideLedger, at: LedgerOf, guard: int | None) -> bool:
         """Whether a run of what was found would wait until somebody approves it."""

@@ -256,7 +256,7 @@ class Exports:
     def preview(self, name: str, samples: int = 5, *, by: Person) -> ExportPreview:
         """The real pipeline over the whole of the export's segments, nothing is sent; values are masked by role."""
         from ccexport.services.preview.preview_values import Question  # these bring Ibis along
-        from ccexport.services.preview.previews import as_seen, preview_mapping
+        from ccexport.services.preview.previews import preview_mapping
 
         by = require(self._installation, by, Action.PREVIEW_EXPORT, "export", name)
         masked = not may(self._installation, by, Action.SEE_VALUES)
@@ -271,9 +271,10 @@ class Exports:
             mode, comparing = Mode(view.export.mode), Comparing(self._installation)
             found = preview_mapping(source, question, samples, mode)
             at = LedgerOf.saved(view, self._connection_of(view))
-            if at is not None and (work_out := comparing.beside(at, question, mode)) is not None:
-                found = replace(found, beside=work_out(source))
-        return replace(found, samples=as_seen(found.samples, masked=masked))
+            if at is not None:
+                work_out = comparing.beside(at, question, mode, samples=samples > 0)
+                found = replace(found, beside=work_out(source)) if work_out else found
+        return found.as_seen(masked=masked)
 
     def asks_first(self, found: ExportPreview, name: str) -> bool:
         """Whether a run of what the preview found would wait until somebody approves it."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from ccexport.segments.masking import mask_value
 from ccexport.segments.source import Source, Strangers
-from ccexport.services.preview.beside_ledger import BesideLedger, nobody_known
+from ccexport.services.preview.beside_ledger import BesideLedger, Samples, nobody_known
 from ccexport.services.preview.preview_engine import PreviewEngine
 from ccexport.services.preview.preview_values import ProfileSample, Question, Whole
 from ccexport.states import Mode
@@ -27,6 +27,13 @@ class ExportPreview:
     @property
     def requests(self) -> int:
         return self.beside.requests(self.counts)
+
+    def as_seen(self, *, masked: bool) -> ExportPreview:
+        """As somebody may see it who may, or may not, see values of profiles."""
+        beside = self.beside
+        if masked:
+            beside = replace(beside, samples=beside.samples.masked())
+        return replace(self, beside=beside, samples=as_seen(self.samples, masked=masked))
 
     def seconds_at_least(self, requests_per_second: float) -> int:
         """The time the requests alone take at the allowed rate."""
@@ -91,6 +98,7 @@ def preview_document(
         "example_of_each_side": preview.strangers.example_of_each_side,
         "asks_first": asks,
         "mapping_changed": beside.mapping_changed,
+        "examples": _examples(beside.samples),
         "files": beside.files,
         "bytes": beside.bytes,
         "requests": preview.requests,
@@ -107,3 +115,24 @@ def preview_document(
             for item in preview.samples
         ],
     }
+
+
+def _examples(samples: Samples) -> dict[str, Any]:
+    """Of those who changed which fields did, before and after (null where that is not kept); who would be removed."""
+    changed = [
+        {
+            "customer_id": each.customer_id,
+            "fields": None
+            if each.fields is None
+            else {
+                name: {"before": before, "after": after}
+                for name, (before, after) in each.fields.items()
+            },
+        }
+        for each in samples.changed
+    ]
+    to_remove = [
+        {"customer_id": each.customer_id, "email": each.values["email"].rstrip()}
+        for each in samples.to_remove
+    ]
+    return {"changed": changed, "to_remove": to_remove}

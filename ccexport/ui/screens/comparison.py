@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import pandas as pd
 import streamlit as st
 
 from ccexport.services.exports.comparing import Comparing, LedgerOf
 from ccexport.services.exports.export_values import check_guard
 from ccexport.services.people.access import Person
+from ccexport.services.people.permission import may
+from ccexport.services.people.roles import Action
 from ccexport.services.preview.beside_ledger import BesideLedger, nobody_known
 from ccexport.services.preview.preview_values import Question, Whole
 from ccexport.states import Mode
@@ -18,6 +22,7 @@ from ccexport.ui import page
 from ccexport.ui.format import count
 from ccexport.ui.page import plain
 from ccexport.ui.screens.export_setup import Filled
+from ccexport.ui.screens.mapping_form import field_label
 from ccexport.ui.screens.mapping_preview import ask, at_least, live, wait_for
 from ccexport.words import counted, moment
 
@@ -87,7 +92,7 @@ def _show(asked: _Asked, guard: int | None, by: Person) -> None:
     elif found.asked != asked:
         st.caption("The form has changed since it was compared.")
     else:
-        _show_found(found, guard)
+        _show_found(found, guard, by)
 
 
 def _compare(asked: _Asked) -> _Found:
@@ -100,7 +105,7 @@ def _compare(asked: _Asked) -> _Found:
     return _Found(asked, whole, beside, now)
 
 
-def _show_found(found: _Found, guard: int | None) -> None:
+def _show_found(found: _Found, guard: int | None, by: Person) -> None:
     beside = found.beside
     with st.container(horizontal=True, gap="medium"):
         st.metric("New", count(beside.new), width="content")
@@ -111,8 +116,7 @@ def _show_found(found: _Found, guard: int | None) -> None:
             st.metric("To be removed", count(beside.to_remove), width="content")
     for words, kind in (("New", "new"), ("Changed", "changed"), ("Kept off", "suppressed")):
         _name(words, kind, beside)
-    if beside.mode is Mode.MIRROR and beside.to_remove:
-        st.markdown("- **To be removed**: known by their number alone; the run names them.")
+    _show_samples(beside, by)
     if said := beside.said():
         st.markdown(said)
     if Comparing(page.installation()).asks(beside, found.asked.at, guard):
@@ -130,12 +134,44 @@ def _show_found(found: _Found, guard: int | None) -> None:
 
 
 def _name(words: str, kind: str, beside: BesideLedger) -> None:
-    """The first of them by key; what of them has changed is not kept."""
+    """The first of them by key."""
     keys = beside.examples.get(kind, ())
     if not keys:
         return
     more = ", …" if getattr(beside, kind) > len(keys) else ""
     st.markdown(f"- **{words}**: {plain(', '.join(keys))}{more}")
+
+
+def _show_samples(beside: BesideLedger, by: Person) -> None:
+    """What was sent of some and what would be now, and who would go: as far as files of runs are kept here."""
+    samples = beside.samples
+    if not may(page.installation(), by, Action.SEE_VALUES):
+        samples = samples.masked()
+        if samples.changed or samples.to_remove:
+            st.caption("Values are masked: seeing them needs CCEXPORT_CONTRIBUTORS_SEE_VALUES.")
+    rows = [
+        (each.customer_id, field_label(name), sent, now)
+        for each in samples.changed
+        for name, (sent, now) in (each.fields or {}).items()
+    ]
+    if rows:
+        st.markdown("**What changed**, of the first of them")
+        _table(rows, ["CustomerId", "Field", "Sent last", "Now"], "export_compare_changed")
+    if samples.to_remove:
+        st.markdown("**To be removed**, some of them")
+        gone = [(each.customer_id, each.values["email"].rstrip()) for each in samples.to_remove]
+        _table(gone, ["CustomerId", "Email"], "export_compare_removed")
+    if samples.unnamed or any(each.fields is None for each in samples.changed):
+        days = page.installation().settings.retention_days
+        st.caption(
+            "What was sent of some people is not kept on this machine: files of runs are for "
+            f"{counted(days, 'day')}. The run itself names whom it takes off the list."
+        )
+
+
+def _table(rows: Sequence[tuple[str, ...]], columns: Sequence[str], key: str) -> None:
+    alt = "People, what was sent of them and what would be"
+    st.dataframe(pd.DataFrame(rows, columns=list(columns)), key=key, hide_index=True, alt=alt)
 
 
 def _effort(found: _Found) -> str:
@@ -144,6 +180,6 @@ def _effort(found: _Found) -> str:
     seconds = timedelta(seconds=requests / page.installation().settings.cc_requests_per_second)
     return (
         f"{counted(beside.files, 'file')}, about {counted(requests, 'request')}, {at_least(seconds)} of sending. "
-        f"Compared {moment(found.at)} with what Constant Contact confirmed; who has left the list since the "
-        "last run is found by the run itself. What was sent is kept as hashes: who has changed is known, not what."
+        f"Compared {moment(found.at)} with what Constant Contact confirmed; who has left the list since the last run "
+        "is found by the run itself."
     )
