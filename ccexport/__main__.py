@@ -1,9 +1,11 @@
 """`python -m ccexport`."""
 
+import atexit
 import gc
 import os
 
 gc.disable()  # what is imported stays: to look for garbage among it costs a third of a command's start
+atexit.register(gc.freeze)  # nor is it looked through at the end: what a process holds goes with it
 # nor does pydantic read the description of every package that is installed, looking for plugins of its own
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 

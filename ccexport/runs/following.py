@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from ccexport.constantcontact.client import Client
 from ccexport.constantcontact.model import Activity
@@ -28,17 +29,33 @@ from ccexport.store.moves import Held
 MAX_WORDS = 500  # characters of what is kept about one row
 
 
-def follow_batches(
-    held: Held, run: Run, batches: list[Batch], client: Client, tools: Tools
-) -> float | None:
-    """Look once; record what ended and what a lost answer left unknown.
+@dataclass(frozen=True)
+class Settled:
+    """How many seconds what one look settled had taken: the longest since it began to be sent, and the shortest since
+    it had been sent (None where only lost answers were settled)."""
 
-    Gives how many seconds the longest of what was settled had taken, None where nothing was.
+    longest: float
+    shortest: float | None
+
+
+def follow_batches(
+    held: Held,
+    run: Run,
+    batches: list[Batch],
+    client: Client,
+    tools: Tools,
+    expected_at: datetime | None = None,
+) -> Settled | None:
+    """Look once; record what ended and what a lost answer left unknown. Gives None where nothing was settled.
+
+    Where all should have ended at `expected_at`, a look from before that tells nothing.
     """
     open_batches = [b for b in batches if b.state in (BatchState.SENDING, BatchState.SUBMITTED)]
     if not open_batches:
         return None
     latest = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
+    if expected_at is not None and expected_at <= tools.now():
+        latest = max(latest, expected_at)
     with _trouble_where_refused():
         activities = tools.activities.look(
             run.connection_id or 0,
@@ -46,10 +63,11 @@ def follow_batches(
             not_before=max(latest, tools.now() - timedelta(seconds=tools.poll_seconds / 2)),
             wanted={batch.file_name for batch in open_batches},
         )
+    seen_at = tools.now()
     by_id = {activity.activity_id: activity for activity in activities}
     by_name = {activity.file_name: activity for activity in activities}
     settled = [
-        batch.sending_at or tools.now()
+        batch
         for batch in open_batches
         if (
             _look_up(held, batch, by_name.get(batch.file_name), tools)
@@ -57,7 +75,13 @@ def follow_batches(
             else _follow(held, batch, by_id.get(batch.activity_id or ""), client, tools)
         )
     ]
-    return (tools.now() - min(settled)).total_seconds() if settled else None
+    return _took(settled, seen_at) if settled else None
+
+
+def _took(settled: Sequence[Batch], seen_at: datetime) -> Settled:
+    longest = max((seen_at - (batch.sending_at or seen_at)).total_seconds() for batch in settled)
+    sent = [batch.submitted_at for batch in settled if batch.submitted_at]
+    return Settled(longest, (seen_at - max(sent)).total_seconds() if sent else None)
 
 
 @contextmanager

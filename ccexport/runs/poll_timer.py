@@ -21,6 +21,7 @@ class PollTimer:
         self._interval = first_seconds
         self._has_ended = False  # whether this run knows how long its files take
         self.looked_at = now
+        self.expected_at: datetime | None = None  # the end of the last of them
         self.due_at = now + timedelta(seconds=first_seconds)
 
     def seconds_left(self, now: datetime) -> float:
@@ -43,6 +44,12 @@ class PollTimer:
         """
         if not self._has_ended and at > self.looked_at:
             self.due_at = min(self.due_at, at + timedelta(seconds=SHORTEST_SECONDS))
+
+    def expect_last(self, at: datetime) -> None:
+        """By what this run's files took, the one sent last should have ended at `at`: look then, if not sooner too."""
+        self.expected_at = at
+        if at > self.looked_at:
+            self.due_at = min(self.due_at, at)
 
     def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
         """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.

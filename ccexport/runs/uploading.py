@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -66,6 +67,7 @@ class Uploading:
         self._files = files
         self._tools = tools
         self._timer = PollTimer(tools.poll_seconds, tools.now())
+        self._took_seconds = math.inf  # the quickest of the run's files, from its answer to its end
         if any(batch.state in SENT_AND_OPEN for batch in tools.batches.of_run(held.run_id)):
             self._timer.taken_over()
 
@@ -125,26 +127,31 @@ class Uploading:
     def _follow(self, batches: list[Batch]) -> None:
         """Look at the activities where that is due, else pause until it nearly is."""
         run, timer, tools = self._run, self._timer, self._tools
-        self._expect_by_others(batches)
+        self._expect(batches)
         left = timer.seconds_left(tools.now())
         if left and not self._another_has_looked():
             tools.pause(min(left, LONGEST_PAUSE_SECONDS))
             return
-        ended_after_seconds = follow_batches(self._held, run, batches, self._client, tools)
-        timer.looked(tools.now(), ended_after_seconds)
-        if ended_after_seconds is None:
+        settled = follow_batches(self._held, run, batches, self._client, tools, timer.expected_at)
+        timer.looked(tools.now(), None if settled is None else settled.longest)
+        if settled is None:
             return
-        tools.activities.ended(run.connection_id or 0, ended_after_seconds)
+        self._took_seconds = min(self._took_seconds, settled.shortest or math.inf)
+        tools.activities.ended(run.connection_id or 0, settled.longest)
         if run.waits:
             tools.runs.made_progress(self._held)
 
-    def _expect_by_others(self, batches: list[Batch]) -> None:
-        """How long files of the account's other runs took says when this run's files should have ended."""
-        took = self._tools.activities.took_seconds(self._run.connection_id or 0)
-        if took is None or self._run.state is not RunState.CONFIRMING:
+    def _expect(self, batches: list[Batch]) -> None:
+        """Once all is sent: when the last file should have ended, by what others took, of this run or of another."""
+        submitted = [batch for batch in batches if batch.state is BatchState.SUBMITTED]
+        if self._run.state is not RunState.CONFIRMING or not submitted:
             return
-        for batch in batches:
-            if batch.state is BatchState.SUBMITTED and batch.sending_at:
+        if self._took_seconds < math.inf:
+            latest = max(batch.submitted_at or self._tools.now() for batch in submitted)
+            self._timer.expect_last(latest + timedelta(seconds=self._took_seconds))
+        took = self._tools.activities.took_seconds(self._run.connection_id or 0)
+        for batch in submitted:
+            if took is not None and batch.sending_at:
                 self._timer.expect(batch.sending_at + timedelta(seconds=took))
 
     def _another_has_looked(self) -> bool:

@@ -167,6 +167,10 @@ class Source:
         chosen = self.memberships.filter(self.memberships[KEY].notnull())
         if segments is not None:
             chosen = chosen.filter(chosen[SEGMENT].isin(list(segments)))
+        if found is not None and self.count(chosen) == found:
+            return Strangers(
+                found, 0, None, None
+            )  # nobody is a member twice: there is nothing to tell apart
         keys = chosen.select(KEY).distinct()
         members = self._distinct(chosen)
         if members == found:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ccexport.store.ledger_rows import nobody
+from ccexport.store.numbers import number_array, numbers_of
 
 _UNSEEN = b"unseen"
 
@@ -37,7 +38,7 @@ class Leaving:
 def write_leaving(leaving: Leaving) -> bytes:
     who = np.concatenate([leaving.who, leaving.handed_over]).astype(np.uint64)
     emails = [*leaving.emails, *([None] * len(leaving.handed_over))]
-    columns = {"who": pa.array(who.view(np.int64)), "email": pa.array(emails, pa.string())}
+    columns = {"who": number_array(who.view(np.int64)), "email": pa.array(emails, pa.string())}
     table = pa.table(columns).replace_schema_metadata({_UNSEEN: str(leaving.unseen).encode()})
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", write_statistics=False)
@@ -45,8 +46,8 @@ def write_leaving(leaving: Leaving) -> bytes:
 
 
 def read_leaving(content: bytes) -> Leaving:
-    table = pq.read_table(io.BytesIO(content), use_threads=False)
-    who = table.column("who").to_numpy().view(np.uint64)
+    table = pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
+    who = numbers_of(table.column("who")).view(np.uint64)
     emails = table.column("email").to_pylist()
     goes = np.array([email is not None for email in emails], dtype=bool)
     unseen = int((table.schema.metadata or {}).get(_UNSEEN, b"0"))

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ccexport.store.numbers import number_table, numbers_of
+
 PART_ROWS = 8_192  # of a part, about: what a change of one person writes anew
 MOST_BITS = 10
 _SENT_AS, _OBSERVED_AS = b"ccexport sent 1\0", b"ccexport seen 1\0"
@@ -146,10 +148,9 @@ def write_people(people: People) -> bytes:
         "standing": people.standing,
         "at": people.at,
     }
-    table = pa.table({name: pa.array(np.ascontiguousarray(c)) for name, c in columns.items()})
     sink = pa.BufferOutputStream()
     pq.write_table(
-        table,
+        number_table(columns),
         sink,
         compression="none",
         use_dictionary=["standing", "at"],
@@ -162,10 +163,14 @@ def write_people(people: People) -> bytes:
 
 
 def read_people(content: bytes) -> People:
-    table = pq.read_table(io.BytesIO(content), use_threads=False)
-    who, key, line = (table.column(n).to_numpy().view(np.uint64) for n in ("who", "key", "line"))
-    standing = table.column("standing").to_numpy().astype(np.uint8)
-    return People(who, key, line, standing, table.column("at").to_numpy().astype(np.uint32))
+    table = pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
+    who, key, line = (
+        numbers_of(table.column(name)).view(np.uint64) for name in ("who", "key", "line")
+    )
+    standing = numbers_of(table.column("standing")).astype(np.uint8, copy=False)
+    return People(
+        who, key, line, standing, numbers_of(table.column("at")).astype(np.uint32, copy=False)
+    )
 
 
 def bits_for(people: int) -> int:
@@ -282,16 +287,17 @@ class ByPart:
     """Rows that are taken by the part of the ledger that they belong to; they stay in their order."""
 
     sent: Sent
-    order: np.ndarray  # by hash
-    parts: np.ndarray  # of the rows in that order
+    order: np.ndarray  # by part
+    edges: np.ndarray  # where each part begins in it, and where the last one ends
 
     @classmethod
     def of(cls, sent: Sent, bits: int) -> ByPart:
-        order = np.argsort(sent.who, kind="stable")
-        return cls(sent, order, parts_of(sent.who[order], bits))
+        parts = parts_of(sent.who, bits).astype(np.uint16)  # such small numbers sort in no time
+        sizes = np.bincount(parts, minlength=2**bits)
+        return cls(sent, np.argsort(parts, kind="stable"), np.cumsum([0, *sizes]))
 
     def in_part(self, part: int) -> Sent:
-        return self.sent.take(self.order[rows_of(self.parts, part)])
+        return self.sent.take(self.order[self.edges[part] : self.edges[part + 1]])
 
 
 def rows_of(ascending: np.ndarray, part: int) -> slice:

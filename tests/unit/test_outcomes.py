@@ -115,6 +115,19 @@ def test_a_look_is_taken_when_files_of_another_run_say_that_one_should_have_ende
     assert timer.seconds_left(now + timedelta(seconds=27)) == pytest.approx(6.0)
 
 
+def test_a_look_is_taken_when_the_file_that_was_sent_last_should_have_ended() -> None:
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    timer = PollTimer(5.0, now)
+    timer.looked(now + timedelta(seconds=30), ended_after_seconds=20.0)
+    timer.expect_last(now + timedelta(seconds=34))
+    assert timer.seconds_left(now + timedelta(seconds=30)) == pytest.approx(3.0)  # one sooner stays
+    timer.expect_last(now + timedelta(seconds=32))
+    assert timer.seconds_left(now + timedelta(seconds=30)) == pytest.approx(2.0)
+    timer.looked(now + timedelta(seconds=32), None)
+    timer.expect_last(now + timedelta(seconds=32))  # a look at that moment has not shown it
+    assert timer.seconds_left(now + timedelta(seconds=32)) > 2.0
+
+
 def test_looks_grow_apart_while_nothing_ends_and_come_sooner_once_something_has() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     timer = PollTimer(5.0, now)
