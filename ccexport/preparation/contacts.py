@@ -46,6 +46,8 @@ class Contacts:
 
     def only(self, stays: np.ndarray) -> Contacts:
         """Those for which it is true, in the same order."""
+        if stays.all():
+            return self
         return replace(
             self,
             order=self.order[stays],

@@ -45,11 +45,21 @@ class PollTimer:
         if not self._has_ended and at > self.looked_at:
             self.due_at = min(self.due_at, at + timedelta(seconds=SHORTEST_SECONDS))
 
-    def expect_last(self, at: datetime) -> None:
-        """By what this run's files took, the one sent last should have ended at `at`: look then, if not sooner too."""
+    def expect_last(self, sent_at: datetime, took_seconds: float) -> None:
+        """Look when the file sent last should have ended, by what others of this run took, if not sooner too.
+
+        Where a look has not shown it, it takes somewhat longer.
+        """
+        at = sent_at + timedelta(seconds=took_seconds)
+        if at <= self.looked_at:
+            age_seconds = (self.looked_at - sent_at).total_seconds()
+            at = self.looked_at + timedelta(seconds=self._share_of(age_seconds))
         self.expected_at = at
-        if at > self.looked_at:
-            self.due_at = min(self.due_at, at)
+        self.due_at = min(self.due_at, at)
+
+    def _share_of(self, age_seconds: float) -> float:
+        least = min(self._first, SHORTEST_SECONDS)
+        return min(max(age_seconds * SHARE_OF_AGE, least), LONGEST_SECONDS)
 
     def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
         """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
@@ -63,6 +73,5 @@ class PollTimer:
         if ended_after_seconds is None:
             self._interval = min(self._interval * GROWTH, max(self._first, LONGEST_SECONDS))
         else:
-            least = min(self._first, SHORTEST_SECONDS)
-            self._interval = min(max(ended_after_seconds * SHARE_OF_AGE, least), LONGEST_SECONDS)
+            self._interval = self._share_of(ended_after_seconds)
         self.due_at = now + timedelta(seconds=self._interval)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -67,7 +66,7 @@ class Uploading:
         self._files = files
         self._tools = tools
         self._timer = PollTimer(tools.poll_seconds, tools.now())
-        self._took_seconds = math.inf  # the quickest of the run's files, from its answer to its end
+        self._took_seconds: float | None = None  # a file that ended, from its answer to its end
         if any(batch.state in SENT_AND_OPEN for batch in tools.batches.of_run(held.run_id)):
             self._timer.taken_over()
 
@@ -136,7 +135,8 @@ class Uploading:
         timer.looked(tools.now(), None if settled is None else settled.longest)
         if settled is None:
             return
-        self._took_seconds = min(self._took_seconds, settled.shortest or math.inf)
+        if settled.shortest is not None:
+            self._took_seconds = settled.shortest
         tools.activities.ended(run.connection_id or 0, settled.longest)
         if run.waits:
             tools.runs.made_progress(self._held)
@@ -146,9 +146,9 @@ class Uploading:
         submitted = [batch for batch in batches if batch.state is BatchState.SUBMITTED]
         if self._run.state is not RunState.CONFIRMING or not submitted:
             return
-        if self._took_seconds < math.inf:
+        if self._took_seconds is not None:
             latest = max(batch.submitted_at or self._tools.now() for batch in submitted)
-            self._timer.expect_last(latest + timedelta(seconds=self._took_seconds))
+            self._timer.expect_last(latest, self._took_seconds)
         took = self._tools.activities.took_seconds(self._run.connection_id or 0)
         for batch in submitted:
             if took is not None and batch.sending_at:

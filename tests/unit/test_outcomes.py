@@ -119,13 +119,14 @@ def test_a_look_is_taken_when_the_file_that_was_sent_last_should_have_ended() ->
     now = datetime(2026, 1, 5, tzinfo=UTC)
     timer = PollTimer(5.0, now)
     timer.looked(now + timedelta(seconds=30), ended_after_seconds=20.0)
-    timer.expect_last(now + timedelta(seconds=34))
+    timer.expect_last(now + timedelta(seconds=24), took_seconds=10.0)
     assert timer.seconds_left(now + timedelta(seconds=30)) == pytest.approx(3.0)  # one sooner stays
-    timer.expect_last(now + timedelta(seconds=32))
+    timer.expect_last(now + timedelta(seconds=24), took_seconds=8.0)
     assert timer.seconds_left(now + timedelta(seconds=30)) == pytest.approx(2.0)
     timer.looked(now + timedelta(seconds=32), None)
-    timer.expect_last(now + timedelta(seconds=32))  # a look at that moment has not shown it
-    assert timer.seconds_left(now + timedelta(seconds=32)) > 2.0
+    timer.expect_last(now + timedelta(seconds=24), took_seconds=8.0)  # it takes somewhat longer
+    assert timer.seconds_left(now + timedelta(seconds=32)) == pytest.approx(8.0 * 0.15)
+    assert timer.expected_at == timer.due_at
 
 
 def test_looks_grow_apart_while_nothing_ends_and_come_sooner_once_something_has() -> None:
