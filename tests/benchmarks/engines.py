@@ -12,20 +12,27 @@ its memory, and that of Spark in Java, is not in `peak_mb`, and `processor_secon
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.measure import Measured, in_turns, machine, medians, report, run_program, say
+from tests.benchmarks.measure import (
+    Measured,
+    apart,
+    in_turns,
+    machine,
+    medians,
+    report,
+    run_program,
+    say,
+)
 from tests.benchmarks.profiles import make_profiles
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +49,7 @@ def main() -> None:
         profiles = {"many": arguments.profiles, "alone": arguments.members}
         for kind, count in profiles.items():
             say(f"making {count:,} profiles …")
-            _apart(make_profiles, folder / kind, count, arguments.members, as_csv=False)
+            apart(make_profiles, folder / kind, count, arguments.members, as_csv=False)
         facts = machine()
         with _postgresql(folder, wanted="postgresql" in arguments.engines) as postgresql:
             runs = in_turns(_programs(folder, arguments.engines, postgresql), arguments.repeats)
@@ -61,12 +68,6 @@ def main() -> None:
             "ratios": _ratios(measured),
         }
     report(document, arguments.output)
-
-
-def _apart(work: Callable[..., None], *arguments: Any, **more: Any) -> None:
-    """In a process of its own: the system counts what this one has in memory to each program that it starts."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-        other.submit(work, *arguments, **more).result()
 
 
 def _arguments() -> argparse.Namespace:
@@ -129,7 +130,7 @@ def _postgresql(folder: Path, *, wanted: bool) -> Iterator[str]:
             plain = before.replace("postgresql+psycopg://", "postgres://")
             address = f"{plain.rpartition('/')[0]}/{name}{mark}{options}"
             say("filling PostgreSQL …")
-            _apart(_fill, address, folder)
+            apart(_fill, address, folder)
             yield address
         finally:
             with admin.connect() as connection:

@@ -6,6 +6,7 @@ Runs of the programs that are compared take turns, so that whatever else the mac
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -56,6 +58,12 @@ def run_program(
         processor_seconds=usage.ru_utime + usage.ru_stime,
         peak_mb=usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2),
     )
+
+
+def apart(work: Callable[..., None], *arguments: Any, **more: Any) -> None:
+    """In a process of its own: the system counts what this one has in memory to each program that it starts."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        other.submit(work, *arguments, **more).result()
 
 
 def in_turns(

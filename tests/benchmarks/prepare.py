@@ -18,7 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.measure import Measured, in_turns, machine, medians, report, run_program, say
+from tests.benchmarks.measure import (
+    Measured,
+    apart,
+    in_turns,
+    machine,
+    medians,
+    report,
+    run_program,
+    say,
+)
 from tests.benchmarks.profiles import make_profiles
 
 PEERS = Path(__file__).parent / "peers"
@@ -37,7 +46,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         say(f"making {arguments.profiles:,} profiles …")
-        make_profiles(folder, arguments.profiles, arguments.members, untrimmed=arguments.untrimmed)
+        apart(
+            *(make_profiles, folder, arguments.profiles, arguments.members),
+            untrimmed=arguments.untrimmed,
+        )
         facts = machine()
         programs = {
             f"{program} {ending}": partial(_run, program, folder, ending)

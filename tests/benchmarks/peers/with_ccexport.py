@@ -5,9 +5,11 @@ python with_ccexport.py SOURCE OUTPUT_FOLDER: the source is a folder, or an addr
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 gc.disable()  # as the commands do while they import
+atexit.register(gc.freeze)  # and at their end
 
 import os  # noqa: E402
 import sys  # noqa: E402
