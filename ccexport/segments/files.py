@@ -200,7 +200,9 @@ class Folder:
         return names
 
     def _refuse_blank_keys(self, table: str, found: FoundTable, key: str) -> None:
-        is_blank = f"coalesce(trim({identifier(key)}::VARCHAR), '') = ''"
+        text = f"{identifier(key)}::VARCHAR"
+        may_be = f"({text} < '!' OR {text} > '~')"  # most keys begin with a letter or digit: nothing is trimmed
+        is_blank = f"{identifier(key)} IS NULL OR ({may_be} AND trim({text}) = '')"
         blank = f"SELECT 1 FROM {identifier(table)} WHERE {is_blank} LIMIT 1"  # noqa: S608  # our own text
         with self.translated():
             if self.backend.raw_sql(blank).fetchall():

@@ -59,6 +59,7 @@ def one_run(folder: Path, profiles: int, number: int) -> dict[str, Any]:
         "seconds": performed.seconds,
         "floor_seconds": floor,
         "ratio_to_floor": round(performed.seconds / floor, 3),
+        "processor_seconds": performed.processor_seconds,
         "requests": len(performed.requests),
         "refused": sum(each["status"] == 429 for each in performed.requests),
         "files": len(document["batches"]),

@@ -393,6 +393,31 @@ def test_a_blank_key_joins_nobody(folder: Make) -> None:  # C24
     assert "a profile without a CustomerId" in refused(folder(HEADING + ",a,b,c\n"))
 
 
+@pytest.mark.parametrize(
+    ("key", "is_blank"),
+    [
+        (None, True),
+        (" ", True),
+        ("\u00a0", True),
+        ("\u3000 ", True),
+        (" 1", False),
+        ("~", False),
+        ("\u00e9", False),
+        ("!", False),
+    ],
+)
+def test_a_key_of_blanks_alone_is_refused_in_parquet_too(
+    folder: Make, key: str | None, *, is_blank: bool
+) -> None:
+    table = pa.table({"CustomerId": ["1", key], "EMail": ["a@example.com", "b@example.com"]})
+    path = folder(table)
+    if is_blank:
+        assert "a profile without a CustomerId" in refused(path)
+    else:
+        with open_source(f"file:{path}") as source:
+            assert len(source.profiles(["1", key or ""])) == 2
+
+
 def test_segments_that_look_alike_are_apart(folder: Make) -> None:  # C24
     members = "CustomerId,Segment\n1,News\n1,news\n1,News \n1,\n1,News\n"
     with open_source(f"file:{folder(HEADING + ANA + chr(10), members)}") as source:
