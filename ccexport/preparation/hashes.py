@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ccexport.preparation.columns import BYTES, words_of
 
-_ROWS_AT_ONCE = 16_384  # what a processor's cache holds
+_ROWS_AT_ONCE = 32_768  # what a processor's cache holds
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 
@@ -30,11 +30,18 @@ def text_hashes(column: pa.Array, lengths: np.ndarray | None = None) -> np.ndarr
 
 
 def _mixed(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    sizes = sizes.astype(np.int64)
-    hashes = sizes.astype(np.uint64) * _FACTOR
-    for done in range(0, int(sizes.max(initial=0)), 8):
-        rows = np.flatnonzero(sizes > done)
-        word = words[starts[rows] + done] & BYTES[np.minimum(sizes[rows] - done, 8)]
-        mixed = (hashes[rows] ^ word) * _FACTOR
-        hashes[rows] = mixed ^ (mixed >> _SHIFT)
+    """Longest first, so that those that a further word is mixed into lie at the front: nothing is picked or copied."""
+    order = np.argsort(-sizes.astype(np.int64), kind="stable")
+    places, left = starts[order], sizes[order].astype(np.int64)
+    mixed = left.astype(np.uint64) * _FACTOR
+    while further := int(np.searchsorted(-left, 0)):
+        places, left = places[:further], left[:further]
+        some = mixed[:further]
+        some ^= words[places] & BYTES[np.minimum(left, 8)]
+        some *= _FACTOR
+        some ^= some >> _SHIFT
+        places += 8
+        left -= 8
+    hashes = np.empty_like(mixed)
+    hashes[order] = mixed
     return hashes
