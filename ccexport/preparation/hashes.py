@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ccexport.preparation.columns import BYTES, words_of
 
-_ROWS_AT_ONCE = 32_768  # what a processor's cache holds
+_ROWS_AT_ONCE = 16_384  # what a processor's cache holds
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 

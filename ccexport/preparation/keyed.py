@@ -11,7 +11,7 @@ import pyarrow as pa
 from ccexport.preparation.columns import BYTES, words_of
 
 KEY_BYTES = 16
-_ROWS_AT_ONCE = 32_768  # what a processor's cache holds
+_ROWS_AT_ONCE = 16_384  # what a processor's cache holds
 _START = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
 _MARK = np.uint64(0xFF)
 State = list[np.ndarray]
