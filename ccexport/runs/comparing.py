@@ -14,6 +14,8 @@ from ccexport.states import Mode
 from ccexport.store.ledger_rows import NO_LINE, Observed, People, Sent, Standing, nobody
 from ccexport.store.ledgers import Known
 
+_ROWS_AT_ONCE = 65_536  # a million at once take 100 MB
+
 
 class Verdict(IntEnum):
     """What a run does with a contact: the first two are sent."""
@@ -61,31 +63,34 @@ def compare(
 
     In mode `full` everybody is sent. In a resync what is unchanged is sent too.
     """
-    order = np.argsort(rows.who)  # ascending hashes are found in a tenth of the time
-    who, line = rows.who[order], rows.line[order]
-    observed = _concerned(observe(known.own, on_list), known.own, who)
-    standing, known_line = known.own.standing_of(who), known.own.line_of(who)
-    is_placed = standing == Standing.PLACED
-    is_same = is_placed & (known_line == line)
-    found = _verdicts(who, standing, is_same, known, on_list, observed, mode, resync=resync)
-    # of those who are open it is not known whether they arrived, or with which line
-    is_open = (standing == Standing.UNSURE) | (is_placed & (known_line == NO_LINE))
-    by_source = ~is_same & ~is_open
+    observed = _concerned(observe(known.own, on_list), known.own, rows.who)
+    left_others = [_left(people, on_list) for people in known.others]
     verdicts = np.empty(len(rows), dtype=np.uint8)
-    verdicts[order] = found
-    return Compared(
-        verdicts,
-        observed,
-        new_people=int(np.count_nonzero((found == Verdict.NEW) & by_source)),
-        other_lines=int(np.count_nonzero((found == Verdict.CHANGED) & by_source)),
-    )
+    new_people = other_lines = 0
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows.take(slice(first, first + _ROWS_AT_ONCE))
+        order = np.argsort(some.who)  # ascending hashes are found in a tenth of the time
+        who, line = some.who[order], some.line[order]
+        standing, known_line = known.own.standing_of(who), known.own.line_of(who)
+        is_placed = standing == Standing.PLACED
+        is_same = is_placed & (known_line == line)
+        found = _verdicts(
+            who, standing, is_same, left_others, on_list, observed, mode, resync=resync
+        )
+        # of those who are open it is not known whether they arrived, or with which line
+        is_open = (standing == Standing.UNSURE) | (is_placed & (known_line == NO_LINE))
+        by_source = ~is_same & ~is_open
+        verdicts[first + order] = found
+        new_people += int(np.count_nonzero((found == Verdict.NEW) & by_source))
+        other_lines += int(np.count_nonzero((found == Verdict.CHANGED) & by_source))
+    return Compared(verdicts, observed, new_people, other_lines)
 
 
 def _verdicts(
     who: np.ndarray,
     standing: np.ndarray,
     is_same: np.ndarray,
-    known: Known,
+    left_others: Sequence[np.ndarray],
     on_list: OnList | None,
     observed: Observed,
     mode: Mode,
@@ -101,7 +106,7 @@ def _verdicts(
         verdicts[is_same] = Verdict.UNCHANGED
     has_left = ((standing == Standing.LEFT) & ~is_back) | is_among(who, observed.left)
     is_unknown = np.isin(standing, (0, Standing.UNSURE))
-    has_left |= is_unknown & _left_of_others(who, known.others, on_list)
+    has_left |= is_unknown & _left_of_others(who, left_others, on_list)
     verdicts[has_left] = Verdict.SUPPRESSED
     return verdicts
 
@@ -119,18 +124,25 @@ def observe(people: People, on_list: OnList | None) -> Observed:
 def _concerned(observed: Observed, people: People, sent: np.ndarray) -> Observed:
     """Who had left, is on the list again, and is in none of the segments was put there by somebody else: a stranger."""
     back = observed.back
-    concerned = is_among(back, sent) | (people.standing_of(back) == Standing.UNSURE)
+    if not len(back):
+        return observed
+    concerned = np.isin(back, sent) | (people.standing_of(back) == Standing.UNSURE)
     return Observed(observed.left, back[concerned])
 
 
+def _left(people: People, on_list: OnList | None) -> np.ndarray:
+    """Who left the list of those whom another export had placed on it, ascending."""
+    gone = people.who[people.standing == Standing.LEFT]
+    return np.sort(np.concatenate([gone, observe(people, on_list).left]))
+
+
 def _left_of_others(
-    who: np.ndarray, others: Sequence[People], on_list: OnList | None
+    who: np.ndarray, left_others: Sequence[np.ndarray], on_list: OnList | None
 ) -> np.ndarray:
     """Who left the list that another export had placed them on; one who is on it now has not left."""
     has_left = np.zeros(len(who), dtype=bool)
-    for people in others:
-        gone = people.who[people.standing == Standing.LEFT]
-        has_left |= is_among(who, np.sort(np.concatenate([gone, observe(people, on_list).left])))
+    for left in left_others:
+        has_left |= is_among(who, left)
     if on_list is not None:
         has_left &= ~is_among(who, on_list.who)
     return has_left

@@ -46,10 +46,14 @@ class _NoList(Exception):
     """The list cannot be had; says why."""
 
 
-def read_list(held: Held, run: Run, client: Client, tools: Tools) -> datetime | None:
-    """Write who is on the run's list into its file; as of when. None where that is not asked for, or cannot be had.
+class ListTakesLong(Exception):
+    """The service has not written the list yet, and its reader has no more time."""
 
-    Raises `CancelAsked`, what a wait is for, and what the person has to mend.
+
+def ask_for_list(held: Held, run: Run, client: Client, tools: Tools) -> ListReading | None:
+    """Have the service begin to write who is on the run's list, unless that was done; None where nobody wants it.
+
+    What a person has to mend, and what a wait is for, is raised.
     """
     if Mode(run.mode) is Mode.FULL or run.retry_of is not None:
         return None
@@ -60,28 +64,48 @@ def read_list(held: Held, run: Run, client: Client, tools: Tools) -> datetime | 
         reading = ListReading(run_id=run.id, asked_at=tools.now())
         tools.ledgers.store_reading(reading)
         tools.reached("list intended")
-    if reading.trouble is not None:
-        return None
-    if reading.people is None:
-        try:
-            _fetch(held, run, reading, client, tools)
-        except _NoList as why:
-            reading.trouble = str(why)
-            also = ", or is taken off it" if Mode(run.mode) is Mode.MIRROR else ""
-            tools.ledgers.store_reading(reading)
-            tools.runs.note(held, EventKind.LIST_NOT_READ, f"{why} {_WITHOUT}{also}.")
-            return None
-    return reading.asked_at
-
-
-def _fetch(held: Held, run: Run, reading: ListReading, client: Client, tools: Tools) -> None:
-    """Ask for the export where that was not done, wait for its end, read it, and judge it."""
-    with _refusal_is_no_list():
-        if reading.activity_id is None:
+    if reading.activity_id is None and reading.trouble is None:
+        with _without_list(held, run, reading, tools), _refusal_is_no_list():
             reading.activity_id = client.export_list(run.list_id).activity_id
             tools.ledgers.store_reading(reading)
             tools.reached("list asked for")
-        activity = _ended(held, reading, client, tools)
+    return reading
+
+
+def read_list(
+    held: Held, run: Run, client: Client, tools: Tools, *, within: timedelta = LONGEST
+) -> datetime | None:
+    """Write who is on the run's list into its file; as of when. None where that is not asked for, or cannot be had.
+
+    Raises `CancelAsked`, `ListTakesLong`, what a wait is for, and what the person has to mend.
+    """
+    reading = ask_for_list(held, run, client, tools)
+    if reading is None:
+        return None
+    if reading.people is None and reading.trouble is None:
+        with _without_list(held, run, reading, tools):
+            _fetch(held, run, reading, client, tools, within)
+    return None if reading.trouble is not None else reading.asked_at
+
+
+@contextmanager
+def _without_list(held: Held, run: Run, reading: ListReading, tools: Tools) -> Iterator[None]:
+    """A list that cannot be had is told, and the run goes on without it."""
+    try:
+        yield
+    except _NoList as why:
+        reading.trouble = str(why)
+        also = ", or is taken off it" if Mode(run.mode) is Mode.MIRROR else ""
+        tools.ledgers.store_reading(reading)
+        tools.runs.note(held, EventKind.LIST_NOT_READ, f"{why} {_WITHOUT}{also}.")
+
+
+def _fetch(
+    held: Held, run: Run, reading: ListReading, client: Client, tools: Tools, within: timedelta
+) -> None:
+    """Wait for the end of the export, read it, and judge it."""
+    with _refusal_is_no_list():
+        activity = _ended(held, reading, client, tools, within)
         people = write_list(run, activity, client, tools)
         counted = client.list(run.list_id).membership_count
     _judge(people, counted, run, tools)
@@ -104,8 +128,11 @@ def _refusal_is_no_list() -> Iterator[None]:
         raise _NoList(f"Constant Contact did not give who is on the list: {said}") from error
 
 
-def _ended(held: Held, reading: ListReading, client: Client, tools: Tools) -> Activity:
-    timer = PollTimer(tools.poll_seconds, tools.now())
+def _ended(
+    held: Held, reading: ListReading, client: Client, tools: Tools, within: timedelta
+) -> Activity:
+    began_at = tools.now()
+    timer = PollTimer(tools.poll_seconds, reading.asked_at)  # it may be written by now
     while True:
         while left := timer.seconds_left(tools.now()):
             tools.pause(min(left, 2.0))
@@ -116,9 +143,12 @@ def _ended(held: Held, reading: ListReading, client: Client, tools: Tools) -> Ac
             return activity
         if activity.is_terminal:
             raise _NoList(f"Constant Contact ended the export of the list as {activity.state}.")
-        if tools.now() - reading.asked_at > LONGEST:
+        now = tools.now()
+        if now - reading.asked_at > LONGEST:
             raise _NoList("Constant Contact did not write who is on the list within an hour.")
-        timer.looked(tools.now(), None)
+        if now - began_at > within:
+            raise ListTakesLong
+        timer.looked(now, None)
 
 
 def write_list(run: Run, activity: Activity, client: Client, tools: Tools) -> int:
@@ -160,4 +190,6 @@ def who_was_on(run: Run, as_of: datetime | None, tools: Tools) -> OnList | None:
         return None
     key = tools.ledgers.hash_key()
     found = [keyed_hashes(emails, key) for emails in list_pieces(run, tools)]
-    return OnList(np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *found])), as_of)
+    who = np.concatenate([np.empty(0, dtype=np.uint64), *found])
+    who.sort()
+    return OnList(who, as_of)

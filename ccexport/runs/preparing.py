@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 import numpy as np
@@ -34,7 +35,15 @@ from ccexport.runs.comparing import Compared, OnList, Verdict, compare, count_mo
 from ccexport.runs.failures import failed_rows
 from ccexport.runs.guard import Change, change_of, fingerprint_of, question_of
 from ccexport.runs.leaving import LeftOut, hashes_of_keys, leaving
-from ccexport.runs.listing import ON_LIST, CancelAsked, list_pieces, read_list, who_was_on
+from ccexport.runs.listing import (
+    ON_LIST,
+    CancelAsked,
+    ListTakesLong,
+    ask_for_list,
+    list_pieces,
+    read_list,
+    who_was_on,
+)
 from ccexport.runs.moved import say_moved, say_moved_since
 from ccexport.runs.preflight import check_source, check_target
 from ccexport.runs.questions import ending_when_asked, pause_while_wanted
@@ -49,6 +58,7 @@ from ccexport.store.ledger_rows import Observed, Sent, nobody, write_observed, w
 from ccexport.store.ledgers import Known, Target
 from ccexport.store.moves import Held
 
+LIST_WAIT = timedelta(minutes=1)  # for the list, once everybody is prepared and in memory
 SUPPRESSED = "suppressed"  # the reason of those who left the list
 
 
@@ -127,7 +137,8 @@ def write_run_files(
 ) -> Found:
     """Check what the run relies on, and write its files; `without`: hashes of addresses that are left out, ascending.
 
-    Constant Contact is asked before the run's turn to prepare: one that does not answer holds up no other run.
+    Constant Contact is asked before the run's turn to prepare: one that does not answer holds up no other run. A list
+    that it has not written soon after everybody is prepared is waited for without the turn, and they are prepared anew.
     """
     view = tools.connections.view(run.connection_id or 0)
     check_export_user(view)
@@ -135,13 +146,30 @@ def write_run_files(
     mapping = mapping_of(run)
     with closing(tools.guarded_client(held, connection.id)) as client:
         types = check_target(run, connection, mapping, client)
+        ask_for_list(held, run, client, tools)  # written there while everybody is prepared here
+        with suppress(ListTakesLong), tools.turn_to_prepare():
+            profiles = _read_profiles(held, run, mapping, types, tools)
+            as_of = read_list(held, run, client, tools, within=LIST_WAIT)
+            return _beside_list(held, run, profiles, as_of, without, tools)
+        del profiles  # not in memory meanwhile
         as_of = read_list(held, run, client, tools)
     with tools.turn_to_prepare():
         profiles = _read_profiles(held, run, mapping, types, tools)
-        # after the list: of whom another run has taken off it meanwhile it does not say that they left
-        known = _known(held, run, tools)
-        beside = Beside(known, who_was_on(run, as_of, tools), without, profiles.without)
-        return _write(run, profiles.prepared, beside, tools)
+        return _beside_list(held, run, profiles, as_of, without, tools)
+
+
+def _beside_list(
+    held: Held,
+    run: Run,
+    profiles: Profiles,
+    as_of: datetime | None,
+    without: np.ndarray | None,
+    tools: Tools,
+) -> Found:
+    # after the list: of whom another run has taken off it meanwhile it does not say that they left
+    known = _known(held, run, tools)
+    beside = Beside(known, who_was_on(run, as_of, tools), without, profiles.without)
+    return _write(run, profiles.prepared, beside, tools)
 
 
 @dataclass(frozen=True)

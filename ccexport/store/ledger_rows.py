@@ -124,7 +124,9 @@ def all_of(parts: Iterable[People]) -> People:
     for part in parts:
         for column, piece in zip(pieces, _columns(part), strict=True):
             column.append(piece)
-    return People(*(_drained(column) for column in pieces))
+    people = People(*(_drained(column) for column in pieces))
+    pa.default_memory_pool().release_unused()  # it keeps what the parts were read into: as much again
+    return people
 
 
 def _drained(pieces: list[np.ndarray]) -> np.ndarray:

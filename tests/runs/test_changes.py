@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from ccexport.runs import preparing
 from ccexport.runs.pipeline import execute_run
 from ccexport.sandbox.server import running_sandbox
+from ccexport.segments.source import Source
 from ccexport.services.runs.retries import Retries
 from ccexport.services.runs.runs import Runs
 from ccexport.store.ledgers import Target
@@ -241,6 +243,52 @@ def test_an_export_of_the_list_that_never_ends_is_not_waited_for_longer_than_an_
     assert len(house.requests(EXPORT)) == asked + 1, (
         "the run went on with the export it had asked for"
     )
+
+
+def test_the_source_is_read_while_constant_contact_writes_the_list(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, before = Source.check_segments, len(house.requests(EXPORT))
+    seen: list[tuple[int, int]] = []
+
+    def look(source: Source, names: list[str]) -> None:
+        check(source, names)
+        seen.append((len(house.requests(EXPORT)) - before, len(house.requests(DOWNLOAD))))
+
+    monkeypatch.setattr(Source, "check_segments", look)
+    downloads = len(house.requests(DOWNLOAD))
+    assert counts(house.run())["unchanged"] == 10
+    assert seen == [(1, downloads)]
+
+
+def test_a_list_that_is_not_written_soon_holds_up_no_other_run_and_everybody_is_prepared_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.take_off("person2@example.com")
+    unfinished = {"status": 200, "body": {"activity_id": "a1", "state": "processing"}}
+    fault = {"on": "getActivity", "do": "answer", "times": 1, **unfinished}
+    house.tell("/_sandbox/behaviour", faults=[fault])
+    monkeypatch.setattr(preparing, "LIST_WAIT", timedelta(seconds=-1))
+    check, worker = Source.check_segments, Worker(house.installation)
+    reads: list[list[str]] = []
+    is_free: list[bool] = []
+
+    def look(source: Source, names: list[str]) -> None:
+        check(source, names)
+        reads.append(names)
+
+    def reached(point: str) -> None:
+        if point == "list read":
+            is_free.append(worker.tools.preparing.acquire(blocking=False))
+            worker.tools.preparing.release()
+
+    monkeypatch.setattr(Source, "check_segments", look)
+    worker.tools = replace(worker.tools, reached=reached)
+    run_id = house.queue()
+    worker.work(until_idle=True)
+    assert counts(house.document(run_id))["suppressed"] == 1
+    assert (len(reads), is_free) == (2, [True])
+    assert len(house.requests(EXPORT)) == 2, "one of them by the first run"
 
 
 def test_a_run_can_be_canceled_while_it_waits_for_the_list(house: House) -> None:
