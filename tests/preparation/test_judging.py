@@ -87,6 +87,7 @@ def test_judging_says_who_is_sent_instead(make_source: MakeSource) -> None:
 
 
 def test_judging_counts_words_that_mean_nothing_in_what_is_sent(make_source: MakeSource) -> None:
+    """C22."""
     words = ["NULL", "NULL", "N/A", " NA\n", "nan", "None", "\\N", "Null", "NULLA", "null"]
     people = [
         {"CustomerId": str(n), "EMail": f"a{n}@b.de", "First": word, "Second": "x"}

@@ -191,6 +191,8 @@ def only_one(
         ("ana@example.com, bo@example.com", None, "invalid_email"),
         ('"Ana Diaz" <ana@example.com>', None, "invalid_email"),
         ("mailto:ben@example.com", None, "invalid_email"),
+        ("cem@example.com; cem.k@example.org", None, "invalid_email"),
+        ("n/a", None, "invalid_email"),
         ("dee@example.com,", None, "invalid_email"),
         ("fay@example.com.", None, "invalid_email"),
         ("gus.@example.com", None, "invalid_email"),
@@ -211,6 +213,7 @@ def only_one(
 def test_an_email_is_judged_by_the_rule_and_kept_as_it_stood_where_it_is_left_out(
     make_source: MakeSource, email: str | None, sent: str | None, reason: str | None
 ) -> None:
+    """C11 (hidden characters), C12 (letters that lower case would make ASCII), C13 (cells as people fill them in)."""
     source = make_source([{"CustomerId": "1", "EMail": email}])
     mapping = parse_mapping(["email=EMail"])
     prepared = prepare(source, ["S"], mapping)
@@ -344,6 +347,7 @@ def test_a_birthday_is_a_day_or_names_the_part_that_is_none(
     sent: tuple[str | None, str | None] | None,
     field: str | None,
 ) -> None:
+    """C21."""
     contact, reason = only_one(
         make_source, {"M": month, "D": day}, "birthday_month=M", "birthday_day=D"
     )

@@ -143,5 +143,8 @@ def test_a_delta_table_gives_what_files_give(from_files: Outcome, tmp_path: Path
 
 @pytest.mark.filterwarnings("ignore")  # PySpark's own, of pandas and of its sockets
 def test_spark_gives_what_files_give(from_files: Outcome, parquet: Path) -> None:
-    """C17, and on each of these engines addresses of C11 to C14."""
-    assert outcome(lend_to_spark(parquet)) == from_files
+    """C17; C11 to C13 as elsewhere. Who lets go of a source leaves the session to others who have it open."""
+    address = lend_to_spark(parquet)
+    with open_source(address) as page:
+        assert outcome(address) == from_files
+        assert page.count(page.customers) == 14
