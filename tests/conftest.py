@@ -22,8 +22,13 @@ from tests.kit.clocks import Clock, Seconds
 from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
 HERE = Path(__file__).parent
-# heavy ones that would be slow side by side, and share what is slow to start
-TOGETHER = ("tests/browser/", "tests/crash/test_by_commands.py")
+# heavy ones that would be slow side by side, and share what is slow to start: what each share
+TOGETHER = {
+    "tests/browser/": "a browser",
+    "tests/crash/test_by_commands.py": "workers",
+    "tests/preparation/test_nasty_rows.py": "Spark",
+    "tests/segments/test_engines.py": "Spark",
+}
 # what `-m quick` plays: the rooms that need neither a browser nor a worker, less what computes for long or starts
 # programs, and less what is for PostgreSQL
 QUICK_ROOMS = {"constantcontact", "preparation", "sandbox", "segments", "store", "unit"}
@@ -68,7 +73,8 @@ class OneBrowserAtATime(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((group for group in TOGETHER if nodeid.startswith(group)), nodeid)
+        groups = (shared for start, shared in TOGETHER.items() if nodeid.startswith(start))
+        return next(groups, nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowserAtATime:

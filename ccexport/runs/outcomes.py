@@ -15,6 +15,10 @@ from ccexport.constantcontact.model import line_of
 from ccexport.states import BatchState, RunState
 
 SHOWN_WORDS = 3  # of their sentences in an error of ours
+_CHECK_THE_KEYS = (
+    "Check the segments in the source, and that both sides write a key alike: where members have no profile, the "
+    "timeline shows a key of each side."
+)
 
 
 class Counters(Protocol):
@@ -134,12 +138,12 @@ def judge_run(totals: RunTotals, *, canceled: bool) -> tuple[RunState, str | Non
         return RunState.CANCELED, None
     if totals.read == 0 and totals.placed:
         return RunState.COMPLETED_WITH_ERRORS, (
-            f"The segments have not a single member any more, though {totals.placed:,} people were placed on the list "
-            "before. Nothing was sent, and nobody is taken off the list. Check the segments in the source."
+            f"The segments have not a single member with a profile any more, though {totals.placed:,} people were "
+            f"placed on the list before. Nothing was sent, and nobody is taken off the list. {_CHECK_THE_KEYS}"
         )
     if totals.read == 0:
         return RunState.SKIPPED, (
-            "The segments have no members, so nothing was sent. Check the segments in the source."
+            f"The segments have no members with a profile, so nothing was sent. {_CHECK_THE_KEYS}"
         )
     if totals.prepared == 0:
         return RunState.COMPLETED_WITH_ERRORS, (

@@ -6,6 +6,7 @@ The engine says what it met, not always what the cause is, and for some faults n
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import BinaryIO
 from ccexport.segments.csv_heading import Heading
 
 LONGEST_LINE = 2_000_000  # bytes: the engine's own limit
+MORE_VALUES_PATTERN = r"[;|\t]"  # in a file of one column, whose heading tells no delimiter
 _LINE_ENDS = {b"\r\n": "CR LF", b"\n": "LF"}
 
 
@@ -39,6 +41,22 @@ def find_fault(file: CsvFile) -> str | None:
     with file.open() as stream:
         for fault in _faults(stream, file):
             return f"{file.name}, {fault}"
+    return None
+
+
+def find_more_values(file: CsvFile) -> str | None:
+    """The first row of a file of one column that looks like several values; None where none does."""
+    if not file.heading.is_one_column:
+        return None
+    with file.open() as stream:
+        for number, record in _records(stream):
+            if number > file.heading.skip and re.search(
+                MORE_VALUES_PATTERN.encode(), record.strip()
+            ):
+                return (
+                    f"{file.name}, line {number}: more than one value under 1 heading. Correct the line; or, where "
+                    "the mark within belongs to the value, add ?delimiter=, to the source's address."
+                )
     return None
 
 

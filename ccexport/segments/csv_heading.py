@@ -37,12 +37,21 @@ _SAMPLE_ROWS = 50
 
 @dataclass(frozen=True)
 class Heading:
-    """How a CSV file is read. `columns`: without padding; `skip`: lines before the heading."""
+    """How a CSV file is read. `columns`: without padding; `skip`: lines before the heading.
+
+    `is_told`: somebody named the delimiter, in the source's address or in the line before the heading.
+    """
 
     columns: tuple[str, ...]
     delimiter: str
     skip: int
     encoding: str
+    is_told: bool = False
+
+    @property
+    def is_one_column(self) -> bool:
+        """Nothing tells what separates values: another delimiter further down is not known from a part of a value."""
+        return len(self.columns) == 1 and not self.is_told
 
 
 def read_heading(
@@ -64,11 +73,12 @@ def read_heading(
     text = text[given.end() :] if given else text
     if given and delimiter is None:
         delimiter = given[1]
+    is_told = delimiter is not None
     delimiter = delimiter or _delimiter_of(text, needed)
     columns = _first_row(name, text, delimiter, line=skip + 1)
     _refuse_nul(name, columns, found)
     _refuse_other_quotes(name, text, columns, delimiter)
-    return Heading(tuple(map(column_name, columns)), delimiter, skip, found)
+    return Heading(tuple(map(column_name, columns)), delimiter, skip, found, is_told)
 
 
 def column_name(heading: str) -> str:

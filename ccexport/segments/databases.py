@@ -14,6 +14,7 @@ from ibis.backends import BaseBackend
 
 from ccexport.errors import CcexportError, SourceError
 from ccexport.segments.lost import told
+from ccexport.segments.spark import connect_to_spark
 from ccexport.segments.spec import SourceSpec
 from ccexport.segments.trouble import translated
 
@@ -114,14 +115,7 @@ def _connect(address: str) -> BaseBackend:
         return ibis.connect(address + ("&" if "?" in address else "?") + "read_only=true")
     if not address.startswith("pyspark:"):
         return ibis.connect(address)
-    from pyspark.sql import SparkSession
-
-    # Ibis sets options in a session that runs already, where most cannot be set any more.
-    builder = SparkSession.builder.appName("ccexport")
-    usual = {"spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC"}
-    for name, value in (usual | dict(parse_qsl(address.partition("?")[2]))).items():
-        builder = builder.config(name, value)
-    return ibis.pyspark.connect(builder.getOrCreate())
+    return connect_to_spark(dict(parse_qsl(address.partition("?")[2])))
 
 
 def _connect_to_postgresql(address: str) -> BaseBackend:

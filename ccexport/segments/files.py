@@ -19,7 +19,7 @@ from ibis.backends.duckdb import Backend
 
 from ccexport.clock import Now, utc_now
 from ccexport.errors import SourceError
-from ccexport.segments.csv_fault import CsvFile, find_fault
+from ccexport.segments.csv_fault import MORE_VALUES_PATTERN, CsvFile, find_fault
 from ccexport.segments.csv_heading import HEAD_BYTES, Heading, column_name, read_heading
 from ccexport.segments.engine import (
     connect,
@@ -33,7 +33,13 @@ from ccexport.segments.found_files import FoundTable, find_table
 from ccexport.segments.rewriting import Rewriter
 from ccexport.segments.spec import SourceSpec
 from ccexport.segments.steadiness import Pause, Watch, refuse_unfinished
-from ccexport.segments.trouble import BLANK_KEY, MARK_INSIDE, explain_blank_key, translated
+from ccexport.segments.trouble import (
+    BLANK_KEY,
+    MARK_INSIDE,
+    MORE_VALUES,
+    explain_blank_key,
+    translated,
+)
 
 
 class Folder:
@@ -152,7 +158,7 @@ class Folder:
         else:
             reads = read_parquet([str(path) for path in files])
             columns = self._parquet_columns(found, files, needed)
-        selected = _selected(reads, columns, found.name, key, is_csv=found.form == "csv")
+        selected = _selected(reads, columns, found, key, one_value=self._is_one_column(files))
         self.backend.raw_sql(f"CREATE VIEW {identifier(table)} AS {selected}")
 
     def _read_csv(
@@ -186,6 +192,9 @@ class Folder:
             encoding=self._spec.encoding,
         )
         return CsvFile(path.name, opened, heading, path)
+
+    def _is_one_column(self, files: Sequence[Path]) -> bool:
+        return any(each.path in files and each.heading.is_one_column for each in self._csv)
 
     def _parquet_columns(
         self, found: FoundTable, files: Sequence[Path], needed: Sequence[str]
@@ -237,7 +246,7 @@ def _with_content(found: FoundTable) -> list[Path]:
 
 
 def _selected(
-    reads: str, columns: Mapping[str, str], name: str, key: str | None, *, is_csv: bool
+    reads: str, columns: Mapping[str, str], found: FoundTable, key: str | None, *, one_value: bool
 ) -> str:
     """The rows under the names that people use; what must not be in them raises where a query meets it.
 
@@ -247,13 +256,16 @@ def _selected(
         column: identifier(column) + (f" AS {identifier(used)}" if column != used else "")
         for column, used in columns.items()
     }
-    if is_csv:
+    if found.form == "csv":
         first = identifier(next(iter(columns)))
         mark = f"starts_with({first}, chr(65279))"
-        failed = f"error({literal(MARK_INSIDE + name)})"
+        failed = f"error({literal(MARK_INSIDE + found.name)})"
         checked = key or next(iter(columns))
         quoted = identifier(checked)
         cases = f"WHEN {mark} THEN {failed} "
+        if one_value:
+            several = f"regexp_matches({first}, {literal(MORE_VALUES_PATTERN)})"
+            cases += f"WHEN {several} THEN error({literal(MORE_VALUES)}) "
         if key is not None:
             cases += f"WHEN trim({quoted}) <> '' THEN {quoted} ELSE error({literal(BLANK_KEY)}) "
         else:

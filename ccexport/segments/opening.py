@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 from ccexport.errors import SourceError
 from ccexport.segments.places import Means, Place
 from ccexport.segments.shapes import Found, find_memberships, labels_of
+from ccexport.segments.spark import disconnect
 from ccexport.segments.spec import KEY, SourceSpec
 from ccexport.segments.text import TOO_LARGE, described, is_text, key_of
 
@@ -46,7 +47,7 @@ def open_tables(spec: SourceSpec, means: Means) -> Opened:
     try:
         return _open_tables(spec, place)
     except BaseException:
-        place.backend.disconnect()
+        disconnect(place.backend)
         raise
 
 

@@ -21,6 +21,7 @@ import ibis.expr.types as ir
 from ccexport.clock import Now, utc_now
 from ccexport.errors import SourceError
 from ccexport.segments.masking import mask_value
+from ccexport.segments.spark import disconnect
 from ccexport.segments.spec import KEY, SEGMENT, read_spec
 from ccexport.segments.steadiness import Pause
 from ccexport.segments.text import as_text, is_text
@@ -204,9 +205,15 @@ class Source:
         if self.opened:
             self.opened.place.wait_until_still()
 
-    def check_segments(self, names: Iterable[str]) -> None:
-        """Raise `SourceError` for the first name that is not a segment of this source."""
+    def check_segments(self, names: Sequence[str]) -> None:
+        """Raise `SourceError` for the first name that is not a segment of this source, or that nobody can ask for."""
         self._refuse_broken()
+        for name in names:
+            if "\0" in name:  # no question to an engine can hold it, and PostgreSQL's store neither
+                shown = name.replace("\0", " ")
+                raise SourceError(
+                    f'The segment "{shown}" has a NUL in its name. Rename it in the source.'
+                )
         named = self.memberships.filter(self.memberships[SEGMENT].notnull())
         rows = self._rows(named.select(SEGMENT).distinct().order_by(SEGMENT))
         known = [row[SEGMENT] for row in rows]
@@ -326,7 +333,7 @@ class Source:
     def close(self) -> None:
         """Give the connections back; the source cannot be used afterwards."""
         for backend in self._engines():
-            backend.disconnect()
+            disconnect(backend)
 
     def _engines(self) -> list[BaseBackend]:
         """Those that were opened so far, each once."""

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ccexport.errors import CcexportError, SourceError
-from ccexport.segments.csv_fault import CsvFile, find_fault
+from ccexport.segments.csv_fault import CsvFile, find_fault, find_more_values
 
 # What the tables of files raise by themselves, see files.py: the first is followed by a column.
 BLANK_KEY = "ccexport: blank key"
 MARK_INSIDE = "ccexport: byte order mark inside "
+MORE_VALUES = "ccexport: more than a value in "
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 
 
@@ -57,6 +58,8 @@ def _explain(error: Exception, names: Mapping[str, str], files: Sequence[CsvFile
             _explain_mark(files)
             or f"{_file_in(text, names)} has a byte-order mark within the file."
         )
+    if MORE_VALUES in text and (fault := next(filter(None, map(find_more_values, files)), None)):
+        return fault
     if "Out of Memory" in text:
         return "The source is too large for this machine's memory. Choose smaller segments, or give it more memory."
     if not names.get("engine"):

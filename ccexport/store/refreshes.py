@@ -171,7 +171,7 @@ class RefreshStore:
                     insert(SegmentSize),
                     [
                         {"refresh_id": refresh_id, "segment": segment, "members": members}
-                        for segment, members in sizes.items()
+                        for segment, members in _storable(sizes).items()
                     ],
                 )
         return True
@@ -271,3 +271,8 @@ def _asked() -> SelectOfScalar[Refresh]:
         )
         .order_by(col(Refresh.id))
     )
+
+
+def _storable(sizes: Mapping[str, int]) -> dict[str, int]:
+    """PostgreSQL keeps no NUL; no export can be of a segment that has one in its name."""
+    return {name.replace("\0", "\ufffd"): members for name, members in sizes.items()}

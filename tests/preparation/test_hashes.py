@@ -34,7 +34,7 @@ def test_hashes_are_those_of_the_golden_file() -> None:
     assert [f"{each:016x}" for each in hashes.tolist()] == list(golden.values())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.text(max_size=40), max_size=30), st.integers(0, 5))
 def test_a_hash_is_of_the_text_alone_not_of_where_it_stands(texts: list[str], skipped: int) -> None:
     hashes = text_hashes(pa.array(texts, pa.string()).slice(skipped))

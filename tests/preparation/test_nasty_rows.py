@@ -1,4 +1,4 @@
-"""100,000 rows of every kind of trouble: members equal to plain Python's, files equal whatever the source is."""
+"""120,000 rows of every kind of trouble: members equal to plain Python's, files equal whatever the source is."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ccexport.preparation.contacts import Prepared
 from ccexport.preparation.mapping import parse_mapping
 from ccexport.preparation.prepare import prepare
 from ccexport.segments.source import open_source
+from tests.kit.spark import lend_to_spark
 from tests.kit.stores import empty_postgres
 from tests.preparation import oracle
 from tests.preparation.counting import files_of_a_run
 
-ROWS = 100_000
+ROWS = 120_000
 FIELDS = {
     "email": "EMail",
     "first_name": "First",
@@ -168,9 +169,11 @@ def digests(prepared: Prepared) -> list[str]:
     return [hashlib.sha256(each).hexdigest() for each in (*files, repr(left_out).encode())]
 
 
+@pytest.mark.filterwarnings("ignore")  # PySpark's own, of pandas and of its sockets
 def test_members_are_those_of_plain_python_and_files_the_same_whatever_the_source_is(
     tables: Mapping[str, list[Row]], tmp_path: Path, postgres_url: str
 ) -> None:
+    """From CSV and Parquet by DuckDB, from PostgreSQL and from Spark: the same bytes."""
     rows = tables["Customer"]
     expected = oracle.prepare(rows, {row["CustomerId"] for row in rows}, FIELDS, TYPES)
     prepared = prepared_from(write_csv(tmp_path / "csv", tables))
@@ -202,3 +205,4 @@ def test_members_are_those_of_plain_python_and_files_the_same_whatever_the_sourc
     assert digests(prepared_from(write_parquet(tmp_path / "parquet", tables))) == found
     database = write_postgres(empty_postgres(postgres_url), tables)
     assert digests(prepared_from(database)) == found
+    assert digests(prepared_from(lend_to_spark(tmp_path / "parquet"))) == found

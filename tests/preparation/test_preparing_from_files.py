@@ -66,5 +66,5 @@ def test_the_same_profiles_give_the_same_files_whatever_the_threads_the_order_an
     expected = digests(urls[0], 1)
     assert len(expected) > 3
     for url in urls:
-        for threads in (1, 2, 2):
+        for threads in (1, 2) if url != urls[0] else (2,):
             assert digests(url, threads) == expected

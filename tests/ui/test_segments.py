@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.people.access import local_administrator
 from ccexport.store.exports import ExportView
 from tests.kit.house import write_source
-from tests.ui.conftest import OpenPage, texts
+from tests.ui.conftest import SEGMENTS, OpenPage, texts
 
 
 def test_segments_shows_members_usable_share_and_exports(
@@ -103,3 +104,27 @@ def test_segments_are_read_anew_when_the_files_change(
     shutil.rmtree(folder)
     write_source(folder, people, [("1", "Fewer")])
     assert list(test.run().dataframe[0].value["Segment"]) == ["Fewer"]
+
+
+def test_segments_and_the_form_show_words_for_nothing_and_members_without_a_profile(
+    open_page: OpenPage,
+    export: ExportView,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """C22: a table makes no None of `NA`. C24 and C14: where members and profiles meet, who is missing is said."""
+    words = ["NA", "NULL", "nan", "N/A"]
+    profiles = [
+        {"CustomerId": f"{n}", "EMail": f"a{n}@example.com", "FirstName": word, "LastName": "Null"}
+        for n, word in enumerate(words)
+    ]
+    rows = [(key, name) for name in SEGMENTS for key in ("0", "1", "2", "3", "99")]
+    folder = write_source(tmp_path / "words", profiles, rows)
+    monkeypatch.setenv("CCEXPORT_SOURCE_URL", f"file:{folder}")
+    form = open_page("export", export=export.export.id)
+    assert not form.exception
+    cards = "\n".join(str(each.proto.body) for each in form.get("html"))
+    assert [word for word in words if not re.search(rf">\s*{word}\s*<", cards)] == []
+    said = texts(form).replace("\\", "")
+    assert "1 first name is 'NULL', sent as it is there." in said
+    assert '1 member has no profile, of 5: such as "99"' in said

@@ -20,7 +20,7 @@ from ccexport.preparation.judging import judge
 from ccexport.preparation.line import attributes, places
 from ccexport.preparation.mapping import FieldMapping, suggest_mapping
 from ccexport.preparation.samples import samples
-from ccexport.segments.source import Source
+from ccexport.segments.source import Source, Strangers
 from ccexport.services.preview.preview_values import (
     How,
     Name,
@@ -52,6 +52,7 @@ class PreviewEngine:
         self.lock = threading.RLock()
         self._pools: OrderedDict[Name, _Pool] = OrderedDict()
         self._keys: OrderedDict[Name, list[str]] = OrderedDict()
+        self._strangers: OrderedDict[Name, Strangers] = OrderedDict()
 
     # --- the few ---------------------------------------------------------------------------------
 
@@ -107,7 +108,16 @@ class PreviewEngine:
         self.source.check_types(question.mapping.attributes_used)
         with self.lock:
             judged = judge(self.source, question.segments, question.mapping, dict(question.types))
-        return Whole(question, judged, time.monotonic() - started)
+            strangers = self._strangers_in(question.segments, found=len(judged.keys))
+        return Whole(question, judged, strangers, time.monotonic() - started)
+
+    def _strangers_in(self, segments: Sequence[str], *, found: int) -> Strangers:
+        """The mapping decides nothing about them, so they are looked for once."""
+        name = (frozenset(segments),)
+        if name not in self._strangers:
+            strangers = self.source.strangers(segments, found=found)
+            _remember_last(self._strangers, name, strangers, MAX_POOLS)
+        return self._strangers[name]
 
     def locked(self, answer: Callable[[Source], Answer]) -> Answer:
         """What somebody makes of the source, while nobody else asks it."""

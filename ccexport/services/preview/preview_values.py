@@ -17,6 +17,7 @@ from ccexport.preparation.fields import can_reject
 from ccexport.preparation.judging import VERDICTS, Judged, measure_files
 from ccexport.preparation.mapping import CUSTOM_PREFIX, FieldMapping
 from ccexport.preparation.samples import Sample
+from ccexport.segments.source import Strangers
 
 CHECKS_BEFORE_SENDING = 2  # account and list; a further one for custom fields
 LOOKS_AT_LEAST = 2
@@ -88,6 +89,7 @@ class Whole:
 
     question: Question
     judged: Judged
+    strangers: Strangers  # members that have no profile
     seconds: float  # it took to find out
 
     @property

@@ -48,8 +48,7 @@ def preview_mapping(
     counts = engine.count(question)
     keys = counts.examples(samples)
     samples_found = engine.evaluate(question, keys, counts.sent_instead(keys))
-    strangers = source.strangers(question.segments, found=counts.read)
-    return ExportPreview(counts, samples_found, strangers, nobody_known(counts, mode))
+    return ExportPreview(counts, samples_found, counts.strangers, nobody_known(counts, mode))
 
 
 def as_seen(samples: Sequence[ProfileSample], *, masked: bool) -> tuple[ProfileSample, ...]:

@@ -110,7 +110,9 @@ def _show_whole(whole: Whole, mode: Mode, *, masked: bool) -> None:
         st.metric("Left out", count(whole.rejected), width="content")
     st.caption(_effort(whole) if sends_all else f"If all of them are sent: {_effort(whole)}")
     if not whole.read:
-        st.info("Nobody is in these segments: a run would send nothing.")
+        st.info("Nobody in these segments has a profile: a run would send nothing.")
+    if said := whole.strangers.said():
+        st.warning(plain(said), icon=":material/person_off:")
     for reason, number in whole.rejections.items():
         _reason(whole, reason, reason_words(reason), number, masked=masked)
     if whole.truncated:
