@@ -256,10 +256,6 @@ class Installation:
             fresh=fresh,
         )
 
-    def import_engine(self) -> None:
-        """What opening any source imports, half a second of it: for a thread that waits for something else."""
-        import ccexport.segments.engine  # noqa: F401  # that is all
-
     def client_for(
         self,
         connection_id: int,

@@ -105,7 +105,6 @@ class Worker:
         self._to_let_go: set[int] = set()  # runs that the store was not there for
         self._said: dict[str, str] = {}  # the trouble of each tick that goes on: told once
         self._refreshing: threading.Thread | None = None
-        self._importing: threading.Thread | None = None  # beside the first run's first requests
         self._told = threading.Event()  # nothing more happens here that is to be told
 
     def work(self, *, until_idle: bool = False) -> None:
@@ -220,9 +219,6 @@ class Worker:
             )
             if run is None:
                 return
-            if self._importing is None:
-                self._importing = threading.Thread(target=self._installation.import_engine)
-                self._importing.start()
             self._shares.taken(run.id, run.connection_id)
             thread = threading.Thread(target=self._perform, args=(run,), name=f"run {run.id}")
             self._threads[run.id] = thread

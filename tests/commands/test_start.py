@@ -89,7 +89,7 @@ def test_garbage_is_collected_again_once_a_command_works(
 ) -> None:
     look = (
         "import atexit, gc, runpy\n"
-        "atexit.register(lambda: print('collects:', gc.isenabled(), gc.get_freeze_count() > 0))\n"
+        "atexit.register(lambda: print('collects:', gc.isenabled()))\n"
         "runpy.run_module('ccexport', run_name='__main__')\n"
     )
     done = subprocess.run(
@@ -100,7 +100,7 @@ def test_garbage_is_collected_again_once_a_command_works(
         timeout=60,
         check=False,
     )
-    assert done.stdout.splitlines()[-1] == f"collects: {collects} {collects}"
+    assert done.stdout.splitlines()[-1] == f"collects: {collects}"
 
 
 def test_a_program_that_calls_main_itself_keeps_its_collector(here: Here) -> None:
