@@ -48,7 +48,10 @@ class Pacer:
         """
         for _ in range(SLOT_TRIES):
             before()
-            slot = time.monotonic() + self._slots.reserve_slot()
+            seconds = self._slots.reserve_slot()
+            slot = (
+                time.monotonic() + seconds
+            )  # read after it: a process that is held up in between comes late, not early
             if give_up_at is not None and slot > give_up_at:
                 self._slots.missed_slot()
                 raise ServiceTrouble("Constant Contact takes too long to answer.")

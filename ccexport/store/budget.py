@@ -58,7 +58,10 @@ class BudgetStore:
         self._now = now
 
     def reserve_slot(self) -> float:
-        """Seconds to wait before the next request. Counts it. Raises `QuotaExceeded` when the day has none left."""
+        """Seconds until the next request may start, fewer than none where its moment has passed meanwhile. Counts it.
+
+        Raises `QuotaExceeded` when the day has none left.
+        """
         now = self._now()
         with self._locked_row(now) as row:
             if row.exhausted or row.used >= self._limit:
@@ -66,7 +69,10 @@ class BudgetStore:
             slot = _next_slot(row.next_slot, now.timestamp(), self._spacing_seconds)
             row.next_slot = slot + self._spacing_seconds
             row.used += 1
-        return max(0.0, slot - now.timestamp())
+        after = max(
+            now, self._now()
+        )  # the store took its time; a clock that was set back meanwhile counts for nothing
+        return slot - after.timestamp()
 
     def missed_slot(self) -> None:
         """No request was made in a slot that was reserved: it costs nothing of the day."""

@@ -44,6 +44,21 @@ def test_a_request_outside_the_slots_counts_and_is_not_followed_too_closely(
     assert shared.today().used == 3
 
 
+def test_what_the_store_takes_is_no_part_of_the_wait_and_a_slot_may_be_past(engine: Engine) -> None:
+    moments = iter([*[10.0] * 2, 10.0, 10.1, 20.0, 20.5, 30.0, 29.0])
+    shared = BudgetStore(
+        engine,
+        "app",
+        requests_per_second=4,
+        requests_per_day=10_000,
+        now=lambda: datetime.fromtimestamp(next(moments), UTC),
+    )
+    shared.reserve_slot()
+    assert shared.reserve_slot() == pytest.approx(SPACING_MARGIN / 4 - 0.1, abs=1e-4)
+    assert shared.reserve_slot() == pytest.approx(-0.5, abs=1e-4)
+    assert shared.reserve_slot() == pytest.approx(0, abs=1e-4), "set back meanwhile"
+
+
 def test_a_missed_slot_costs_nothing_of_the_day(engine: Engine, clock: Clock) -> None:
     shared = budget(engine, clock, per_day=1)
     shared.reserve_slot()
