@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+
+from tests.kit.ports import free_port
 
 START_SECONDS = 60
 PEOPLE: Sequence[Mapping[str, object]] = (
@@ -31,8 +32,7 @@ def address_of(person: str) -> str:
 @contextmanager
 def running_provider() -> Iterator[str]:
     """Its issuer."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     people = [
         {"email": address_of(str(person["sub"])), "email_verified": True, **person}
         for person in PEOPLE

@@ -26,7 +26,9 @@ def adding(house: House) -> Iterator[tuple[subprocess.Popen[str], str]]:
     words = ("connections", "add", "Sales", "--agree", "--callback-port", str(free_port()))
     with start_process(*words, environment=house.environment()) as process:
         assert process.stderr is not None
-        url = process.stderr.readline().removeprefix(ADDRESS).strip()
+        line = process.stderr.readline()
+        assert line.startswith(ADDRESS), line
+        url = line.removeprefix(ADDRESS).strip()
         yield process, f"{asked(url)['redirect_uri']}?{urlencode(sign_in_at_once(url))}"
 
 

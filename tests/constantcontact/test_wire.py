@@ -12,6 +12,7 @@ from ccexport.constantcontact.values import read_time
 from ccexport.errors import OutcomeUnknown, ServiceTrouble
 from tests.constantcontact.samples import LIST
 from tests.constantcontact.wire import BODY, Serve, client_of, server
+from tests.kit.ports import free_port
 
 
 def hang_up(connection: socket.socket) -> None:
@@ -51,10 +52,8 @@ def test_a_read_that_was_not_answered_is_trouble(serve: Serve) -> None:
 
 
 def test_an_import_that_nobody_took_was_not_sent() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     with pytest.raises(ServiceTrouble, match="no connection"):
-        client_of(port).import_contacts("run1-0001.csv", b"email\r\n", LIST)
+        client_of(free_port()).import_contacts("run1-0001.csv", b"email\r\n", LIST)
 
 
 def test_a_name_that_leads_nowhere_is_no_connection() -> None:

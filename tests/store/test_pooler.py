@@ -20,6 +20,7 @@ from ccexport.store.database.tables import Worker
 from ccexport.store.workers import WorkerStore
 from tests.kit.clocks import Clock
 from tests.kit.offline import offline_parts
+from tests.kit.ports import free_port
 from tests.kit.stores import empty_postgres
 
 PGBOUNCER = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
@@ -33,8 +34,7 @@ def pooled_url(postgres_url: str, tmp_path: Path) -> Iterator[str]:
     url = make_url(empty_postgres(postgres_url))
     host = url.query.get("host") or url.host or "127.0.0.1"
     port = f" port={url.port}" if url.port else ""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        listens = probe.getsockname()[1]
+    listens = free_port()
     config = tmp_path / "pgbouncer.ini"
     config.write_text(
         f"[databases]\ncc = host={host}{port} dbname={url.database} user={url.username}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from ccexport.services.people.access import local_administrator
 from ccexport.settings import Settings
 from ccexport.web.guard import check_believed, check_bind_address, security_headers
 from ccexport.web.routes import routes
+from tests.kit.ports import free_port
 from tests.web.conftest import serving
 
 TIMEOUT = 60
@@ -139,9 +139,8 @@ def test_health_without_a_store_is_503_and_says_nothing_of_where_it_is(
 
 
 def test_a_dashboard_whose_store_is_gone_is_alive_and_not_ready(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    url = f"postgresql+psycopg://ccexport:word@127.0.0.1:{port}/ccexport"  # nobody listens any more
+    port = free_port()
+    url = f"postgresql+psycopg://ccexport:word@127.0.0.1:{port}/ccexport"  # nobody listens
     settings = Settings(_env_file=None, data_dir=tmp_path, database_url=url)
     installation = Installation(settings)
     app = Starlette(routes=routes(lambda: installation, lambda _request: local_administrator()))

@@ -21,6 +21,7 @@ from websockets.typing import Origin
 from ccexport.store.database.engine import open_engine
 from ccexport.store.workers import WorkerStore
 from ccexport.ui.shell import MENU
+from tests.kit.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 60
@@ -49,7 +50,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    port = _free_port()
+    port = free_port()
     with _started("serve", "--port", str(port), folder=folder) as process:
         made = Served(process, port, folder)
         for line in process.stdout or ():
@@ -107,7 +108,7 @@ def test_serve_on_a_busy_port_is_one_line_and_starts_nothing(
 
 def test_app_refuses_to_answer_others_while_nobody_signs_in(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
-    address = ["--server.address", "0.0.0.0", "--server.port", str(_free_port())]  # noqa: S104  # refused
+    address = ["--server.address", "0.0.0.0", "--server.port", str(free_port())]  # noqa: S104  # refused
     ended = subprocess.run(
         [*command, *address],
         capture_output=True,
@@ -124,7 +125,7 @@ def test_app_refuses_to_answer_others_while_nobody_signs_in(tmp_path: Path) -> N
 def test_app_started_without_its_trusted_proxies_says_how_to_start_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
     ended = subprocess.run(
-        [*command, "--server.port", str(_free_port())],
+        [*command, "--server.port", str(free_port())],
         capture_output=True,
         text=True,
         env=_environment(tmp_path) | {"CCEXPORT_TRUSTED_PROXIES": "10.0.0.5"},
@@ -146,7 +147,7 @@ def test_serve_ends_in_order_at_one_interrupt(served: Served) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can bind a child to its parent")
 def test_serve_that_is_killed_leaves_no_dashboard_behind(tmp_path: Path) -> None:
-    with _started("serve", "--port", str(_free_port()), "--no-worker", folder=tmp_path) as process:
+    with _started("serve", "--port", str(free_port()), "--no-worker", folder=tmp_path) as process:
         assert process.stdout is not None
         assert "dashboard on" in process.stdout.readline()
         process.kill()
@@ -184,8 +185,3 @@ def _started(*arguments: str, folder: Path) -> subprocess.Popen[str]:
 def _environment(folder: Path) -> dict[str, str]:
     ours = {key: value for key, value in os.environ.items() if not key.startswith("CCEXPORT_")}
     return ours | {"CCEXPORT_DATA_DIR": str(folder), "CCEXPORT_CC_CLIENT_ID": "test-application"}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
