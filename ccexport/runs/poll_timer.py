@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-GROWTH = 1.5
 LONGEST_SECONDS = 60.0
 SHORTEST_SECONDS = 1.0
-SHARE_OF_AGE = 0.15
+SHARE_OF_AGE = 0.15  # of what is known to take so long
+SHARE_OF_WAIT = (
+    0.25  # of the time gone by, while nothing is known: what ends is seen a quarter later at most
+)
 
 
 class PollTimer:
-    """When to look next. While nothing ends, intervals grow from the first up to a minute.
+    """When to look next: after the first interval, then, while nothing ends, when a quarter more time has gone by.
 
-    When something ended, how long it took says how soon the rest can be expected.
+    Intervals grow up to a minute. When something ended, how long it took says how soon the rest can be expected.
     """
 
     def __init__(self, first_seconds: float, now: datetime) -> None:
         self._first = first_seconds
         self._interval = first_seconds
+        self._since = now  # the look that last saw something end, or the beginning
         self._has_ended = False  # whether this run knows how long its files take
         self.looked_at = now
         self.expected_at: datetime | None = None  # the end of the last of them
@@ -53,13 +56,13 @@ class PollTimer:
         at = sent_at + timedelta(seconds=took_seconds)
         if at <= self.looked_at:
             age_seconds = (self.looked_at - sent_at).total_seconds()
-            at = self.looked_at + timedelta(seconds=self._share_of(age_seconds))
+            at = self.looked_at + timedelta(seconds=self._share_of(age_seconds, SHARE_OF_AGE))
         self.expected_at = at
         self.due_at = min(self.due_at, at)
 
-    def _share_of(self, age_seconds: float) -> float:
+    def _share_of(self, seconds: float, share: float) -> float:
         least = min(self._first, SHORTEST_SECONDS)
-        return min(max(age_seconds * SHARE_OF_AGE, least), LONGEST_SECONDS)
+        return min(max(seconds * share, least), LONGEST_SECONDS)
 
     def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
         """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
@@ -71,7 +74,10 @@ class PollTimer:
         if ended_after_seconds is None and now < self.due_at:
             return
         if ended_after_seconds is None:
-            self._interval = min(self._interval * GROWTH, max(self._first, LONGEST_SECONDS))
+            waited_seconds = (now - self._since).total_seconds()
+            least = self._interval if self._has_ended else self._first - waited_seconds
+            self._interval = max(self._share_of(waited_seconds, SHARE_OF_WAIT), least)
         else:
-            self._interval = self._share_of(ended_after_seconds)
+            self._interval = self._share_of(ended_after_seconds, SHARE_OF_AGE)
+            self._since = now
         self.due_at = now + timedelta(seconds=self._interval)

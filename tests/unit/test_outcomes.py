@@ -103,16 +103,16 @@ def test_no_more_errors_are_kept_than_a_person_reads() -> None:
 def test_a_look_is_taken_when_files_of_another_run_say_that_one_should_have_ended() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     timer = PollTimer(5.0, now)
-    for seconds in (5, 12.5, 23.75):
+    for seconds in (5, 40, 80):
         timer.looked(now + timedelta(seconds=seconds), None)
-    assert timer.seconds_left(now + timedelta(seconds=24)) > 15
-    timer.expect(now + timedelta(seconds=20))  # a look after it has not shown it
-    assert timer.seconds_left(now + timedelta(seconds=24)) > 15
-    timer.expect(now + timedelta(seconds=26))
-    assert timer.seconds_left(now + timedelta(seconds=24)) == pytest.approx(3.0)
-    timer.looked(now + timedelta(seconds=27), ended_after_seconds=40.0)
-    timer.expect(now + timedelta(seconds=28))  # it knows better by itself
-    assert timer.seconds_left(now + timedelta(seconds=27)) == pytest.approx(6.0)
+    assert timer.seconds_left(now + timedelta(seconds=81)) > 15
+    timer.expect(now + timedelta(seconds=70))  # a look after it has not shown it
+    assert timer.seconds_left(now + timedelta(seconds=81)) > 15
+    timer.expect(now + timedelta(seconds=83))
+    assert timer.seconds_left(now + timedelta(seconds=81)) == pytest.approx(3.0)
+    timer.looked(now + timedelta(seconds=84), ended_after_seconds=40.0)
+    timer.expect(now + timedelta(seconds=85))  # it knows better by itself
+    assert timer.seconds_left(now + timedelta(seconds=84)) == pytest.approx(6.0)
 
 
 def test_a_look_is_taken_when_the_file_that_was_sent_last_should_have_ended() -> None:
@@ -132,17 +132,38 @@ def test_a_look_is_taken_when_the_file_that_was_sent_last_should_have_ended() ->
 def test_looks_grow_apart_while_nothing_ends_and_come_sooner_once_something_has() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     timer = PollTimer(5.0, now)
-    waits = []
-    for _ in range(12):
+    began_at, waits = now, []
+    for _ in range(20):
         waits.append(timer.seconds_left(now))
         now = timer.due_at
         timer.looked(now, None)
-    assert waits[:3] == pytest.approx([5, 7.5, 11.25])
+    assert waits[:4] == pytest.approx([5, 1.25, 1.5625, 1.953125])
     assert waits[-1] == pytest.approx(60)
+    assert now - began_at < timedelta(minutes=7)
     timer.looked(now, ended_after_seconds=20.0)
     assert timer.seconds_left(now) == pytest.approx(3.0)
+    for _ in range(4):  # not sooner than what is known to be too soon
+        now = timer.due_at
+        timer.looked(now, None)
+        assert timer.seconds_left(now) == pytest.approx(3.0)
+    now += timedelta(seconds=18)
+    timer.looked(now, None)
+    assert timer.seconds_left(now) == pytest.approx(30 * 0.25)
     timer.looked(now, ended_after_seconds=100_000.0)
     assert timer.seconds_left(now) == pytest.approx(60.0)
     timer.all_sent(now)
     assert timer.seconds_left(now) == pytest.approx(5.0)
     assert timer.due_at - now <= timedelta(seconds=60)
+
+
+def test_what_was_sent_by_another_worker_is_looked_at_at_once_and_then_as_if_it_were_young() -> (
+    None
+):
+    now = datetime(2026, 1, 5, tzinfo=UTC)
+    timer = PollTimer(5.0, now)
+    timer.taken_over()
+    assert timer.seconds_left(now) == 0
+    timer.looked(now, None)
+    assert timer.seconds_left(now) == pytest.approx(5.0)
+    timer.looked(now + timedelta(seconds=5), None)
+    assert timer.seconds_left(now + timedelta(seconds=5)) == pytest.approx(1.25)
