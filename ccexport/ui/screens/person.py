@@ -97,11 +97,11 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         {
             "Run": each["run"],
+            "What became of it": OUTCOMES.get(each["outcome"], "Left out"),
             "Export": each["export"],
             "At": moment(datetime.fromisoformat(each["at"])) if each["at"] else "",
-            "Key": each["customer_id"],
-            "What became of it": OUTCOMES.get(each["outcome"], "Left out"),
             "Detail": each["detail"],
+            "Key": each["customer_id"],
         }
         for each in runs
     ]
