@@ -150,7 +150,9 @@ class Pieces:
         ]
         places = np.empty(len(rows), dtype=np.int64)
         places[by_piece] = np.arange(len(rows))
-        return pa.concat_batches(found).take(index_array(places))
+        together = pa.concat_batches(found)
+        found.clear()  # their memory, before more is taken
+        return together.take(index_array(places))
 
     def column(self, name: str) -> Callable[[np.ndarray], pa.Array]:
         """A function that gives a text column of some rows, by their numbers."""
