@@ -56,6 +56,11 @@ _URL_PASSWORD = re.compile(
     r"(?P<start>[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s:/@?#\"']{0,200}:)(?!\d{1,5}(?:[/?#\s\"',)]|$))"
     r"(?:[^\s?#\"']{0,500}@|[^\s@\"']{0,500}@)"
 )
+_SECRET_OPTION = re.compile(
+    r"([?&;][\w.-]*(?:password|passwd|pwd|passphrase|secret|token|(?:api|access|private|account)_?key|sas|sig)=)"
+    r"[^&;#\s]*",
+    re.IGNORECASE,
+)
 _EMAIL = re.compile(
     r"(?P<local>[\w.!#$'*+^`{|}~%-]{1,128})(?P<at>@|%40)(?P<domain>[\w-]{1,63}(?:\.[\w-]{1,63})+)"
 )
@@ -129,6 +134,12 @@ def mask_value(text: str) -> str:
     if "@" in text:
         return mask_email(text)
     return f"{text[0]}…" if text else ""
+
+
+def mask_password(url: str) -> str:
+    """The URL with its passwords as stars, before the host and among the options; its shape stays."""
+    masked = re.sub(r"(://[^:/@\s]*):.*@", r"\1:***@", url)
+    return _SECRET_OPTION.sub(r"\1***", masked)
 
 
 class RedactingFilter(logging.Filter):

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ccexport.errors import SettingError
 from ccexport.processes import is_this_machine
+from ccexport.redaction import mask_password
 
 PREFIX = "CCEXPORT_"
 LEAST_PASSPHRASE = 12  # characters
@@ -58,11 +59,6 @@ SHOULD_HOLD: dict[str, str] = {
     "webhook_hosts": "names of hosts or network addresses separated by commas, such as hooks.local or 10.0.0.0/24",
     "metrics_token": "a token of letters, digits and signs, without blanks",
 }
-_SECRET_OPTION = re.compile(
-    r"([?&;][\w.-]*(?:password|passwd|pwd|passphrase|secret|token|(?:api|access|private|account)_?key|sas|sig)=)"
-    r"[^&;#\s]*",
-    re.IGNORECASE,
-)
 OIDC = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")  # all of them or none
 
 
@@ -320,9 +316,3 @@ def check_address(value: str) -> str:
     if parts.query or parts.fragment or parts.port == 0:  # a port out of range raises ValueError
         raise ValueError("more than an address")
     return parts.scheme
-
-
-def mask_password(url: str) -> str:
-    """The URL with its passwords as stars, before the host and among the options; its shape stays."""
-    masked = re.sub(r"(://[^:/@\s]*):.*@", r"\1:***@", url)
-    return _SECRET_OPTION.sub(r"\1***", masked)

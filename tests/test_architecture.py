@@ -23,7 +23,7 @@ SHARED: dict[str, set[str]] = {
     "redaction": set(),
     "words": {"states"},
     "schedules": {"errors"},
-    "settings": {"errors", "processes"},
+    "settings": {"errors", "processes", "redaction"},
 }
 # room → what of ours it may import, besides the shared words and itself
 ROOMS: dict[str, set[str]] = {

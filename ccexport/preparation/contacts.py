@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from ccexport.preparation.columns import AT_ONCE, Pieces, numbers, text_data, text_edges
 from ccexport.preparation.emails import MAX_PLAIN_EMAIL
-from ccexport.preparation.files import PlannedBatch, cut_files, file_of, line_of
+from ccexport.preparation.files import PlannedBatch, cut_files, line_of, parts_of
 from ccexport.preparation.hashes import text_hashes
 from ccexport.preparation.keyed import keyed_hashes
 
@@ -103,16 +103,18 @@ def plan_files(
 
     def make(number: int, first_row: int, rows: int) -> tuple[pa.RecordBatch, PlannedBatch]:
         batch = contacts.take(first_row, rows)
-        content = file_of(batch.column("line"), fields)
-        digest = hashlib.sha256(content).hexdigest()
-        return batch, PlannedBatch(number, first_row, rows, len(content), digest)
+        digest, size = hashlib.sha256(), 0
+        for part in parts_of(batch.column("line"), fields):
+            digest.update(part)
+            size += len(part)
+        return batch, PlannedBatch(number, first_row, rows, size, digest.hexdigest())
 
     cuts = enumerate(cut_files(contacts.line_bytes, contacts.plain, fields, **limits), start=1)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="prepare") as threads:
         under_way: deque[Future[tuple[pa.RecordBatch, PlannedBatch]]] = deque()
         for number, (first_row, rows) in cuts:
             under_way.append(threads.submit(make, number, first_row, rows))
-            if len(under_way) > AT_ONCE:
+            if len(under_way) == AT_ONCE:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

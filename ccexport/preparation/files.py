@@ -68,10 +68,15 @@ def file_of(lines: pa.Array, fields: Sequence[str]) -> bytes:
     Columns that are empty for the whole file are left out: whether a blank cell changes anything there is not
     documented. Column `email` is never left out.
     """
+    return b"".join(parts_of(lines, fields))
+
+
+def parts_of(lines: pa.Array, fields: Sequence[str]) -> Sequence[bytes | memoryview]:
+    """The same file in parts: most have the lines as they lie there, of which nobody needs another copy."""
     first_lines = header(fields) + text_data(lines.slice(0, _FIRST_LINES))
     if _empty_columns(_cells(first_lines, len(fields))[1]).any():
-        return _without_empty_columns(header(fields) + text_data(lines), len(fields))
-    return header(fields) + text_data(lines)
+        return [_without_empty_columns(header(fields) + text_data(lines), len(fields))]
+    return [header(fields), text_data(lines)]
 
 
 def header(fields: Sequence[str]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from ccexport.preparation.columns import BYTES, words_of
+from ccexport.preparation.columns import BYTES, longest_first, words_of
 
 _ROWS_AT_ONCE = 16_384  # what a processor's cache holds
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -31,17 +31,19 @@ def text_hashes(column: pa.Array, lengths: np.ndarray | None = None) -> np.ndarr
 
 def _mixed(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Longest first, so that those that a further word is mixed into lie at the front: nothing is picked or copied."""
-    order = np.argsort(-sizes.astype(np.int64), kind="stable")
-    places, left = starts[order], sizes[order].astype(np.int64)
-    mixed = left.astype(np.uint64) * _FACTOR
-    while further := int(np.searchsorted(-left, 0)):
-        places, left = places[:further], left[:further]
+    order = longest_first(sizes)
+    places, sizes = starts[order], sizes[order].astype(np.int64)
+    mixed = sizes.astype(np.uint64) * _FACTOR
+    done = np.arange(0, sizes.max(initial=0), 8)
+    with_more = np.searchsorted(-sizes, -done).tolist()  # rows, of each word
+    with_all_of_it = np.searchsorted(-sizes, -done - 8, "right").tolist()
+    for start, further, whole in zip(done.tolist(), with_more, with_all_of_it, strict=True):
+        word = words[start:][places[:further]]
+        word[whole:] &= BYTES[sizes[whole:further] - start]
         some = mixed[:further]
-        some ^= words[places] & BYTES[np.minimum(left, 8)]
+        some ^= word
         some *= _FACTOR
         some ^= some >> _SHIFT
-        places += 8
-        left -= 8
     hashes = np.empty_like(mixed)
     hashes[order] = mixed
     return hashes

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from ccexport.preparation.columns import BYTES, words_of
+from ccexport.preparation.columns import BYTES, longest_first, words_of
 
 KEY_BYTES = 16
 _ROWS_AT_ONCE = 16_384  # what a processor's cache holds
@@ -32,7 +32,7 @@ def keyed_hashes(column: pa.Array, key: bytes, lengths: np.ndarray | None = None
 
 def _hashed(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, key: bytes) -> np.ndarray:
     """Longest first, so that those that a further word is mixed into lie at the front: nothing is picked or copied."""
-    order = np.argsort(-sizes, kind="stable")
+    order = longest_first(sizes)
     starts, sizes = starts[order], sizes[order]
     halves = [int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")] * 2
     state = [
@@ -45,9 +45,10 @@ def _hashed(words: np.ndarray, starts: np.ndarray, sizes: np.ndarray, key: bytes
     for done in range(0, int(sizes.max(initial=0)) + 1, 8):
         further = int(np.searchsorted(-sizes, -done, "right"))
         left = sizes[:further] - done
-        word = words[np.minimum(starts[:further] + done, len(words) - 1)]
-        word &= BYTES[np.minimum(left, 8)]
-        np.bitwise_or(word, lengths[:further], out=word, where=left < 8)
+        word = words[done:][starts[:further]]
+        whole = int(np.searchsorted(-left, -8, "right"))
+        word[whole:] &= BYTES[left[whole:]]
+        word[whole:] |= lengths[whole:further]
         some = [part[:further] for part in state]
         some[3] ^= word
         _mix(some, spare[:further], 2)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from ccexport.errors import SourceError
-from ccexport.settings import mask_password
+from ccexport.redaction import mask_password
 
 KEY, SEGMENT = "CustomerId", "Segment"
 SHAPES = ("long", "json", "tables", "flags", "status")

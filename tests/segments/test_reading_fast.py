@@ -23,8 +23,9 @@ def told(lines: str, given: str | None = None) -> str:
     return done.stdout.strip()
 
 
-def test_a_worker_keeps_no_freed_memory() -> None:
-    assert told("import ccexport.segments") == "dirty_decay_ms:0,muzzy_decay_ms:0"
+def test_a_worker_keeps_no_freed_memory_but_what_a_thread_uses_again() -> None:
+    found = told("import ccexport.segments")
+    assert found == "dirty_decay_ms:0,muzzy_decay_ms:0,lg_tcache_max:23"
 
 
 @pytest.mark.parametrize("given", [None, "dirty_decay_ms:5"])

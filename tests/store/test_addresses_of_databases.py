@@ -13,12 +13,13 @@ from sqlalchemy.engine import make_url
 
 from ccexport.errors import SettingError, SourceError, StoreError
 from ccexport.installation import Installation
+from ccexport.redaction import mask_password
 from ccexport.segments.databases import Database
 from ccexport.segments.source import open_source
 from ccexport.segments.spec import read_spec
 from ccexport.services.operations.health import examine, shown_settings
 from ccexport.services.operations.system import System
-from ccexport.settings import load_settings, mask_password
+from ccexport.settings import load_settings
 from ccexport.store.database.engine import open_engine, reading
 from ccexport.store.database.migrate import migrate
 from tests.kit.stores import empty_postgres

@@ -18,9 +18,10 @@ from ccexport.clock import iso
 from ccexport.errors import CcexportError
 from ccexport.installation import Installation
 from ccexport.processes import is_dead
+from ccexport.redaction import mask_password
 from ccexport.services.connections.connections import SIGN_IN_DAYS, is_idle
 from ccexport.services.operations.attendance import attendance
-from ccexport.settings import PREFIX, Settings, is_secret, mask_password
+from ccexport.settings import PREFIX, Settings, is_secret
 from ccexport.states import RunState
 from ccexport.store.connections import ConnectionView
 from ccexport.store.database.engine import shown_address

@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ccexport import __version__
 from ccexport.installation import Installation
+from ccexport.redaction import mask_password
 from ccexport.services.operations.attendance import Attendance, attendance
 from ccexport.services.operations.health import shown_settings
-from ccexport.settings import mask_password
 from ccexport.store.budget import DayBudget
 from ccexport.store.database.engine import shown_address
 from ccexport.store.database.tables import Worker

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlmodel import Session
 
 from ccexport.errors import StoreError
-from ccexport.settings import mask_password
+from ccexport.redaction import mask_password
 from ccexport.store.database.audited import take_along
 from ccexport.store.database.holding import Holder, holder_of_write_lock, say_stopped
 
