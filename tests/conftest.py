@@ -17,9 +17,11 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from xdist.scheduler import LoadScopeScheduling
 
+from ccexport.store.database import engine as engine_module
 from ccexport.store.database.engine import open_engine
 from ccexport.store.vault.keys import Keys, load_keys
 from tests.kit.clocks import Clock, Seconds
+from tests.kit.engines import create_engine as create_engine_that_shares
 from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
 HERE = Path(__file__).parent
@@ -59,6 +61,7 @@ def _keep_files_in_memory() -> None:
 
 
 _keep_files_in_memory()
+engine_module.create_engine = create_engine_that_shares
 
 
 @pytest.hookimpl(wrapper=True)
