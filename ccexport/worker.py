@@ -39,6 +39,7 @@ BEAT_EVERY_SECONDS = 15
 LOOK_EVERY_SECONDS = 60
 CLEAN_EVERY_MINUTES = 60
 TICK_SECONDS = 0.2
+LAST_TICKS_SECONDS = 0.05  # of a worker that ends when nothing is left: somebody waits for that
 TELL_EVERY_SECONDS = 1
 TELL_FOR_SECONDS = 10.0  # then what is left is for the next pass
 # what the end waits for: an address that does not answer keeps nobody who waits for a run. What is left, or under way,
@@ -114,6 +115,7 @@ class Worker:
         )
         log.info("worker %s started", self.id)
         ticks = self._schedule()
+        tick_seconds = LAST_TICKS_SECONDS if until_idle else TICK_SECONDS
         telling = [
             threading.Thread(target=self._tell, args=(deliver,), name=name, daemon=True)
             for name, deliver in (
@@ -131,7 +133,7 @@ class Worker:
             self._guarded(self._claim)
             while not self.stop.is_set() and not (until_idle and self._is_idle()):
                 ticks = self._run_pending(ticks)
-                self.stop.wait(TICK_SECONDS)
+                self.stop.wait(tick_seconds)
         finally:
             self._end()
             self._told.set()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
 import sys
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from xdist.scheduler import LoadScopeScheduling
 
+from ccexport.store.database import engine as engine_module
 from ccexport.store.database.engine import open_engine
 from ccexport.store.vault.keys import Keys, load_keys
 from tests.kit.clocks import Clock, Seconds
+from tests.kit.engines import create_engine as create_engine_that_shares
 from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
 HERE = Path(__file__).parent
@@ -49,6 +52,7 @@ NOT_QUICK = {
 # A store waits for its disk at each commit, which no test is about. Small files: the largest of a run take 1 GB
 IN_MEMORY = Path("/dev/shm")  # noqa: S108  # pytest makes folders of its own in it
 NEEDED_BYTES = 4 * 1024**3
+OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
 def _keep_files_in_memory() -> None:
@@ -57,6 +61,19 @@ def _keep_files_in_memory() -> None:
 
 
 _keep_files_in_memory()
+engine_module.create_engine = create_engine_that_shares
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """To look for garbage among what is imported and collected, which stays, would be half of what that takes."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)  # tests import more, which stays too
+        gc.enable()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

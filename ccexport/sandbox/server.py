@@ -1,5 +1,6 @@
 """Running the stand-in: as a program of its own, or in a thread beside a test."""
 
+import asyncio
 import contextlib
 import gc
 import signal
@@ -92,7 +93,7 @@ class SandboxThread:
         return self.running
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join(START_SECONDS)
         self._listener.close()
         self.running.state.close()
@@ -139,11 +140,31 @@ class _Server(uvicorn.Server):
             )
         )
         self._on_ready = on_ready
+        self._asked_to_stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """From any thread: stop now, not at uvicorn's next look at whether it should."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has stopped already
+                self._loop.call_soon_threadsafe(self._asked_to_stop.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self._loop = asyncio.get_running_loop()
             self._on_ready()
+
+    async def main_loop(self) -> None:
+        """uvicorn's, unless `stop` ends it earlier."""
+        ticks = asyncio.ensure_future(super().main_loop())
+        asked = asyncio.ensure_future(self._asked_to_stop.wait())
+        ended, waiting = await asyncio.wait((ticks, asked), return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        for task in ended:
+            task.result()  # raises what went wrong
 
 
 def _listening(port: int) -> socket.socket:

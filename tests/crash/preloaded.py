@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import ibis.backends.duckdb
 import pandas
 import psycopg
@@ -16,5 +18,6 @@ import ccexport.worker
 import tests.crash.killed_worker
 
 configure_mappers()
+gc.freeze()  # each worker would look through all of it for garbage, which is most of what a short one computes
 
 __all__ = ["ccexport", "ibis", "pandas", "psycopg", "tests"]

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from ccexport.constantcontact.auth import read_callback
@@ -37,6 +39,11 @@ LIST_NAME = "Spring newsletter"
 SEGMENTS = ("Newsletter subscribers", "Spring buyers")
 MAPPING = ("email=EMail", "first_name=FirstName", "last_name=LastName")
 OpenPage = Callable[..., AppTest]
+
+# each run of a page would read the description of every installed package again, a third of what it computes
+manifest_scanner.scan_component_manifests = functools.cache(
+    manifest_scanner.scan_component_manifests
+)
 
 
 @pytest.fixture(scope="session")
