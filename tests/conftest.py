@@ -77,10 +77,10 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two more than there are cores, since most tests wait longer than they compute; a single test is played here."""
+    """Three more than there are cores, since most tests wait longer than they compute; a single test is played here."""
     if any("::" in asked for asked in config.args):
         return 0
-    return len(os.sched_getaffinity(0)) + 2
+    return len(os.sched_getaffinity(0)) + 3
 
 
 class OneBrowserAtATime(LoadScopeScheduling):
