@@ -11,7 +11,6 @@ from ccexport.preparation.mapping import FieldMapping
 from ccexport.states import DEFAULT_GUARD, Mode
 from ccexport.store.database.tables import Export
 from ccexport.store.exports import ExportView, Pairs
-from ccexport.telling.pings import mask_ping
 
 OFF, MOST_PERCENT = "off", 100
 
@@ -49,6 +48,8 @@ class CheckedDraft:
 
 def checked_values(checked: CheckedDraft) -> dict[str, Any]:
     """What the audit keeps of an export that is saved. Attributes and segments have names, not values."""
+    from ccexport.telling.pings import mask_ping  # brings an HTTP client along
+
     ping = {} if checked.ping is None else {"ping": checked.ping and mask_ping(checked.ping)}
     chosen = _chosen(checked, checked.segments, checked.mapping.pairs)
     return {"name": checked.name, "connection_id": checked.connection_id, **chosen, **ping}

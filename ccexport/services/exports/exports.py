@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ccexport.clock import iso
-from ccexport.constantcontact.protocol import find_list_id
 from ccexport.errors import Conflict, MappingError, UsageError
 from ccexport.installation import Installation
 from ccexport.preparation.mapping import FieldMapping, check_mapping, settled_mapping
@@ -33,7 +32,6 @@ from ccexport.services.people.roles import Action
 from ccexport.states import Mode, Trigger
 from ccexport.store.database.tables import Connection, Export, Run
 from ccexport.store.exports import ExportChange, ExportView, NewExport
-from ccexport.telling.pings import check_ping, mask_ping
 
 if TYPE_CHECKING:
     from ccexport.constantcontact.client import Client
@@ -229,6 +227,8 @@ class Exports:
             return {}
         if not checked.ping:
             return {"ping": None, "ping_shown": None}
+        from ccexport.telling.pings import mask_ping  # brings an HTTP client along
+
         sealed = self._installation.keys.encrypt(checked.ping.encode())
         return {"ping": sealed, "ping_shown": mask_ping(checked.ping)}
 
@@ -399,11 +399,17 @@ def _checked_ping(draft: ExportDraft, before: ExportView | None) -> str | None:
     """None where it stays as it is."""
     if draft.ping is None or (before and draft.ping.strip() == (before.export.ping_shown or "")):
         return None
-    return check_ping(draft.ping) if draft.ping.strip() not in ("", "off") else ""
+    if draft.ping.strip() in ("", "off"):
+        return ""
+    from ccexport.telling.pings import check_ping  # brings an HTTP client along
+
+    return check_ping(draft.ping)
 
 
 def check_list_id(text: str) -> str:
     """A list's id, given as it is or within the address of the list's page. Raises `UsageError`."""
+    from ccexport.constantcontact.protocol import find_list_id  # no list of exports asks for it
+
     found = find_list_id(text)
     if found is None:
         raise UsageError(
