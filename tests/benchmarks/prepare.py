@@ -79,7 +79,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--profiles", type=int, default=1_000_000)
     parser.add_argument("--members", type=int, help="only so many of the profiles are in a segment")
-    parser.add_argument("--untrimmed", action="store_true", help="blanks around 30 % of the names")
+    parser.add_argument("--untrimmed", action="store_true", help="blanks around 30 %% of the names")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--output", type=Path)
     return parser.parse_args()
