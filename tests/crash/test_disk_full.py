@@ -112,13 +112,16 @@ def test_a_new_sign_in_that_meets_a_full_disk_is_kept_until_there_is_room(scene:
     assert scene.house.ask("/_sandbox/tokens")["spent_refresh_tokens_used"] == 0
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("scene", ["on it"], indirect=True)
-def test_a_log_that_cannot_be_written_stops_no_run(scene: Scene) -> None:
+def test_a_log_that_cannot_be_written_stops_no_run(scene: Scene, unbuffered: str) -> None:
+    """Nor does it make one a failure: what is still in a buffer at the end is lost."""
     run_id = scene.house.queue()
+    more = {"CCEXPORT_LOG_LEVEL": "debug", "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "ccexport", "worker", "--until-idle"],
-            env=scene.house.environment() | {"CCEXPORT_LOG_LEVEL": "debug"},
+            env=scene.house.environment() | more,
             stderr=full,
             timeout=120,
             check=False,
