@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta
 LONGEST_SECONDS = 60.0
 SHORTEST_SECONDS = 1.0
 SHARE_OF_AGE = 0.15  # of what is known to take so long
-SHARE_OF_WAIT = (
-    0.25  # of the time gone by, while nothing is known: what ends is seen a quarter later at most
-)
+SHARE_OF_WAIT = 0.25  # of the time gone by, where it is not known how long it takes
 
 
 class PollTimer:
