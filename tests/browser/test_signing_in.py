@@ -170,6 +170,7 @@ def test_live_page_of_a_removed_person_shows_nothing_more_by_itself(
 def test_cookies_kept_from_before_signing_out_open_nothing(enter: Enter, house: House) -> None:
     visitor = enter("cleo")
     kept = [c for c in visitor.page.context.cookies() if c["name"].startswith("_streamlit")]
+    assert kept
     visitor.press("Sign out")
     visitor.press("End session")  # the provider asks once more
     visitor.sees_page("Sign in")

@@ -156,9 +156,7 @@ def test_looks_grow_apart_while_nothing_ends_and_come_sooner_once_something_has(
     assert timer.due_at - now <= timedelta(seconds=60)
 
 
-def test_what_was_sent_by_another_worker_is_looked_at_at_once_and_then_as_if_it_were_young() -> (
-    None
-):
+def test_what_another_worker_sent_is_looked_at_at_once_and_then_as_if_it_were_young() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     timer = PollTimer(5.0, now)
     timer.taken_over()
