@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import sys
 import uuid
 import warnings
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ibis.backends.sql import SQLBackend
 from sqlalchemy import Engine, create_engine, text
 from xdist.scheduler import LoadScopeScheduling
 
@@ -21,6 +23,7 @@ from ccexport.store.database import engine as engine_module
 from ccexport.store.database.engine import open_engine
 from ccexport.store.vault.keys import Keys, load_keys
 from tests.kit.clocks import Clock, Seconds
+from tests.kit.engines import compile_once
 from tests.kit.engines import create_engine as create_engine_that_shares
 from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
 
@@ -55,13 +58,21 @@ NEEDED_BYTES = 4 * 1024**3
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
+def _let_itself_be_interrupted() -> None:
+    """A shell makes what it starts in the background deaf to Ctrl-C, and with it the commands that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _keep_files_in_memory() -> None:
     if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free >= NEEDED_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 
+_let_itself_be_interrupted()
 _keep_files_in_memory()
 engine_module.create_engine = create_engine_that_shares
+SQLBackend.compile = compile_once
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,6 +103,12 @@ class OneBrowserAtATime(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         groups = (shared for start, shared in TOGETHER.items() if nodeid.startswith(start))
         return next(groups, nodeid)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """To every second process from the end: then rooms that wait are played beside rooms that compute."""
+        if self.nodes.index(node) % 2:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowserAtATime:
