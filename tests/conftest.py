@@ -11,6 +11,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Generator, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,11 @@ class OneBrowserAtATime(LoadScopeScheduling):
         return next(groups, nodeid)
 
     def _assign_work_unit(self, node: Any) -> None:
-        """To every second process from the end: then rooms that wait are played beside rooms that compute."""
+        """To every second process of the last file first: so rooms that wait are played beside rooms that compute."""
         if self.nodes.index(node) % 2:
-            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            file = next(reversed(self.workqueue)).partition("::")[0]
+            of_it = takewhile(lambda test: test.startswith(file), reversed(self.workqueue))
+            self.workqueue.move_to_end([*of_it][-1], last=False)
         super()._assign_work_unit(node)
 
 
