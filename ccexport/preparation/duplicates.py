@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ccexport.preparation.columns import numbers
 
-_FIRST_BITS = 22
+_FIRST_BITS = 20  # a table of so many is at hand in a processor's cache
 _SHIFT = np.uint64(64 - _FIRST_BITS)
 Column = Callable[[np.ndarray], pa.Array]  # the texts of some rows, by their numbers
 
