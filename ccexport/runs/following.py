@@ -44,16 +44,20 @@ def follow_batches(
     batches: list[Batch],
     client: Client,
     tools: Tools,
+    *,
+    looked_at: datetime,
     expected_at: datetime | None = None,
 ) -> Settled | None:
     """Look once; record what ended and what a lost answer left unknown. Gives None where nothing was settled.
 
-    Where all should have ended at `expected_at`, a look from before that tells nothing.
+    A look from before this run's last one, at `looked_at`, tells it nothing; nor, where all should have ended at
+    `expected_at`, does one from before that.
     """
     open_batches = [b for b in batches if b.state in (BatchState.SENDING, BatchState.SUBMITTED)]
     if not open_batches:
         return None
-    latest = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
+    sent_at = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
+    latest = max(sent_at, looked_at)
     if expected_at is not None and expected_at <= tools.now():
         latest = max(latest, expected_at)
     with _trouble_where_refused():

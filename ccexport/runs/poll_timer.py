@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 LONGEST_SECONDS = 60.0
-SHORTEST_SECONDS = 1.0
-SHARE_OF_AGE = 0.15  # of what is known to take so long
-SHARE_OF_WAIT = 0.25  # of the time gone by, where it is not known how long it takes
+SHORTEST_SECONDS = 0.5
+SHARE = 0.15  # of how long it takes, or of the time gone by where that is not known: so late an end is seen at most
 
 
 class PollTimer:
-    """When to look next: after the first interval, then, while nothing ends, when a quarter more time has gone by.
+    """When to look next: after the first interval, then, while nothing ends, when a seventh more time has gone by.
 
     Intervals grow up to a minute. When something ended, how long it took says how soon the rest can be expected.
     """
@@ -54,13 +53,13 @@ class PollTimer:
         at = sent_at + timedelta(seconds=took_seconds)
         if at <= self.looked_at:
             age_seconds = (self.looked_at - sent_at).total_seconds()
-            at = self.looked_at + timedelta(seconds=self._share_of(age_seconds, SHARE_OF_AGE))
+            at = self.looked_at + timedelta(seconds=self._share_of(age_seconds))
         self.expected_at = at
         self.due_at = min(self.due_at, at)
 
-    def _share_of(self, seconds: float, share: float) -> float:
+    def _share_of(self, seconds: float) -> float:
         least = min(self._first, SHORTEST_SECONDS)
-        return min(max(seconds * share, least), LONGEST_SECONDS)
+        return min(max(seconds * SHARE, least), LONGEST_SECONDS)
 
     def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
         """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
@@ -74,8 +73,8 @@ class PollTimer:
         if ended_after_seconds is None:
             waited_seconds = (now - self._since).total_seconds()
             least = self._interval if self._has_ended else self._first - waited_seconds
-            self._interval = max(self._share_of(waited_seconds, SHARE_OF_WAIT), least)
+            self._interval = max(self._share_of(waited_seconds), least)
         else:
-            self._interval = self._share_of(ended_after_seconds, SHARE_OF_AGE)
+            self._interval = self._share_of(ended_after_seconds)
             self._since = now
         self.due_at = now + timedelta(seconds=self._interval)

@@ -239,6 +239,20 @@ def test_a_right_that_is_lost_in_mid_run_is_waited_for_and_what_was_sent_adds_up
     assert len([each for each in house.requests("contactsCSVImport") if each["activity_id"]]) == 5
 
 
+def test_an_end_is_seen_a_seventh_of_its_time_later_though_the_last_look_is_young(
+    turns: Turns,
+) -> None:
+    house = turns.house
+    house.tell("/_sandbox/behaviour", processing_seconds=5.2)
+    run_id = house.queue()
+    assert house.installation.runs.claim(WORKER, run_id=run_id)
+    execute_run(Held(run_id, WORKER), replace(turns.tools(), poll_seconds=5.0))
+    assert house.document(run_id)["state"] == "succeeded"
+    [sent] = house.requests("contactsCSVImport")
+    looks = [each["at"] - sent["at"] for each in house.requests("getActivityStatusCollection")]
+    assert looks == pytest.approx([5.0, 5.75], abs=0.3)
+
+
 def test_a_look_that_another_run_takes_is_used_before_ones_own_is_due(
     turns: Turns,
 ) -> None:

@@ -105,11 +105,11 @@ def test_a_look_is_taken_when_files_of_another_run_say_that_one_should_have_ende
     timer = PollTimer(5.0, now)
     for seconds in (5, 40, 80):
         timer.looked(now + timedelta(seconds=seconds), None)
-    assert timer.seconds_left(now + timedelta(seconds=81)) > 15
+    assert timer.seconds_left(now + timedelta(seconds=81)) == pytest.approx(11.0)
     timer.expect(now + timedelta(seconds=70))  # a look after it has not shown it
-    assert timer.seconds_left(now + timedelta(seconds=81)) > 15
+    assert timer.seconds_left(now + timedelta(seconds=81)) == pytest.approx(11.0)
     timer.expect(now + timedelta(seconds=83))
-    assert timer.seconds_left(now + timedelta(seconds=81)) == pytest.approx(3.0)
+    assert timer.seconds_left(now + timedelta(seconds=81)) == pytest.approx(2.5)
     timer.looked(now + timedelta(seconds=84), ended_after_seconds=40.0)
     timer.expect(now + timedelta(seconds=85))  # it knows better by itself
     assert timer.seconds_left(now + timedelta(seconds=84)) == pytest.approx(6.0)
@@ -133,13 +133,13 @@ def test_looks_grow_apart_while_nothing_ends_and_come_sooner_once_something_has(
     now = datetime(2026, 1, 5, tzinfo=UTC)
     timer = PollTimer(5.0, now)
     began_at, waits = now, []
-    for _ in range(20):
+    for _ in range(36):
         waits.append(timer.seconds_left(now))
         now = timer.due_at
         timer.looked(now, None)
-    assert waits[:4] == pytest.approx([5, 1.25, 1.5625, 1.953125])
+    assert waits[:4] == pytest.approx([5, 0.75, 0.8625, 0.991875])
     assert waits[-1] == pytest.approx(60)
-    assert now - began_at < timedelta(minutes=7)
+    assert now - began_at < timedelta(minutes=12)
     timer.looked(now, ended_after_seconds=20.0)
     assert timer.seconds_left(now) == pytest.approx(3.0)
     for _ in range(4):  # not sooner than what is known to be too soon
@@ -148,7 +148,7 @@ def test_looks_grow_apart_while_nothing_ends_and_come_sooner_once_something_has(
         assert timer.seconds_left(now) == pytest.approx(3.0)
     now += timedelta(seconds=18)
     timer.looked(now, None)
-    assert timer.seconds_left(now) == pytest.approx(30 * 0.25)
+    assert timer.seconds_left(now) == pytest.approx(30 * 0.15)
     timer.looked(now, ended_after_seconds=100_000.0)
     assert timer.seconds_left(now) == pytest.approx(60.0)
     timer.all_sent(now)
@@ -164,4 +164,4 @@ def test_what_another_worker_sent_is_looked_at_at_once_and_then_as_if_it_were_yo
     timer.looked(now, None)
     assert timer.seconds_left(now) == pytest.approx(5.0)
     timer.looked(now + timedelta(seconds=5), None)
-    assert timer.seconds_left(now + timedelta(seconds=5)) == pytest.approx(1.25)
+    assert timer.seconds_left(now + timedelta(seconds=5)) == pytest.approx(0.75)
