@@ -26,7 +26,13 @@ from ccexport.store.vault.keys import Keys, load_keys
 from tests.kit.clocks import Clock, Seconds
 from tests.kit.engines import compile_once
 from tests.kit.engines import create_engine as create_engine_that_shares
-from tests.kit.stores import drop_databases, empty_postgres, ready_postgres, ready_sqlite
+from tests.kit.stores import (
+    drop_databases,
+    drop_files,
+    empty_postgres,
+    ready_postgres,
+    ready_sqlite,
+)
 
 HERE = Path(__file__).parent
 # heavy ones that would be slow side by side, and share what is slow to start: what each share
@@ -86,6 +92,10 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.freeze()
         gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, 20, 20)  # tests import more, which stays too
         gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    drop_files()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

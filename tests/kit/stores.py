@@ -40,6 +40,13 @@ def drop_databases(server_url: str) -> None:
         _administer(server_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+def drop_files() -> None:
+    """Leave nothing of the stores that were made to copy."""
+    if _sqlite_template.cache_info().currsize:
+        shutil.rmtree(_sqlite_template().parent)
+        _sqlite_template.cache_clear()
+
+
 @cache
 def _sqlite_template() -> Path:
     path = Path(tempfile.mkdtemp(prefix="ccexport-store-")) / "ccexport.db"
