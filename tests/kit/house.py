@@ -22,11 +22,14 @@ from ccexport.sandbox.behaviour import Behaviour
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.sandbox.visitor import sign_in_at_once
 from ccexport.services.connections.connections import Connections
-from ccexport.services.exports.exports import ExportDraft, Exports
+from ccexport.services.exports.export_values import CheckedDraft, checked_values
+from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import Person, Role
+from ccexport.services.people.permission import audited
+from ccexport.services.people.roles import Action
 from ccexport.services.runs.runs import Runs
 from ccexport.settings import Settings
-from ccexport.states import RunState
+from ccexport.states import DEFAULT_GUARD, Mode, RunState
 from ccexport.store.moves import Held
 from ccexport.store.tokens import TokenStore
 from ccexport.worker import Worker
@@ -164,8 +167,27 @@ class House:
         connection: str = "Marketing",
         mode: str = "full",
     ) -> None:
-        draft = ExportDraft(name, connection, list_id, segments, parse_mapping(mapping), mode)
-        Exports(self.installation).add(draft, by=ANA)
+        """As `Exports.add` does, but for what it asks source and account, where a run would find what is not there."""
+        checked = CheckedDraft(
+            name=name,
+            connection_id=self.installation.connections.by_name(connection).id,
+            list_id=list_id,
+            list_name=self._list_name(list_id),
+            segments=tuple(segments),
+            mapping=parse_mapping(mapping),
+            mode=Mode(mode),
+            schedule="refresh",
+            guard=DEFAULT_GUARD,
+        )
+        new, after = Exports(self.installation).as_new(checked, by=ANA), checked_values(checked)
+        with audited(self.installation, ANA, Action.ADD_EXPORT, "export", name, after=after):
+            self.installation.exports.save([new], [])
+
+    def _list_name(self, list_id: str) -> str:
+        entry = self.sandbox.state.lists.get(list_id)
+        if entry is None:
+            raise AssertionError(f"the sandbox has no list {list_id}")
+        return entry.name
 
     def queue(self, name: str = "Newsletter", *, resync: bool = False) -> int:
         return Exports(self.installation).queue(name, by=ANA, resync=resync).id

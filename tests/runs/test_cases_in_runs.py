@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from ccexport.errors import SourceError
+from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import running_sandbox
+from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.runs.runs import Runs
-from tests.kit.house import ANA, House, behaviour, people, write_source
+from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
 
 
 @pytest.fixture
@@ -32,8 +34,10 @@ def test_a_nul_costs_its_own_row_and_the_store_keeps_what_is_said_of_it(house: H
     write_source(
         house.source, profiles, [(key, name) for key in keys for name in ("All", "Ne\0ws")]
     )
+    segments = ("All", "Ne\0ws")
+    draft = ExportDraft("Newsletter", "Marketing", LIST_ID, segments, parse_mapping(MAPPING))
     with pytest.raises(SourceError, match='segment "Ne ws" has a NUL in its name'):
-        house.add_export(segments=("All", "Ne\0ws"))
+        Exports(house.installation).add(draft, by=ANA)
     house.add_export()
     Refreshes(house.installation).refresh(by=ANA)
     house.work()  # a refresh starts the export
