@@ -47,7 +47,7 @@ def test_nothing_is_left_in_the_clear_by_runs_refreshes_failures_crashes_and_pag
     house = watched.house
     with dashboard_of(watched, "dashboard") as url:
         _sign_in_by_page(watched, url)
-        house.add_export()
+        house.set_up_export()
         _run_with_crash(watched)
         _run_with_failures(watched)
         assert watched.run("exports", "preview", "Newsletter", "--json") == 0
@@ -71,7 +71,7 @@ def test_nothing_is_told_by_what_breaks_unexpectedly(watched: Watched) -> None:
     """A value that the store should never hold breaks pages, worker and commands with the value in the message."""
     house = watched.house
     house.connect()
-    house.add_export()
+    house.set_up_export()
     house.run()
     house.queue()
     poison = f"person5@{DOMAIN} Bearer {'a1B2' * 8} refresh_token={'q9Z' * 8}"

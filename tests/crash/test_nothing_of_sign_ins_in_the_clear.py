@@ -57,7 +57,7 @@ def test_nothing_is_left_in_the_clear_by_people_who_sign_in_and_by_backups(
             _sign_in(watched, browser, url)
             assert "Connections" in look_at(url, "connections", cookies=browser.cookies)
             _connect(watched, browser, url)
-            house.add_export()
+            house.set_up_export()
             shorten_tokens(house, 900)
             house.queue()
             assert watched.run("worker", "--until-idle", log="worker", **signing) == 0

@@ -22,7 +22,11 @@ from ccexport.sandbox.behaviour import Behaviour
 from ccexport.sandbox.server import RunningSandbox
 from ccexport.sandbox.visitor import sign_in_at_once
 from ccexport.services.connections.connections import Connections
-from ccexport.services.exports.export_values import CheckedDraft, checked_values
+from ccexport.services.exports.export_values import (
+    CheckedDraft,
+    ExportDraft,
+    checked_values,
+)
 from ccexport.services.exports.exports import Exports
 from ccexport.services.people.access import Person, Role
 from ccexport.services.people.permission import audited
@@ -182,6 +186,17 @@ class House:
         new, after = Exports(self.installation).as_new(checked, by=ANA), checked_values(checked)
         with audited(self.installation, ANA, Action.ADD_EXPORT, "export", name, after=after):
             self.installation.exports.save([new], [])
+
+    def set_up_export(
+        self,
+        name: str = "Newsletter",
+        *,
+        segments: Sequence[str] = ("All",),
+        mapping: Sequence[str] = MAPPING,
+    ) -> None:
+        """As a person does: source and account are asked."""
+        draft = ExportDraft(name, "Marketing", LIST_ID, segments, parse_mapping(mapping))
+        Exports(self.installation).add(draft, by=ANA)
 
     def _list_name(self, list_id: str) -> str:
         entry = self.sandbox.state.lists.get(list_id)

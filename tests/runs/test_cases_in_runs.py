@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from ccexport.errors import SourceError
-from ccexport.preparation.mapping import parse_mapping
 from ccexport.sandbox.server import running_sandbox
-from ccexport.services.exports.exports import ExportDraft, Exports
 from ccexport.services.operations.refreshes import Refreshes
 from ccexport.services.runs.runs import Runs
-from tests.kit.house import ANA, LIST_ID, MAPPING, House, behaviour, people, write_source
+from tests.kit.house import ANA, House, behaviour, people, write_source
 
 
 @pytest.fixture
@@ -34,10 +32,8 @@ def test_a_nul_costs_its_own_row_and_the_store_keeps_what_is_said_of_it(house: H
     write_source(
         house.source, profiles, [(key, name) for key in keys for name in ("All", "Ne\0ws")]
     )
-    segments = ("All", "Ne\0ws")
-    draft = ExportDraft("Newsletter", "Marketing", LIST_ID, segments, parse_mapping(MAPPING))
     with pytest.raises(SourceError, match='segment "Ne ws" has a NUL in its name'):
-        Exports(house.installation).add(draft, by=ANA)
+        house.set_up_export(segments=("All", "Ne\0ws"))
     house.add_export()
     Refreshes(house.installation).refresh(by=ANA)
     house.work()  # a refresh starts the export

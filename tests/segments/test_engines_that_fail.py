@@ -111,7 +111,7 @@ def test_a_run_waits_while_its_database_is_down_and_goes_on(server: Server, tmp_
     with running_sandbox(behaviour()) as sandbox:
         house = House(tmp_path, sandbox, source_url=server.url)
         house.connect()
-        house.add_export(mapping=("email=EMail",))
+        house.set_up_export(mapping=("email=EMail",))
         run_id = house.queue()
         server.stop()
 
@@ -150,7 +150,7 @@ def test_a_run_that_is_canceled_ends_its_question(database: str, tmp_path: Path)
             connection.execute(
                 'CREATE VIEW "Customer" AS SELECT \'1\' AS "CustomerId", \'ana@example.com\' AS "EMail"'
             )
-            house.add_export(mapping=("email=EMail",))
+            house.set_up_export(mapping=("email=EMail",))
             connection.execute('DROP VIEW "Customer"')
             connection.execute('ALTER VIEW slow RENAME TO "Customer"')
         run_id = house.queue()

@@ -34,7 +34,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         house = House(tmp_path, sandbox)
         write_source(house.source, people(3))
         house.connect()
-        house.add_export()
+        house.set_up_export()
         yield house
         house.close()
 
@@ -209,7 +209,7 @@ def test_a_mapped_column_of_lists_or_structs_is_refused_at_set_up_and_when_a_run
     table = pa.table({"CustomerId": ["0000001"], "EMail": values, **names})
     pq.write_table(table, house.source / "Customer.parquet")
     with pytest.raises(SourceError, match=f'"EMail" of Customer.parquet .*{type_}'):
-        house.add_export("Second")
+        house.set_up_export("Second")
     document = house.run()
     assert document["state"] == "failed"
     assert '"EMail" of Customer.parquet' in document["error"]
