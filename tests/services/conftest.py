@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.clocks import Clock
 from tests.kit.offline import OfflineParts, offline_parts
-from tests.kit.stores import ready_postgres
+from tests.kit.stores import drop_database, ready_postgres
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -22,3 +22,5 @@ def installation(
     found = offline_parts(tmp_path, clock, url)
     yield found
     found.engine.dispose()
+    if url:
+        drop_database(request.getfixturevalue("postgres_url"), url)

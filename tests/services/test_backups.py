@@ -27,7 +27,7 @@ from ccexport.store.vault.keys import KEY_FILE
 from ccexport.worker import Worker
 from tests.crash.conftest import two_files_of_people
 from tests.kit.house import ANA, House, behaviour, check_sums, write_source
-from tests.kit.stores import ready_postgres
+from tests.kit.stores import drop_database, ready_postgres
 
 pytestmark = pytest.mark.one_store
 PASSPHRASE = "correct horse battery"
@@ -67,6 +67,8 @@ def new_house(request: pytest.FixtureRequest, tmp_path: Path, house: House) -> I
     new.source.symlink_to(house.source)
     yield new
     new.close()
+    if url:
+        drop_database(request.getfixturevalue("postgres_url"), url)
 
 
 def contents(
