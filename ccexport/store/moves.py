@@ -21,7 +21,6 @@ from ccexport.errors import CcexportError
 from ccexport.states import BATCH_MOVES, RUN_MOVES, BatchState, EventKind, RunState, WaitingFor
 from ccexport.store.database.ledger_tables import LedgerKey, Removal
 from ccexport.store.database.tables import Batch, Connection, Run, RunAddresses, RunEvent
-from ccexport.store.outbox import write_outbox, write_pings
 
 if TYPE_CHECKING:
     from ccexport.store.ledgers import LedgerStore
@@ -92,6 +91,11 @@ def move_run(
 
     Raises `LeaseLost` where the run is not in the state that the caller saw.
     """
+    from ccexport.store.outbox import (
+        write_outbox,
+        write_pings,
+    )  # no list of anything needs its tables
+
     if to not in RUN_MOVES[run.state]:
         raise ValueError(f"a run does not move from {run.state} to {to}")
     changed = session.exec(
