@@ -44,27 +44,22 @@ def follow_batches(
     batches: list[Batch],
     client: Client,
     tools: Tools,
-    *,
-    looked_at: datetime,
-    expected_at: datetime | None = None,
+    news_since: datetime,
 ) -> Settled | None:
     """Look once; record what ended and what a lost answer left unknown. Gives None where nothing was settled.
 
-    A look from before this run's last one, at `looked_at`, tells it nothing; nor, where all should have ended at
-    `expected_at`, does one from before that.
+    A look of another run is used where it is young, and from after `news_since`.
     """
     open_batches = [b for b in batches if b.state in (BatchState.SENDING, BatchState.SUBMITTED)]
     if not open_batches:
         return None
     sent_at = max(b.submitted_at or b.sending_at or tools.now() for b in open_batches)
-    latest = max(sent_at, looked_at)
-    if expected_at is not None and expected_at <= tools.now():
-        latest = max(latest, expected_at)
+    young = tools.now() - timedelta(seconds=tools.poll_seconds / 2)
     with _trouble_where_refused():
         activities = tools.activities.look(
             run.connection_id or 0,
             client,
-            not_before=max(latest, tools.now() - timedelta(seconds=tools.poll_seconds / 2)),
+            not_before=max(sent_at, news_since, young),
             wanted={batch.file_name for batch in open_batches},
         )
     seen_at = tools.now()

@@ -61,6 +61,12 @@ class PollTimer:
         least = min(self._first, SHORTEST_SECONDS)
         return min(max(seconds * SHARE, least), LONGEST_SECONDS)
 
+    def news_since(self, now: datetime) -> datetime:
+        """A look from before then tells this run nothing: it had one itself, or all should have ended since."""
+        if self.expected_at is not None and self.expected_at <= now:
+            return max(self.looked_at, self.expected_at)
+        return self.looked_at
+
     def looked(self, now: datetime, ended_after_seconds: float | None) -> None:
         """A look was taken; `ended_after_seconds`: how long what has ended took, None where nothing has.
 

@@ -131,11 +131,8 @@ class Uploading:
         if left and not self._another_has_looked():
             tools.pause(min(left, LONGEST_PAUSE_SECONDS))
             return
-        settled = follow_batches(
-            *(self._held, run, batches, self._client, tools),
-            looked_at=timer.looked_at,
-            expected_at=timer.expected_at,
-        )
+        since = timer.news_since(tools.now())
+        settled = follow_batches(self._held, run, batches, self._client, tools, since)
         timer.looked(tools.now(), None if settled is None else settled.longest)
         if settled is None:
             return

@@ -91,10 +91,8 @@ def move_run(
 
     Raises `LeaseLost` where the run is not in the state that the caller saw.
     """
-    from ccexport.store.outbox import (
-        write_outbox,
-        write_pings,
-    )  # no list of anything needs its tables
+    # its tables take time to load, and who only reads needs none of them
+    from ccexport.store.outbox import write_outbox, write_pings
 
     if to not in RUN_MOVES[run.state]:
         raise ValueError(f"a run does not move from {run.state} to {to}")

@@ -124,7 +124,7 @@ def test_removal_ends_a_run_that_waits_with_its_files_under_way(
 ) -> None:
     run_id = house.queue()
 
-    def trouble(*_: object, **__: object) -> None:
+    def trouble(*_: object) -> None:
         raise ServiceTrouble("Constant Contact is down.", retry_after_seconds=3_600)
 
     with monkeypatch.context() as patch:
